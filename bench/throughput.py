@@ -1,0 +1,118 @@
+"""Training speed beside `transformers`: the same shape, batch and optimizer, step by step in turn, in one run.
+
+    python bench/throughput.py --size 5M --rounds 7
+    python bench/throughput.py --size 15M --json
+
+Prints tokens a second (median, lowest, highest of the rounds) of Gnomon and of a Qwen3 model from `transformers` in its own
+float32 and in bfloat16 autocast, and the ratios of medians. Rounds are interleaved, so that a machine that slows down slows all.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from gnomon.base.machine import keep_freed_memory, this_machine
+from gnomon.data.stream import Batch, Rows
+from gnomon.model.lm import LanguageModel, initialize
+from gnomon.presets import PRESETS, Shape
+from gnomon.train.optim import make_optimizer
+from gnomon.train.precision import choose_dtype
+from gnomon.train.readback import Readback
+from gnomon.train.schedule import Schedule
+from gnomon.train.state import State
+from gnomon.train.step import step
+
+STEPS_A_ROUND = 3
+
+
+def main() -> None:
+    """Run the comparison and print it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=PRESETS, default="5M")
+    parser.add_argument("--rows", type=int, default=16, help="rows of one step")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--default-allocator", action="store_true", help="leave the C library's allocator as it is")
+    arguments = parser.parse_args()
+    if not arguments.default_allocator:
+        keep_freed_memory()
+    torch.set_num_threads(this_machine().cores)
+    shape = PRESETS[arguments.size]
+    tokens = torch.randint(shape.vocabulary, (arguments.rows, shape.context + 1))
+    runners = {
+        "gnomon": gnomon_step(shape, tokens),
+        "transformers, float32": transformers_step(shape, tokens, autocast=False),
+        "transformers, bfloat16 autocast": transformers_step(shape, tokens, autocast=True),
+    }
+    speeds: dict[str, list[float]] = {name: [] for name in runners}
+    for once in runners.values():
+        once()
+    for _ in range(arguments.rounds):
+        for name, once in runners.items():
+            start = time.perf_counter()
+            for _ in range(STEPS_A_ROUND):
+                once()
+            speeds[name].append(STEPS_A_ROUND * arguments.rows * shape.context / (time.perf_counter() - start))
+    ours = statistics.median(speeds["gnomon"])
+    rows = {
+        name: {"median": statistics.median(s), "lowest": min(s), "highest": max(s), "ratio": ours / statistics.median(s)}
+        for name, s in speeds.items()
+    }
+    if arguments.json:
+        print(json.dumps({"size": arguments.size, "rows": arguments.rows, "tokens_per_second": rows}))
+        return
+    print(f"{arguments.size}: {arguments.rows} rows of {shape.context} tokens a step, {this_machine().processor}")
+    for name, r in rows.items():
+        print(f"{name:<34}{r['median']:>10,.0f} tokens/s ({r['lowest']:,.0f} to {r['highest']:,.0f})   gnomon {r['ratio']:.2f}x")
+
+
+def gnomon_step(shape: Shape, tokens: torch.Tensor) -> Callable[[], object]:
+    """Return a function that takes one of our training steps."""
+    model = LanguageModel(shape)
+    initialize(model, 0)
+    state = State(
+        schedule=Schedule("wsd", 1e-3, 10**6, 1, 0.0, 1.0), readback=Readback(10**6, "cpu"), device="cpu",
+        dtype=choose_dtype("cpu", "auto")[0], clip=1.0, z_loss=0.0, seed=0, model=model,
+        optimizer=make_optimizer(model, lr=1e-3, beta1=0.9, beta2=0.95, weight_decay=0.1),
+    )  # fmt: skip
+    inputs = tokens[:, :-1].contiguous()
+    rows = Rows(
+        tokens=inputs, labels=tokens[:, 1:].contiguous(), positions=torch.arange(shape.context).expand_as(inputs),
+        segments=torch.zeros_like(inputs), buckets=(), inverse=torch.empty(0, dtype=torch.int64),
+        loss_tokens=inputs.numel(),
+    )  # fmt: skip
+    batch = Batch(micros=(rows,), loss_tokens=inputs.numel(), first_row=0, next_row=0, row_ids=())
+    return lambda: (step(state, batch), state.readback.drain())
+
+
+def transformers_step(shape: Shape, tokens: torch.Tensor, *, autocast: bool) -> Callable[[], object]:
+    """Return a function that takes one training step of the same model in `transformers`, with clip and fused AdamW."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    model = Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=shape.vocabulary, hidden_size=shape.width, intermediate_size=shape.feed_forward,
+            num_hidden_layers=shape.layers, num_attention_heads=shape.heads, num_key_value_heads=shape.kv_heads,
+            head_dim=shape.head_width, max_position_embeddings=shape.context, tie_word_embeddings=True, use_cache=False,
+        )
+    )  # fmt: skip
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+    inputs = tokens[:, :-1].contiguous()
+
+    def once() -> None:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            loss = model(input_ids=inputs, labels=inputs).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return once
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""Gnomon trains small language models that know what they know.
+
+    import gnomon
+    result = gnomon.train({"data": "texts/", "size": "1M", "budget": "60s", "out": "runs/first"})
+    print(gnomon.generate("runs/first", "Once upon a time"))
+
+Names below are found on first use: `import gnomon` loads no torch.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "train": "gnomon.api",
+    "train_async": "gnomon.api",
+    "plan": "gnomon.api",
+    "generate": "gnomon.api",
+    "load": "gnomon.api",
+    "export": "gnomon.api",
+    "Config": "gnomon.config",
+    "GnomonError": "gnomon.base.errors",
+}
+__all__ = ["Config", "GnomonError", "__version__", "export", "generate", "load", "plan", "train", "train_async"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'gnomon' has no attribute {name!r}")

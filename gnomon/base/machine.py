@@ -1,0 +1,101 @@
+"""What this machine is: cores, memory, processor, and the one allocator setting that doubles CPU training speed."""
+
+import ctypes
+import os
+import platform
+import sys
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine's figures; `flags` holds the processor features that matter here."""
+
+    system: str
+    processor: str
+    cores: int  # physical cores this process may use
+    memory_bytes: int
+    flags: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@cache
+def this_machine() -> Machine:
+    """Return the figures of the machine this process runs on; a container's limits count, not the host's."""
+    name, flags = _processor()
+    return Machine(
+        system=f"{platform.system()} {platform.machine()}",
+        processor=name,
+        cores=_usable_cores(),
+        memory_bytes=min(psutil.virtual_memory().total, _container_memory()),
+        flags=flags,
+    )
+
+
+def has_fast_bf16(machine: Machine) -> bool:
+    """Return whether the processor multiplies bfloat16 in hardware (AMX or AVX512-BF16)."""
+    return bool({"amx_bf16", "avx512_bf16"} & set(machine.flags))
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory this process has held so far (resident set), or what it holds now on Windows."""
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().rss
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to keep freed blocks instead of handing them back to the kernel; return whether it took the setting.
+
+    A training step frees and takes the same large blocks over and over; by default glibc unmaps them and the
+    kernel clears the pages again at every step. To be called before the first tensor is made.
+    Peak memory stays that of one step, since blocks are reused.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return False  # musl has none
+    m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4
+    taken = [mallopt(m_mmap_max, 0), mallopt(m_trim_threshold, 2**31 - 1), mallopt(m_top_pad, 64 << 20)]
+    return all(taken)
+
+
+def _usable_cores() -> int:
+    logical = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    physical = psutil.cpu_count(logical=False) or logical
+    return max(1, min(logical, physical))
+
+
+def _container_memory() -> int:
+    try:
+        with open("/sys/fs/cgroup/memory.max") as f:
+            return int(f.read())
+    except (OSError, ValueError):
+        return 2**63
+
+
+def _processor() -> tuple[str, tuple[str, ...]]:
+    wanted = {"avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile", "bf16"}
+    name, flags = platform.processor() or platform.machine(), ()
+    try:
+        with open("/proc/cpuinfo") as f:
+            for line in f:
+                key, _, value = line.partition(":")
+                if key.strip() == "model name":
+                    name = value.strip()
+                elif key.strip() in ("flags", "Features") and not flags:
+                    flags = tuple(sorted(wanted & set(value.split())))
+    except OSError:
+        pass  # not Linux: the name alone
+    return name, flags

@@ -1,0 +1,414 @@
+"""The command line: one small function a verb, which imports its work inside, so that --help is quick.
+
+Every verb takes --json and then prints one JSON object as its last line on standard output; progress goes to standard
+error. Exit codes are those of `base/errors.py`.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from gnomon.base.errors import ConfigError, GnomonError, IntegrityError
+from gnomon.base.log import tame_libraries
+
+if TYPE_CHECKING:
+    from gnomon.bundle import Bundle
+    from gnomon.config import Config
+    from gnomon.model.generate import Sampling
+
+app = typer.Typer(
+    help="Train small language models on your own text, on a CPU or a GPU: from a folder of text to llama.cpp and Ollama.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="Prepare, list, show and verify datasets.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data_app, name="data")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+ConfigPath = Annotated[Path, typer.Argument(help="A .json or .toml file.", metavar="CONFIG")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Options laid over the file, such as train.lr=3e-4.", metavar="KEY=VALUE")
+]
+RunPath = Annotated[Path, typer.Argument(help="A run's folder, or one of its checkpoints.", metavar="RUN")]
+
+
+@app.command()
+def train(config: ConfigPath, overrides: Overrides = None, as_json: Json = False) -> None:
+    """Prepare the text, plan, train, evaluate and export. Run again, it goes on where it stopped.
+
+    Examples:
+
+      gnomon train my.json
+
+      gnomon train my.json size=15M budget=2h out=runs/larger train.lr=1e-3
+
+    A config of four lines is enough: {"data": "texts/", "size": "5M", "budget": "10m", "out": "runs/first"}
+    """
+    from gnomon.observe.console import Console
+
+    loaded = _config(config, overrides)
+    console = Console()
+    from gnomon.pipeline import train as run
+
+    result = run(loaded, console)
+    if as_json:
+        _print_json(result)
+        return
+    for sample in result["samples"]:
+        typer.echo(f"\n── {sample['prompt']!r} goes on ──\n{sample['prompt']}{sample['text']}")
+    typer.echo(
+        f"\nvalidation   {result['val_bits_per_byte']:.4f} bits per byte (loss {result['val_loss']:.4f} nats a token)"
+    )
+    for path in [*result["exports"], result["report"]]:
+        typer.echo(f"written      {path}")
+    typer.echo(f"talk to it   gnomon chat {result['run']}")
+
+
+@app.command()
+def plan(config: ConfigPath, overrides: Overrides = None, as_json: Json = False) -> None:
+    """Print every number a run would have, with its reason: parameters, memory, FLOPs, time, disk. Trains nothing.
+
+    Uses the prepared text if there is some; measures this machine's speed for a few seconds.
+
+    Examples:
+
+      gnomon plan my.json
+
+      gnomon plan my.json size=124M budget="2B tokens"
+    """
+    from gnomon.observe.console import Console
+    from gnomon.observe.report import HIDDEN, show
+    from gnomon.pipeline import plan_of, prepared
+
+    loaded = _config(config, overrides)
+    planned = plan_of(loaded, prepared(loaded), Console()).model_dump(mode="json")
+    if as_json:
+        _print_json(planned)
+        return
+    rows = [(k, show(k, v), planned["reasons"].get(k, "")) for k, v in planned.items() if k not in HIDDEN]
+    for part, count in planned["parameter_table"].items():
+        rows.append((f"  {part}", f"{count:,}", f"{100 * count / planned['parameters']:.1f} % of the parameters"))
+    width = max(len(value) for _, value, _ in rows)
+    for key, value, reason in rows:
+        typer.echo(f"{key:<18} {value:<{width}}  {reason}".rstrip())
+
+
+@app.command()
+def eval(
+    run: RunPath,
+    data: Annotated[Path | None, typer.Option(help="Text to score instead of the run's validation split.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score a model on held-out text: loss, perplexity, bits per byte.
+
+    Example:  gnomon eval runs/first --data other.txt
+    """
+    from gnomon.bundle import load_bundle
+    from gnomon.observe.console import Console
+    from gnomon.pipeline import evaluate, score_as_dict, score_file
+    from gnomon.store.runs import Run
+
+    console = Console()
+    if data is None:
+        result = evaluate(load_bundle(run).run, console)
+    else:
+        result = score_as_dict(score_file(load_bundle(run), data))
+    console.finish()
+    if as_json:
+        _print_json(result)
+        return
+    typer.echo(
+        f"{result['bits_per_byte']:.4f} bits per byte, loss {result['loss']:.4f} nats a token, "
+        f"perplexity {result['perplexity']:.2f} on {result['tokens']:,} tokens"
+    )
+
+
+MaxTokens = Annotated[int, typer.Option(min=1, help="Most tokens to write.")]
+Temperature = Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token; more is freer.")]
+TopK = Annotated[int, typer.Option(min=0, help="Choose among this many likeliest tokens; 0: all.")]
+TopP = Annotated[float, typer.Option(min=0.0, max=1.0, help="Choose among the likeliest with this total probability.")]
+MinP = Annotated[float, typer.Option(min=0.0, max=1.0, help="Leave out tokens this much less likely than the likeliest.")]
+Penalty = Annotated[float, typer.Option(min=0.1, help="Above 1, tokens already seen become less likely.")]
+Seed = Annotated[int, typer.Option(min=0, help="Equal seeds give equal text.")]
+Stop = Annotated[list[str] | None, typer.Option(help="Text that ends the answer; may be given several times.")]
+
+
+@app.command()
+def generate(
+    run: RunPath,
+    prompt: Annotated[str, typer.Option(help="The text to go on from.")] = "",
+    max_tokens: MaxTokens = 200,
+    temperature: Temperature = 0.8,
+    top_k: TopK = 0,
+    top_p: TopP = 0.95,
+    min_p: MinP = 0.0,
+    repetition_penalty: Penalty = 1.0,
+    seed: Seed = 0,
+    stop: Stop = None,
+    as_json: Json = False,
+) -> None:
+    """Continue a text with a trained model.
+
+    Example:  gnomon generate runs/first --prompt "Once upon a time" --max-tokens 100 --temperature 0.7 --seed 1
+    """
+    from gnomon.bundle import load_bundle
+    from gnomon.model.generate import Sampling
+
+    sampling = Sampling(temperature, repetition_penalty, top_k, top_p, min_p, seed)
+    bundle = load_bundle(run)
+    if not as_json:
+        sys.stdout.write(prompt)
+    text = _stream(bundle, prompt, max_tokens, sampling, stop or [], silent=as_json)
+    if as_json:
+        _print_json({"text": text, "tokens": len(bundle.tokenizer.encode(text))})
+
+
+@app.command()
+def chat(
+    run: RunPath,
+    max_tokens: MaxTokens = 200,
+    temperature: Temperature = 0.8,
+    top_k: TopK = 0,
+    top_p: TopP = 0.95,
+    min_p: MinP = 0.0,
+    repetition_penalty: Penalty = 1.0,
+    seed: Seed = 0,
+    stop: Stop = None,
+) -> None:
+    """Talk to a model. A base model, which has read text but no conversations, continues what you write.
+
+    Example:  gnomon chat runs/first --temperature 0.7
+    """
+    from gnomon.bundle import load_bundle
+    from gnomon.model.generate import Sampling
+
+    bundle = load_bundle(run)
+    typer.echo(
+        f"{bundle.name}, {bundle.shape.parameters / 1e6:.1f}M parameters, step {bundle.checkpoint.step:,}.\n"
+        "This is a base model: it continues your text rather than chats. An empty line or Ctrl-D ends.",
+        err=True,
+    )
+    turn = 0
+    while prompt := _ask("> "):
+        _stream(
+            bundle,
+            prompt,
+            max_tokens,
+            Sampling(temperature, repetition_penalty, top_k, top_p, min_p, seed + turn),
+            stop or [],
+        )
+        turn += 1
+
+
+@app.command()
+def export(
+    run: RunPath,
+    format: Annotated[Literal["gguf", "hf"], typer.Option(help="gguf for llama.cpp and Ollama, hf for transformers.")],
+    dtype: Annotated[
+        Literal["f32", "f16", "bf16", "q8_0"] | None, typer.Option(help="Of the weights; gguf: f16, hf: f32 by default.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write to; the run's export/ by default.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a model for other programs, and check that what was written says what the model says.
+
+    Examples:
+
+      gnomon export runs/first --format gguf --dtype q8_0
+
+      gnomon export runs/first --format hf --out my-model
+    """
+    from gnomon.bundle import load_bundle
+    from gnomon.export.write import export as write
+    from gnomon.observe.console import Console
+
+    if format == "hf" and dtype not in (None, "f32"):
+        raise ConfigError(f"the hf format is written in f32, not {dtype}", do="leave --dtype out")
+    bundle, console = load_bundle(run), Console()
+    gguf = [dtype or "f16"] if format == "gguf" else []
+    result = write(bundle, out or bundle.run.export_folder, gguf, format == "hf", console.progress)
+    console.finish()
+    files = [str(path) for path in result.files]
+    if as_json:
+        _print_json({"files": files, "verified": result.verdicts})
+        return
+    for row in result.table:
+        typer.echo(f"{row['name']:<34} {row['bytes'] / 2**20:>9.2f} MiB  {row['verified']}")
+
+
+@app.command()
+def verify(
+    path: Annotated[Path, typer.Argument(help="A dataset, run, checkpoint or export folder.")], as_json: Json = False
+) -> None:
+    """Check every file of an artifact against its manifest, and name what is damaged, where. Exit code 5 when damaged.
+
+    Example:  gnomon verify runs/first
+    """
+    from gnomon.pipeline import verify as check
+
+    damage = check(path)
+    if as_json:
+        _print_json({"ok": not damage, "damaged": [d.as_dict() for d in damage]})
+    else:
+        typer.echo(f"{path}: whole" if not damage else "\n".join(map(str, damage)))
+    if damage:
+        raise typer.Exit(IntegrityError.exit_code)
+
+
+@app.command()
+def report(run: RunPath, as_json: Json = False) -> None:
+    """Write the run's report.html anew, from its record; works while the run trains.
+
+    Example:  gnomon report runs/first
+    """
+    from gnomon.pipeline import write_report
+    from gnomon.store.runs import Run
+
+    target = Run(run)
+    if not target.plan_path.exists():
+        raise ConfigError("this folder holds no run", where=str(run), do="give a folder that `gnomon train` wrote")
+    path = str(write_report(target))
+    if as_json:
+        _print_json({"report": path})
+    else:
+        typer.echo(path)
+
+
+@data_app.command("prepare")
+def data_prepare(config: ConfigPath, overrides: Overrides = None, as_json: Json = False) -> None:
+    """Clean, split, tokenize and store the text of a config; done once, then found again.
+
+    Example:  gnomon data prepare my.json
+    """
+    from gnomon.observe.console import Console
+    from gnomon.pipeline import prepare_data
+
+    console = Console()
+    dataset = prepare_data(_config(config, overrides), console)
+    console.finish()
+    _show_dataset(dataset, as_json)
+
+
+@data_app.command("ls")
+def data_ls(
+    root: Annotated[Path, typer.Argument(help="The folder that holds datasets.")] = Path("datasets"), as_json: Json = False
+) -> None:
+    """List the dataset versions in a folder.
+
+    Example:  gnomon data ls
+    """
+    from gnomon.store.datasets import list_datasets
+
+    found = list_datasets(root)
+    if as_json:
+        _print_json({"datasets": [{"name": d.name, "version": d.version, "folder": str(d.folder)} for d in found]})
+        return
+    for d in found:
+        typer.echo(f"{d.name:<24} {d.version}  {d.split('train').n_tokens:>14,} tokens  {d.folder}")
+
+
+@data_app.command("show")
+def data_show(
+    folder: Annotated[Path, typer.Argument(help="A dataset version's folder.")], as_json: Json = False
+) -> None:
+    """Show what a dataset version holds and what was left out.
+
+    Example:  gnomon data show datasets/books/3f9c0a1b2c3d
+    """
+    from gnomon.store.datasets import open_dataset
+
+    _show_dataset(open_dataset(folder), as_json)
+
+
+@data_app.command("verify")
+def data_verify(
+    folder: Annotated[Path, typer.Argument(help="A dataset version's folder.")], as_json: Json = False
+) -> None:
+    """Check every file of a dataset version against its manifest; the same as `gnomon verify`."""
+    verify(folder, as_json)
+
+
+def _config(path: Path, overrides: list[str] | None) -> "Config":
+    from gnomon.config import load_config
+
+    return load_config(path, overrides)
+
+
+def _show_dataset(dataset: Any, as_json: bool) -> None:
+    body = dataset.manifest
+    if as_json:
+        _print_json(
+            {
+                "dataset": str(dataset.folder),
+                "digest": dataset.digest,
+                "documents": {name: dataset.split(name).documents for name in ("train", "validation")},
+                "tokens": {name: dataset.split(name).n_tokens for name in ("train", "validation")},
+                "removed": body["removed"],
+            }
+        )
+        return
+    typer.echo((dataset.folder / "card.md").read_text())
+
+
+def _stream(
+    bundle: "Bundle", prompt: str, max_tokens: int, sampling: "Sampling", stop: list[str], *, silent: bool = False
+) -> str:
+    from gnomon.bundle import continue_text
+
+    text = ""
+    for piece in continue_text(bundle.model, bundle.tokenizer, prompt, max_tokens, sampling, stop):
+        text += piece
+        if not silent:
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+    if not silent:
+        sys.stdout.write("\n")
+    return text
+
+
+def _ask(mark: str) -> str:
+    try:
+        return input(mark)
+    except EOFError:
+        return ""
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the code of what happened."""
+    tame_libraries()
+    sys.exit(_guarded(lambda: app(arguments, standalone_mode=False)))
+
+
+def _guarded(work: Callable[[], Any]) -> int:
+    try:
+        result = work()
+        return result if isinstance(result, int) else 0
+    except GnomonError as e:
+        typer.secho(str(e), err=True, fg=typer.colors.RED)
+        return e.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("stopped; what was finished is saved, and the same command goes on from there", err=True)
+        return 130
+    except typer.Exit as e:
+        return e.exit_code
+    except Exception as e:
+        if hasattr(e, "exit_code") and hasattr(e, "show"):  # click's own usage errors
+            e.show()
+            return e.exit_code
+        logging.getLogger("gnomon").exception("this is a fault in gnomon itself")
+        return 1
+
+
+if __name__ == "__main__":
+    main()

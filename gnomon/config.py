@@ -1,0 +1,245 @@
+"""Every option of a run on one page: default, unit, meaning. Four lines are enough; the plan derives the rest.
+
+`load_config(path, overrides)` turns a JSON or TOML file and `key=value` words into one frozen `Config`.
+None means: derived by the plan, which says why.
+"""
+
+import difflib
+import json
+import re
+import tomllib
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from gnomon.base.errors import ConfigError
+from gnomon.presets import PRESETS
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(_Section):
+    """Where the text is and what becomes of it."""
+
+    train: list[str] = Field(min_length=1)  # files and folders: .txt .md .jsonl, also .gz and .zst
+    validation: list[str] = []  # own validation text; empty: a share of `train` is held out
+    validation_share: float = Field(0.02, gt=0, lt=0.5)  # of documents, chosen by their hash
+    text_field: str = "text"  # the key that holds the text in .jsonl
+    separator: str | None = None  # cuts .txt and .md files into documents; None: a file is a document
+    max_bad_share: float = Field(0.01, ge=0, le=1)  # of records that may be unreadable before preparation stops
+    name: str | None = None  # of the dataset; None: the first path's name
+    root: str = "datasets"  # folder that holds all datasets
+
+    @field_validator("train", "validation", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
+class TokenizerConfig(_Section):
+    """How text becomes ids: byte-level BPE, trained on the run's own text."""
+
+    vocabulary: int | None = None  # ids in all, a multiple of 64; None: the size's own
+    pretokenizer: Literal["qwen2", "llama-bpe"] = "qwen2"  # qwen2: digits one by one; llama-bpe: in groups of 1 to 3
+    sample_bytes: int = Field(64 << 20, gt=0)  # of text that the merges are learned from
+
+
+class ModelConfig(_Section):
+    """The shape, where it shall differ from the size's preset."""
+
+    width: int | None = Field(None, gt=0)
+    layers: int | None = Field(None, gt=0)
+    heads: int | None = Field(None, gt=0)
+    kv_heads: int | None = Field(None, gt=0)
+    head_width: int | None = Field(None, gt=0)
+    feed_forward: int | None = Field(None, gt=0)
+    context: int | None = Field(None, ge=8)  # tokens in a row of training
+    rope_theta: float | None = Field(None, gt=0)
+
+
+class TrainConfig(_Section):
+    """How the weights are found."""
+
+    lr: float | None = Field(None, gt=0)  # peak learning rate
+    schedule: Literal["wsd", "cosine"] = "wsd"  # wsd: warm up, stay, decay linearly
+    warmup_steps: int | None = Field(None, ge=0)
+    decay_share: float = Field(0.4, ge=0, le=1)  # of the steps, at the end of wsd
+    lr_floor: float = Field(0.05, ge=0, le=1)  # of the peak, at the last step
+    batch_tokens: int | None = Field(None, gt=0)  # tokens in one optimizer step
+    micro_rows: int | None = Field(None, gt=0)  # rows in one forward pass
+    weight_decay: float = Field(0.1, ge=0)
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.95, ge=0, lt=1)
+    clip: float = Field(1.0, gt=0)  # gradient norm above which a step is scaled down
+    z_loss: float = Field(0.0, ge=0)  # weight of log²Z, which keeps logits from drifting
+    dtype: Literal["auto", "bf16", "fp32"] = "auto"  # of the matrix products; weights stay fp32
+    threads: int | None = Field(None, gt=0)
+    log_every: int = Field(10, gt=0)  # steps
+    validate_every: int | None = Field(None, gt=0)  # steps
+    validation_tokens: int = Field(100_000, gt=0)  # read at each validation; at the end all are read
+    save_every: int | None = Field(None, gt=0)  # steps
+    keep_last: int = Field(2, ge=1)  # rolling checkpoints; the best one is kept beside them
+    patience: int | None = Field(None, gt=0)  # validations without a better loss before the run stops; None: never
+
+
+class ExportConfig(_Section):
+    """What the finished model is written as."""
+
+    gguf: list[Literal["f32", "f16", "bf16", "q8_0"]] = ["f16", "q8_0"]
+    hf: bool = True
+
+
+class Config(_Section):
+    """A run as the user wrote it, complete with defaults."""
+
+    data: DataConfig
+    size: str = "5M"  # a preset: 1M 5M 15M 40M 124M
+    budget: str = "10m"  # a time ("90s", "10m", "2h") or an amount ("400K tokens", "2B tokens")
+    out: str = "runs/model"  # the run's folder
+    seed: int = Field(1337, ge=0)
+    prompts: list[str] = []  # sampled during and after training; empty: the openings of validation documents
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    export: ExportConfig = ExportConfig()
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _path_is_enough(cls, value: Any) -> Any:
+        return {"train": value} if isinstance(value, str | list) else value
+
+    @field_validator("size")
+    @classmethod
+    def _known_size(cls, value: str) -> str:
+        if value not in PRESETS:
+            raise ValueError(f"unknown size {value!r}{_nearest(value, PRESETS)}; the sizes are {' '.join(PRESETS)}")
+        return value
+
+    @field_validator("budget")
+    @classmethod
+    def _meant_budget(cls, value: str) -> str:
+        parse_budget(value)
+        return value
+
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])", re.I)
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmb]?)\s*(?:tokens?|tok)", re.I)
+
+
+def parse_budget(text: str) -> tuple[Literal["seconds", "tokens"], float]:
+    """Return what a budget counts and how much of it; `"10m"` is 600 seconds, `"2B tokens"` two thousand million."""
+    if m := _TIME.fullmatch(text.strip()):
+        return "seconds", float(m[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[m[2].lower()]
+    if m := _AMOUNT.fullmatch(text.strip()):
+        return "tokens", float(m[1]) * {"": 1, "k": 1e3, "m": 1e6, "b": 1e9}[m[2].lower()]
+    raise ValueError(f'budget {text!r} is neither a time ("90s", "10m", "2h") nor an amount ("400K tokens")')
+
+
+def load_config(path: Path, overrides: list[str] | None = None) -> Config:
+    """Return the Config in a JSON or TOML file, with `key=value` words laid over it.
+
+    Raises ConfigError that names the file, the key's path and, for an unknown key, the nearest known one.
+    """
+    written = read_written(path)
+    for word in overrides or []:
+        _lay_over(written, word)
+    return make_config(written, where=str(path))
+
+
+def make_config(written: dict[str, Any], *, where: str = "config") -> Config:
+    """Return the Config that a plain dict describes. Raises ConfigError as `load_config` does."""
+    try:
+        return Config.model_validate(written)
+    except ValidationError as e:
+        raise _explain(e, where) from None
+
+
+def read_written(path: Path) -> dict[str, Any]:
+    """Return the plain dict in a JSON or TOML file."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no config file {path}",
+            do='write one: {"data": "texts/", "size": "5M", "budget": "10m", "out": "runs/first"}',
+        ) from None
+    except (OSError, UnicodeDecodeError) as e:
+        raise ConfigError(f"the config file cannot be read: {e}", where=str(path)) from None
+    try:
+        written = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except json.JSONDecodeError as e:
+        raise ConfigError(
+            f"not valid JSON: {e.msg}", where=f"{path}, line {e.lineno}", do="check commas and quotes there"
+        ) from None
+    except tomllib.TOMLDecodeError as e:
+        raise ConfigError(f"not valid TOML: {e}", where=str(path)) from None
+    if not isinstance(written, dict):
+        raise ConfigError("a config is one object of keys and values", where=str(path))
+    return written
+
+
+def _lay_over(written: dict[str, Any], word: str) -> None:
+    key, equals, text = word.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"{word!r} is no override", do="write key=value, such as train.lr=3e-4")
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    *parents, last = key.split(".")
+    if parents[:1] == ["data"] and not isinstance(written.get("data", {}), dict):
+        written["data"] = {"train": written["data"]}
+    for parent in parents:
+        written = written.setdefault(parent, {})
+        if not isinstance(written, dict):
+            raise ConfigError(f"{key!r} reaches into a value, not a section", where=word)
+    written[last] = value
+
+
+def _explain(error: ValidationError, where: str) -> ConfigError:
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    key = ".".join(path)
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        section = _section_at(path[:-1])
+        hint = _nearest(path[-1], section.model_fields)
+        elsewhere = [k for k in _all_keys() if k.split(".")[-1] == path[-1]]
+        do = f"did you mean{hint[2:].removeprefix('did you mean')}" if hint else "remove it"
+        if elsewhere:
+            do = f"write it as {elsewhere[0]}"
+        return ConfigError(f"unknown key {key!r}{more}", where=where, do=do)
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        return ConfigError(f"the key {key!r} is missing{more}", where=where, do=f'add "{key}" to the config')
+    got = f", got {first['input']!r}" if first["type"] != "value_error" else ""
+    return ConfigError(f"{key}: {message}{got}{more}", where=where, do="see gnomon/config.py for every key and its meaning")
+
+
+def _nearest(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word.lower(), {k.lower(): k for k in known}, n=1, cutoff=0.5)
+    return f", did you mean {next(k for k in known if k.lower() == close[0])!r}?" if close else ""
+
+
+def _section_at(path: list[str]) -> type[BaseModel]:
+    section: type[BaseModel] = Config
+    for part in path:
+        section = _section_of(section.model_fields[part].annotation) or section
+    return section
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    options = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
+
+
+def _all_keys(section: type[BaseModel] = Config, prefix: str = "") -> list[str]:
+    keys = []
+    for name, field in section.model_fields.items():
+        inner = _section_of(field.annotation)
+        keys += _all_keys(inner, f"{prefix}{name}.") if inner else [prefix + name]
+    return keys

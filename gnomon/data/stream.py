@@ -1,0 +1,219 @@
+"""The stream of batches: a pure function of (dataset digest, seed, journal). Its whole state is the number of the next row."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gnomon.base.errors import DataError
+from gnomon.base.seeds import derive, permutation
+from gnomon.data.pack import WINDOW_DOCUMENTS, Layout, pack
+from gnomon.store.datasets import Dataset, Split
+
+IGNORE = -100
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One micro-batch of packed rows, [rows, length] each, int64.
+
+    `labels` are the true next tokens, also where a document was cut; -100 at padding. `positions` count from 0 in every piece;
+    `segments` number the pieces of a row, -1 at padding. `buckets` and `inverse` group the pieces by length for attention: each bucket is
+    [pieces, bucket length] of indices into the flattened tokens, where slots beyond a piece's end repeat its last token;
+    `inverse` finds each token in the concatenated buckets. No buckets: every row is one piece.
+    """
+
+    tokens: Tensor
+    labels: Tensor
+    positions: Tensor
+    segments: Tensor
+    buckets: tuple[Tensor, ...]
+    inverse: Tensor
+    loss_tokens: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The rows of one optimizer step, in micro-batches. `next_row` is the cursor after it."""
+
+    micros: tuple[Rows, ...]
+    loss_tokens: int
+    first_row: int
+    next_row: int
+    row_ids: tuple[int, ...]
+
+
+class Stream:
+    """Endless batches of a dataset's training split, epoch after epoch, each in another order."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        length: int,
+        rows_per_batch: int,
+        micro_rows: int,
+        seed: int,
+        journal: list[dict[str, Any]],
+    ) -> None:
+        self._split, self._length, self._seed, self._journal = dataset.split("train"), length, seed, journal
+        self._rows_per_batch, self._micro_rows = rows_per_batch, micro_rows
+        self._windows = windows(self._split, length)
+        self._window_rows = np.array([layout.rows for _, layout in self._windows])
+        self.rows_per_epoch = int(self._window_rows.sum())
+        self._shuffle: tuple[tuple[int, int], np.ndarray] | None = None  # (epoch, window), its rows in order
+        self._order: tuple[int, np.ndarray, np.ndarray] | None = None  # epoch, windows in order, their first rows
+        if self.rows_per_epoch < rows_per_batch:
+            raise DataError(
+                f"the text gives {self.rows_per_epoch:,} rows of {length:,} tokens and one batch needs {rows_per_batch:,}",
+                where=str(dataset.folder),
+                do="add text, or ask for less with train.batch_tokens or model.context",
+            )
+
+    def batches(self, from_row: int) -> Iterator[Batch]:
+        """Yield batches from global row `from_row` on. A journal entry `{"at_row", "skip_rows"}` moves the cursor there."""
+        row = from_row
+        while True:
+            row = self._after_skips(row)
+            ids = range(row, row + self._rows_per_batch)
+            micros = tuple(
+                self._rows(ids[i : i + self._micro_rows]) for i in range(0, len(ids), self._micro_rows)
+            )
+            row += self._rows_per_batch
+            yield Batch(micros, sum(m.loss_tokens for m in micros), ids[0], row, tuple(ids))
+
+    def _after_skips(self, row: int) -> int:
+        for entry in self._journal:
+            if entry["at_row"] == row:
+                row += entry["skip_rows"]
+        return row
+
+    def _rows(self, ids: Sequence[int]) -> Rows:
+        return _gather(self._split, [self._find(row) for row in ids], self._length)
+
+    def _find(self, row: int) -> tuple[int, Layout, int]:
+        """Return the window's first document, its layout, and the row inside it, of a global row."""
+        epoch, within = divmod(row, self.rows_per_epoch)
+        if self._order is None or self._order[0] != epoch:
+            order = permutation(len(self._windows), derive(self._seed, "windows", epoch))
+            self._order = epoch, order, np.cumsum(self._window_rows[order])
+        _, order, ends = self._order
+        place = int(np.searchsorted(ends, within, side="right"))
+        window = int(order[place])
+        inside = within - int(ends[place] - self._window_rows[window])
+        if self._shuffle is None or self._shuffle[0] != (epoch, window):
+            rows = permutation(int(self._window_rows[window]), derive(self._seed, "rows", epoch, window))
+            self._shuffle = (epoch, window), rows
+        return *self._windows[window], int(self._shuffle[1][inside])
+
+
+def windows(split: Split, length: int) -> list[tuple[int, Layout]]:
+    """Return the packed windows of a split: first document and layout of each."""
+    lengths = np.diff(split.offsets.astype(np.int64))
+    return [
+        (first, pack(lengths[first : first + WINDOW_DOCUMENTS], length))
+        for first in range(0, len(lengths), WINDOW_DOCUMENTS)
+    ]
+
+
+def validation_rows(dataset: Dataset, length: int, micro_rows: int, max_tokens: int | None) -> Iterator[Rows]:
+    """Yield the validation split's rows in their fixed order, until `max_tokens` have been given (None: all)."""
+    yield from rows_of(dataset.split("validation"), length, micro_rows, max_tokens)
+
+
+def rows_of(split: Split, length: int, micro_rows: int, max_tokens: int | None) -> Iterator[Rows]:
+    """Yield all rows of a split in its own order, window by window."""
+    given = 0
+    for first, layout in windows(split, length):
+        for row in range(0, layout.rows, micro_rows):
+            if max_tokens is not None and given >= max_tokens:
+                return
+            rows = _gather(
+                split, [(first, layout, r) for r in range(row, min(row + micro_rows, layout.rows))], length
+            )
+            given += rows.loss_tokens
+            yield rows
+
+
+def _gather(split: Split, places: list[tuple[int, Layout, int]], length: int) -> Rows:
+    inputs = np.full((len(places), length), split.end_of_text, dtype=np.int64)
+    labels = np.full((len(places), length), IGNORE, dtype=np.int64)
+    sizes: list[list[int]] = []
+    for i, (first, layout, row) in enumerate(places):
+        at = 0
+        sizes.append([])
+        for piece in range(layout.first[row], layout.first[row + 1]):
+            start, stop = int(layout.start[piece]), int(layout.stop[piece])
+            end = at + stop - start
+            ids = split.tokens(first + int(layout.document[piece]))
+            inputs[i, at:end] = ids[start:stop]
+            following = ids[start + 1 : stop + 1]
+            labels[i, at : at + len(following)] = following
+            if len(following) < stop - start:
+                labels[i, end - 1] = split.end_of_text
+            sizes[i].append(stop - start)
+            at = end
+    return make_rows(inputs, labels, sizes)
+
+
+def make_rows(inputs: np.ndarray, labels: np.ndarray, sizes: list[list[int]]) -> Rows:
+    """Return a micro-batch from inputs and labels, [rows, length], and the sizes of each row's pieces, left to right.
+
+    What follows the last piece of a row is padding: it bears no loss and is a piece of its own for attention.
+    """
+    count, length = inputs.shape
+    labels = labels.copy()
+    segments = np.full((count, length), -1, dtype=np.int64)
+    positions = np.zeros((count, length), dtype=np.int64)
+    starts, lengths = [], []
+    for row, pieces in enumerate(sizes):
+        at = 0
+        for number, size in enumerate(pieces):
+            segments[row, at : at + size] = number
+            positions[row, at : at + size] = np.arange(size)
+            starts.append(row * length + at)
+            lengths.append(size)
+            at += size
+        if at < length:
+            labels[row, at:] = IGNORE
+            positions[row, at:] = np.arange(length - at)
+            starts.append(row * length + at)
+            lengths.append(length - at)
+    whole = all(size == length for size in lengths)
+    buckets, inverse = ((), np.empty(0, dtype=np.int64)) if whole else _bucket(starts, lengths, count * length, length)
+    return Rows(
+        tokens=torch.from_numpy(np.ascontiguousarray(inputs, dtype=np.int64)),
+        labels=torch.from_numpy(labels.astype(np.int64)),
+        positions=torch.from_numpy(positions),
+        segments=torch.from_numpy(segments),
+        buckets=tuple(map(torch.from_numpy, buckets)),
+        inverse=torch.from_numpy(inverse),
+        loss_tokens=int((labels != IGNORE).sum()),
+    )
+
+
+def _bucket(
+    starts: list[int], lengths: list[int], total: int, longest: int
+) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """Return the buckets, shortest first, and the inverse; see Rows."""
+    classes = _bucket_lengths(longest)
+    sizes, begins = np.array(lengths), np.array(starts)
+    which = np.searchsorted(classes, sizes)
+    inverse = np.empty(total, dtype=np.int64)
+    buckets, offset = [], 0
+    for c in np.unique(which):
+        size, begin = sizes[which == c], begins[which == c]
+        steps = np.arange(classes[c])
+        buckets.append(begin[:, None] + np.minimum(steps, size[:, None] - 1))
+        real = steps < size[:, None]
+        inverse[buckets[-1][real]] = offset + np.flatnonzero(real)
+        offset += buckets[-1].size
+    return tuple(buckets), inverse
+
+
+def _bucket_lengths(longest: int) -> np.ndarray:
+    """Return the length classes: 1, 2, 3, 4, 6, 8, 12, 16, … up to `longest`, so at most a third of a slot is wasted."""
+    classes = {min(longest, size) for k in range(longest.bit_length() + 1) for size in (2**k, 3 * 2**k // 2)}
+    return np.array(sorted(classes))

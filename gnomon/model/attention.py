@@ -1,0 +1,158 @@
+"""Causal attention that never crosses a document boundary, and rotary positions.
+
+Axes: B rows, T positions, H query heads, K key/value heads, D head width, N tokens of a micro-batch (B·T), W width.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gnomon.model.cache import LayerCache
+from gnomon.presets import Shape
+
+
+class Segments(NamedTuple):
+    """How the tokens of packed rows fall into documents.
+
+    `buckets`: for each length class, indices into the N flattened tokens, [pieces, length]; slots beyond a piece's end
+    repeat its last token. `inverse`: [N], the place of each token in the concatenated, flattened buckets.
+    No buckets at all means that every row is one piece.
+    """
+
+    buckets: tuple[Tensor, ...]
+    inverse: Tensor
+
+
+class Rotary(NamedTuple):
+    """Cosines and sines of the rotary angles at each token's position, [B, T, 1, D/2], float32."""
+
+    cos: Tensor
+    sin: Tensor
+
+
+def rotary(positions_BT: Tensor, head_width: int, theta: float) -> Rotary:
+    """Return the rotation of each position. Source: Su et al. 2021 (RoPE), in the half-split layout of Qwen and Llama."""
+    exponents = torch.arange(0, head_width, 2, dtype=torch.float32, device=positions_BT.device) / head_width
+    angles = positions_BT[:, :, None, None].float() * (1.0 / theta**exponents)
+    return Rotary(angles.cos(), angles.sin())
+
+
+def rotate(x_BTHD: Tensor, turn: Rotary) -> Tensor:
+    """Return queries or keys, turned by their position's angles, in their own dtype."""
+    first, second = x_BTHD.float().chunk(2, dim=-1)
+    turned = (first * turn.cos - second * turn.sin, second * turn.cos + first * turn.sin)
+    return torch.cat(turned, dim=-1).to(x_BTHD.dtype)
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm with gain, computed in float32 whatever comes in."""
+
+    def __init__(self, width: int, epsilon: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.epsilon = epsilon
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x.float(), self.weight.shape, self.weight, self.epsilon).to(x.dtype)
+
+
+class Attention(nn.Module):
+    """Grouped-query attention with per-head q/k-norm (Qwen3)."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.head_width = shape.heads, shape.kv_heads, shape.head_width
+        inner, kv_inner = shape.heads * shape.head_width, shape.kv_heads * shape.head_width
+        self.q_proj = nn.Linear(shape.width, inner, bias=False)
+        self.k_proj = nn.Linear(shape.width, kv_inner, bias=False)
+        self.v_proj = nn.Linear(shape.width, kv_inner, bias=False)
+        self.o_proj = nn.Linear(inner, shape.width, bias=False)
+        self.q_norm = RMSNorm(shape.head_width, shape.norm_epsilon)
+        self.k_norm = RMSNorm(shape.head_width, shape.norm_epsilon)
+
+    def forward(
+        self, x_BTW: Tensor, turn: Rotary, segments: Segments | None, cache: LayerCache | None, mask: Tensor | None
+    ) -> Tensor:
+        B, T, _ = x_BTW.shape
+        q_BTHD = rotate(self.q_norm(self.q_proj(x_BTW).view(B, T, self.heads, self.head_width)), turn)
+        k_BTKD = rotate(self.k_norm(self.k_proj(x_BTW).view(B, T, self.kv_heads, self.head_width)), turn)
+        v_BTKD = self.v_proj(x_BTW).view(B, T, self.kv_heads, self.head_width)
+        if cache is not None:
+            k_BTKD, v_BTKD = cache.extend(k_BTKD, v_BTKD)
+        if segments is not None and segments.buckets:
+            mixed = _by_segment(q_BTHD, k_BTKD, v_BTKD, segments)
+        else:
+            mixed = _attend(q_BTHD, k_BTKD, v_BTKD, mask)
+        return self.o_proj(mixed.reshape(B, T, -1))
+
+
+def _attend(q_BTHD: Tensor, k_BSKD: Tensor, v_BSKD: Tensor, mask_BTS: Tensor | None) -> Tensor:
+    """Return causal attention of T queries over S >= T keys, [B, T, H, D]. A mask, where given, replaces the causal rule."""
+    out = F.scaled_dot_product_attention(
+        q_BTHD.transpose(1, 2),
+        k_BSKD.transpose(1, 2),
+        v_BSKD.transpose(1, 2),
+        attn_mask=None if mask_BTS is None else mask_BTS[:, None],
+        is_causal=mask_BTS is None and q_BTHD.shape[1] > 1,
+        enable_gqa=q_BTHD.shape[2] != k_BSKD.shape[2],
+    )
+    return out.transpose(1, 2)
+
+
+def _by_segment(q_BTHD: Tensor, k_BTKD: Tensor, v_BTKD: Tensor, segments: Segments) -> Tensor:
+    """Return attention within each piece: one batched causal call per length class, results put back in place.
+
+    Padding is on the right, so causality alone keeps it out; and padding repeats the piece's own last token,
+    so nothing of another document enters a call's row.
+    """
+    B, T, H, _ = q_BTHD.shape
+    K = k_BTKD.shape[2]
+    slots_M = torch.cat([bucket.flatten() for bucket in segments.buckets])
+    qkv_NGD = torch.cat([q_BTHD, k_BTKD, v_BTKD], dim=2).flatten(0, 1)
+    qkv_MGD: Tensor = _Gather.apply(qkv_NGD, slots_M, segments.inverse)
+    parts = []
+    for bucket_PL, part in zip(
+        segments.buckets, qkv_MGD.split([bucket.numel() for bucket in segments.buckets]), strict=True
+    ):
+        q_PLHD, k_PLKD, v_PLKD = part.view(*bucket_PL.shape, *part.shape[1:]).split([H, K, K], dim=2)
+        parts.append(_attend(q_PLHD, k_PLKD, v_PLKD, None).flatten(0, 1))
+    mixed_NHD: Tensor = _Scatter.apply(torch.cat(parts), segments.inverse)
+    return mixed_NHD.view(B, T, H, -1)
+
+
+class _Gather(torch.autograd.Function):
+    """`x[slots]`, whose gradient is a gather too: `grad[inverse]`.
+
+    Every token sits in exactly one real slot, at `inverse`; the repeated slots after a piece's end get no gradient,
+    because no output of theirs is ever read. So the summing index_add of plain indexing is not needed: on a CPU it runs
+    on one thread.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x_NGD: Tensor, slots_M: Tensor, inverse_N: Tensor) -> Tensor:
+        ctx.save_for_backward(inverse_N)
+        return x_NGD.index_select(0, slots_M)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (inverse_N,) = ctx.saved_tensors
+        return grads[0].index_select(0, inverse_N), None, None
+
+
+class _Scatter(torch.autograd.Function):
+    """`x[inverse]`, whose gradient is a plain copy: each place is read once, the places never read get zero."""
+
+    @staticmethod
+    def forward(ctx: Any, x_MHD: Tensor, inverse_N: Tensor) -> Tensor:
+        ctx.save_for_backward(inverse_N)
+        ctx.size = len(x_MHD)
+        return x_MHD.index_select(0, inverse_N)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (inverse_N,) = ctx.saved_tensors
+        whole = grads[0].new_zeros(ctx.size, *grads[0].shape[1:])
+        whole.index_copy_(0, inverse_N, grads[0])
+        return whole, None

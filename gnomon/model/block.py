@@ -1,0 +1,38 @@
+"""One layer: attention, then SwiGLU, each on a normed copy and added to the stream."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gnomon.model.attention import Attention, RMSNorm, Rotary, Segments
+from gnomon.model.cache import LayerCache
+from gnomon.presets import Shape
+
+
+class SwiGLU(nn.Module):
+    """Gated feed-forward: `down(silu(gate(x)) · up(x))`. Source: Shazeer 2020, arXiv 2002.05202."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(shape.width, shape.feed_forward, bias=False)
+        self.up_proj = nn.Linear(shape.width, shape.feed_forward, bias=False)
+        self.down_proj = nn.Linear(shape.feed_forward, shape.width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer layer in the shape of Qwen3."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(shape.width, shape.norm_epsilon)
+        self.self_attn = Attention(shape)
+        self.post_attention_layernorm = RMSNorm(shape.width, shape.norm_epsilon)
+        self.mlp = SwiGLU(shape)
+
+    def forward(
+        self, x_BTW: Tensor, turn: Rotary, segments: Segments | None, cache: LayerCache | None, mask: Tensor | None
+    ) -> Tensor:
+        x_BTW = x_BTW + self.self_attn(self.input_layernorm(x_BTW), turn, segments, cache, mask)
+        return x_BTW + self.mlp(self.post_attention_layernorm(x_BTW))

@@ -1,0 +1,92 @@
+"""The language model: token ids to hidden states, and a tied head that turns those into logits or a loss.
+
+Parameter names are those of `transformers` Qwen3 below `model.`, so that an export renames nothing.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gnomon.base.seeds import derive
+from gnomon.model.attention import RMSNorm, Segments, rotary
+from gnomon.model.block import Block
+from gnomon.model.cache import Cache
+from gnomon.presets import Shape
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a forward pass says: normed hidden states [B, T, W], and losses and signals of optional parts by name."""
+
+    hidden: Tensor
+    losses: dict[str, Tensor] = field(default_factory=dict)
+    signals: dict[str, Tensor] = field(default_factory=dict)
+
+
+class LanguageModel(nn.Module):
+    """A decoder-only transformer of the given shape, with the embedding as output head."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.embed_tokens = nn.Embedding(shape.vocabulary, shape.width)
+        self.layers = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.norm = RMSNorm(shape.width, shape.norm_epsilon)
+
+    def forward(
+        self,
+        tokens_BT: Tensor,
+        positions_BT: Tensor | None = None,
+        segments: Segments | None = None,
+        cache: Cache | None = None,
+        mask_BTS: Tensor | None = None,
+    ) -> Output:
+        """Return hidden states of every token.
+
+        `positions` default to 0, 1, 2, … (after the cache's length, where there is one). `segments` keeps packed
+        documents apart. `mask`, true where a query may look at a key, is for rows of unequal length in a batch.
+        """
+        if positions_BT is None:
+            start = cache.length if cache is not None else 0
+            positions_BT = torch.arange(start, start + tokens_BT.shape[1], device=tokens_BT.device)[None]
+        if cache is not None and mask_BTS is None and cache.length > 0 and tokens_BT.shape[1] > 1:
+            mask_BTS = _causal_after(cache.length, tokens_BT.shape[1], tokens_BT.device)
+        turn = rotary(positions_BT, self.shape.head_width, self.shape.rope_theta)
+        x_BTW = self.embed_tokens(tokens_BT)
+        for i, layer in enumerate(self.layers):
+            x_BTW = layer(x_BTW, turn, segments, cache.layers[i] if cache is not None else None, mask_BTS)
+        return Output(hidden=self.norm(x_BTW))
+
+    @property
+    def head(self) -> Tensor:
+        """The output head, [vocabulary, W]: the embedding itself."""
+        return self.embed_tokens.weight
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Return float32 scores of every vocabulary entry for hidden states [..., W]."""
+        return F.linear(hidden, self.head).float()
+
+
+def _causal_after(past: int, new: int, device: torch.device) -> Tensor:
+    return torch.ones(1, new, past + new, dtype=torch.bool, device=device).tril(diagonal=past)
+
+
+@torch.no_grad()
+def initialize(model: LanguageModel, seed: int) -> None:
+    """Set every weight from `seed`, in place; the same numbers on any machine and in any order of layers.
+
+    Matrices are normal with deviation 1/sqrt(inputs), which keeps the stream's scale at any width; the output
+    projections of attention and feed-forward start at zero, so that the first step sees a plain bigram model;
+    the embedding, which is also the head, has deviation 0.02 so that the first logits are near zero.
+    """
+    for name, parameter in model.named_parameters():
+        generator = torch.Generator().manual_seed(derive(seed, "init", name))
+        if parameter.ndim == 1:
+            parameter.fill_(1.0)
+        elif name.endswith(("o_proj.weight", "down_proj.weight")):
+            parameter.zero_()
+        else:
+            deviation = 0.02 if name.startswith("embed_tokens") else parameter.shape[1] ** -0.5
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * deviation)

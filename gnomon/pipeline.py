@@ -1,0 +1,280 @@
+"""The main job: texts, dataset, plan, run, scores, exports, report. What is done is skipped; what was cut short goes on."""
+
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from gnomon.assemble import batches, build_checks, build_observers, build_state, measure_speed, openings
+from gnomon.base.errors import ConfigError, Interrupted, StorageError, TrainingError
+from gnomon.base.files import free_bytes, pretty_json, read_json, sweep_staging, write_atomic
+from gnomon.base.machine import keep_freed_memory, this_machine
+from gnomon.bundle import Bundle, continue_text, load_bundle
+from gnomon.config import Config
+from gnomon.data.prepare import prepare
+from gnomon.data.stream import validation_rows
+from gnomon.evaluate.loss import Score, score
+from gnomon.events.bus import Bus
+from gnomon.events.journal import EventLog, Journal, read_events
+from gnomon.events.types import CheckpointDamaged, RunStarted, RunStopped
+from gnomon.export.write import export
+from gnomon.model.generate import Sampling
+from gnomon.observe.console import Console
+from gnomon.observe.report import report_html
+from gnomon.plan import Plan, Text, asked_vocabulary, make_plan, shape_of
+from gnomon.store.checkpoints import Checkpoint
+from gnomon.store.datasets import Dataset, open_dataset
+from gnomon.store.manifest import Damage
+from gnomon.store.runs import Run
+from gnomon.tokenizer.tokenizer import Tokenizer
+from gnomon.train.act import Hands
+from gnomon.train.interrupts import Interrupts
+from gnomon.train.loop import run as train_loop
+from gnomon.train.precision import choose_dtype
+from gnomon.train.state import State, from_files
+
+Device = Literal["cpu", "cuda"]
+
+
+def train(config: Config, console: Console | None = None) -> dict[str, Any]:
+    """Do the whole job of a config and return what came of it: run, dataset, losses, exports (see DESIGN, `train`).
+
+    Every stage that is already done is skipped, and training goes on from its newest whole checkpoint, so that calling
+    this twice, or after a kill, equals calling it once. Raises Interrupted after Ctrl-C or SIGTERM, with the state saved.
+    """
+    console = console or Console(quiet=True)
+    start = time.monotonic()
+    run = Run(Path(config.out))
+    run.settle_config(config.model_dump(mode="json"))
+    with run.lock():
+        dataset = prepare_data(config, console)
+        plan = settle_plan(run, config, dataset, console)
+        if not _finished(run, plan):
+            _train(run, plan, config, dataset, console)
+        result = evaluate(run, console)
+        bundle = load_bundle(run.folder)
+        exported = export(bundle, run.export_folder, config.export.gguf, config.export.hf, console.progress)
+        report = write_report(run)
+        console.finish()
+        state = read_json(bundle.checkpoint.path / "state.json")
+        return {
+            "run": str(run.folder),
+            "dataset": str(dataset.folder),
+            "steps": plan.steps,
+            "tokens": state["tokens"],
+            "val_loss": result["loss"],
+            "val_bits_per_byte": result["bits_per_byte"],
+            "checkpoint": str(bundle.checkpoint.path),
+            "exports": [str(path) for path in exported.files],
+            "report": str(report),
+            "samples": _samples(bundle, config, dataset),
+            "seconds": round(time.monotonic() - start, 1),
+        }
+
+
+def prepare_data(config: Config, console: Console) -> Dataset:
+    """Return the dataset version of the config's text, made now unless it is there already."""
+    return prepare(config.data, config.tokenizer, asked_vocabulary(config), console.progress)
+
+
+def plan_of(config: Config, dataset: Dataset | None, console: Console) -> Plan:
+    """Return the plan of a config on this machine. Measures dtype and speed, which takes a few seconds."""
+    keep_freed_memory()
+    machine = this_machine()
+    device: Device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_num_threads(config.train.threads or machine.cores)
+    dtype = choose_dtype(device, config.train.dtype)
+    text = None if dataset is None else _text(dataset)
+    shape = shape_of(config, text.vocabulary if text else None)
+    if 40 * shape.parameters > machine.memory_bytes:
+        rate = 1e11 / shape.flops_per_token(shape.context)
+        speed = rate, "a guess at 100 GFLOP/s: the model is too large to be tried here quickly"
+    else:
+        console.progress("measuring speed", 0, None, "steps")
+        speed = measure_speed(config, shape, device, dtype[0]), "measured here with real training steps"
+    return make_plan(config, machine, device=device, dtype=dtype, tokens_per_second=speed, text=text)
+
+
+def settle_plan(run: Run, config: Config, dataset: Dataset, console: Console) -> Plan:
+    """Return the run's plan: the one it began with, or a new one, written before the first step."""
+    if run.plan_path.exists():
+        plan = Plan.model_validate(read_json(run.plan_path))
+        if plan.dataset != dataset.digest:
+            raise ConfigError(
+                "the text has changed since this run began",
+                where=f"{run.folder}: dataset {str(plan.dataset)[:12]}, now {dataset.digest[:12]}",
+                do="train on the new text in another folder (out=runs/another), or put the old text back",
+            )
+        return plan
+    plan = plan_of(config, dataset, console)
+    if plan.disk_bytes > (free := free_bytes(run.folder)):
+        raise StorageError(
+            f"the run needs {plan.disk_bytes / 2**20:,.0f} MiB on disk and {free / 2**20:,.0f} MiB are free",
+            where=str(run.folder),
+            do="free some space, keep fewer checkpoints (train.keep_last), or choose another `out`",
+        )
+    write_atomic(run.tokenizer_path, dataset.tokenizer_path.read_bytes())
+    write_atomic(run.plan_path, pretty_json(plan.model_dump(mode="json")))
+    return plan
+
+
+def evaluate(run: Run, console: Console | None = None) -> dict[str, Any]:
+    """Return the best checkpoint's score on the whole validation split, and keep it in the run's `eval/` folder."""
+    bundle = load_bundle(run.folder)
+    if run.evaluation_path.exists():
+        known = read_json(run.evaluation_path)
+        if known["checkpoint"] == bundle.checkpoint.path.name:
+            return known
+    plan = Plan.model_validate(bundle.plan)
+    result = score_split(bundle, open_dataset(Path(plan.dataset_folder or "")), plan, console)
+    kept = {"checkpoint": bundle.checkpoint.path.name, **score_as_dict(result)}
+    write_atomic(run.evaluation_path, pretty_json(kept))
+    return kept
+
+
+def score_split(bundle: Bundle, dataset: Dataset, plan: Plan, console: Console | None) -> Score:
+    """Return the score of a model on its dataset's whole validation split, in the run's own number format."""
+    torch.set_num_threads(plan.threads)
+    split = dataset.split("validation")
+    rows = validation_rows(dataset, bundle.shape.context, plan.micro_rows, None)
+    seen = 0
+
+    def told() -> Any:
+        nonlocal seen
+        for micro in rows:
+            yield micro
+            seen += micro.loss_tokens
+            if console:
+                console.progress("evaluating", seen, split.n_tokens, "tokens")
+
+    return score(bundle.model, told(), bytes_per_token=split.bytes / split.n_tokens, dtype=plan.dtype)
+
+
+def score_file(bundle: Bundle, path: Path) -> Score:
+    """Return the score of a model on the documents of a file or folder. Raises DataError as preparation does."""
+    split = InMemorySplit(bundle.tokenizer)
+    for source in find_sources([str(path)]):
+        for document in read_documents(source, "text", None, split.refuse, lambda _: None):
+            split.add(document)
+    rows = rows_of(split.close(str(path)), bundle.shape.context, 8, None)
+    return score(bundle.model, rows, bytes_per_token=split.bytes / split.n_tokens)
+
+
+def score_as_dict(result: Score) -> dict[str, Any]:
+    """Return a score as scripts read it."""
+    return {
+        "loss": result.loss,
+        "perplexity": result.perplexity,
+        "bits_per_byte": result.bits_per_byte,
+        "tokens": result.tokens,
+        "bytes": round(result.bytes),
+    }
+
+
+def write_report(run: Run) -> Path:
+    """Write the run's report.html from what is on disk and return its path."""
+    exports = []
+    manifest = run.export_folder / "manifest.json"
+    if manifest.exists():
+        exports = read_json(manifest)["table"]
+    scored = read_json(run.evaluation_path) if run.evaluation_path.exists() else None
+    page = report_html(run.name, read_json(run.plan_path), read_events(run.events_path), scored, exports)
+    write_atomic(run.report_path, page.encode())
+    return run.report_path
+
+
+def _text(dataset: Dataset) -> Text:
+    train, held_out = dataset.split("train"), dataset.split("validation")
+    return Text(
+        digest=dataset.digest,
+        folder=str(dataset.folder),
+        vocabulary=dataset.manifest["tokenizer"]["vocabulary"],
+        train_tokens=train.n_tokens,
+        validation_tokens=held_out.n_tokens,
+        bytes_per_token=train.bytes / train.n_tokens,
+    )
+
+
+def _finished(run: Run, plan: Plan) -> bool:
+    ends = [e for e in read_events(run.events_path) if e["kind"] == "run_stopped"]
+    done = bool(ends) and ends[-1]["reason"] in ("finished", "early_stop")
+    return done and bool(run.checkpoints.all())
+
+
+def _train(run: Run, plan: Plan, config: Config, dataset: Dataset, console: Console) -> None:
+    """Train from the newest whole checkpoint, or from the start, to the end of the plan."""
+    keep_freed_memory()
+    torch.set_num_threads(plan.threads)
+    sweep_staging(run.folder)
+    run.checkpoints.sweep()
+    tokenizer = Tokenizer.load(run.tokenizer_path)
+    state, journal = build_state(plan, config), Journal(run.journal_path)
+    attempts = sum(e["kind"] == "run_started" for e in read_events(run.events_path))
+    bus = Bus([EventLog(run.events_path), console], build_observers(config), attempt=attempts + 1)
+    checkpoint = run.checkpoints.newest_whole(lambda c, d: _say_damage(bus, c, d))
+    if checkpoint:
+        from_files(state, checkpoint.read(), where=str(checkpoint.path))
+        state.saved_at = state.step
+    name = checkpoint.path.name if checkpoint else None
+    bus.publish(RunStarted(run=run.name, step=state.step, steps=plan.steps, resumed_from=name))
+    start = time.monotonic()
+    with Interrupts() as interrupts:
+        checks = build_checks(plan, config, dataset, tokenizer, interrupts)
+        hands = Hands(bus, journal, run.checkpoints, config.train.keep_last)
+        reason = train_loop(state, batches(plan, dataset, journal.entries, state.row), checks, hands)
+    bus.publish(RunStopped(step=state.step, reason=reason, seconds=time.monotonic() - start))
+    _end(reason, run, state, plan)
+
+
+def _end(reason: str, run: Run, state: State, plan: Plan) -> None:
+    if reason == "interrupted":
+        raise Interrupted(
+            f"stopped at step {state.step:,} of {plan.steps:,}; everything is saved",
+            where=str(run.folder),
+            do="run the same command again to go on",
+        )
+    if reason == "not_finite":
+        raise TrainingError(
+            f"loss or gradients stopped being finite before step {state.step:,}",
+            where=str(run.events_path),
+            do="train in a new folder with a lower rate, such as train.lr=" + f"{plan.lr / 3:.1g}",
+        )
+
+
+def _say_damage(bus: Bus, checkpoint: Checkpoint, damage: list[Damage]) -> None:
+    bus.publish(CheckpointDamaged(checkpoint=checkpoint.path.name, why=str(damage[0])))
+
+
+def _samples(bundle: Bundle, config: Config, dataset: Dataset) -> list[dict[str, str]]:
+    prompts = config.prompts or openings(dataset, bundle.tokenizer)
+    drawn = (
+        continue_text(bundle.model, bundle.tokenizer, p, 120, Sampling(top_p=0.95, seed=config.seed + i))
+        for i, p in enumerate(prompts)
+    )
+    return [{"prompt": p, "text": "".join(text)} for p, text in zip(prompts, drawn, strict=True)]
+
+
+def prepared(config: Config) -> Dataset | None:
+    """Return the config's dataset if it has been prepared, without preparing it; None otherwise."""
+    return find_prepared(config.data, config.tokenizer, asked_vocabulary(config))
+
+
+def verify(path: Path) -> list[Damage]:
+    """Return every damaged place of a dataset, run, checkpoint or export. Raises DataError for anything else."""
+    if (path / "plan.json").exists():
+        run = Run(path)
+        folders = [c.path for c in run.checkpoints.all()]
+        folders += [run.export_folder] if (run.export_folder / "manifest.json").exists() else []
+        return [replace(d, file=f"{f.relative_to(path)}/{d.file}") for f in folders for d in verify(f)]
+    if not (path / "manifest.json").exists():
+        raise DataError(
+            "there is no manifest here to verify against",
+            where=str(path),
+            do="give a dataset version, a run, a checkpoint or an export folder",
+        )
+    try:
+        body = read_manifest(path)
+    except IntegrityError as e:
+        return [Damage("manifest.json", None, e.what)]
+    return verify_dataset(path) if "splits" in body else damaged(path, body["files"])

@@ -1,0 +1,235 @@
+"""Config, machine and text become a Plan: every number of the run, each with its reason. Nothing is decided later."""
+
+import math
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from gnomon.base.errors import ConfigError, DataError
+from gnomon.base.machine import Machine
+from gnomon.config import Config, parse_budget
+from gnomon.presets import PRESETS, Shape
+from gnomon.train.precision import Dtype
+
+MIN_ROWS, MIN_STEPS = 8, 400
+TRAINING_SHARE_OF_TIME = 0.9  # of a time budget; the rest is validation, samples and checkpoints
+BYTES_PER_WEIGHT_TRAINING = 16  # float32 weight, gradient and two moments
+PROCESS_BYTES = 350 << 20  # Python and torch themselves, measured on Linux with torch 2.13
+
+
+class Text(BaseModel):
+    """What the plan needs to know of a dataset."""
+
+    model_config = ConfigDict(frozen=True)
+
+    digest: str
+    folder: str
+    vocabulary: int
+    train_tokens: int
+    validation_tokens: int
+    bytes_per_token: float
+
+
+class Plan(BaseModel):
+    """Every number of a run. `reasons` says why, by the number's name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: str
+    shape: dict[str, Any]
+    dataset: str | None
+    dataset_folder: str | None
+    device: Literal["cpu", "cuda"]
+    dtype: Dtype
+    threads: int
+    seed: int
+    rows_per_step: int
+    micro_rows: int
+    steps: int
+    lr: float
+    warmup_steps: int
+    validate_every: int
+    save_every: int
+    parameters: int
+    parameter_table: dict[str, int]
+    tokens: int
+    flops: float
+    tokens_per_second: float
+    seconds: float
+    memory_bytes: int
+    inference_bytes: int
+    disk_bytes: int
+    reasons: dict[str, str]
+
+
+def shape_of(config: Config, vocabulary: int | None = None) -> Shape:
+    """Return the model's shape: the size's preset, the config's changes, and the vocabulary that the text supports."""
+    preset = PRESETS[config.size].as_dict()
+    changes = {k: v for k, v in config.model.model_dump().items() if v is not None}
+    return Shape(**(preset | changes | {"vocabulary": vocabulary or asked_vocabulary(config)}))
+
+
+def asked_vocabulary(config: Config) -> int:
+    """Return the vocabulary the config asks for, else the size's own."""
+    return config.tokenizer.vocabulary or PRESETS[config.size].vocabulary
+
+
+def make_plan(
+    config: Config,
+    machine: Machine,
+    *,
+    device: Literal["cpu", "cuda"],
+    dtype: tuple[Dtype, str],
+    tokens_per_second: tuple[float, str],
+    text: Text | None = None,
+) -> Plan:
+    """Return the plan of a run. `dtype` and `tokens_per_second` come with their reasons, since they were measured.
+
+    Without `text` (nothing prepared yet) the plan holds for a text that is large enough. Raises ConfigError for a model
+    that does not fit the machine, DataError for a text smaller than one batch.
+    """
+    reasons: dict[str, str] = {"dtype": dtype[1], "tokens_per_second": tokens_per_second[1]}
+    shape = shape_of(config, text.vocabulary if text else None)
+    reasons["shape"] = _why_shape(config, shape)
+    budget, budget_reason = _budget_tokens(config, tokens_per_second[0])
+    rows, reasons["rows_per_step"] = _rows_per_step(config, shape, budget)
+    step_tokens = rows * shape.context
+    if text and text.train_tokens < step_tokens:
+        raise DataError(
+            f"the text has {text.train_tokens:,} tokens and one batch needs {step_tokens:,}",
+            where=text.folder,
+            do="add text, or ask for less with train.batch_tokens and model.context",
+        )
+    steps = max(1, round(budget / step_tokens))
+    reasons["steps"] = f"{budget_reason}, at {step_tokens:,} a step"
+    if text:
+        reasons["tokens"] = f"the text of {text.train_tokens:,} tokens is read {steps * step_tokens / text.train_tokens:.1f} times"
+    lr, reasons["lr"] = _rate(config, shape, step_tokens)
+    warmup = config.train.warmup_steps
+    if warmup is None:
+        warmup, reasons["warmup_steps"] = max(1, min(200, steps // 20)), "a twentieth of the steps, 200 at most"
+    micro, reasons["micro_rows"] = _micro_rows(config, shape, rows)
+    training, reasons["memory_bytes"] = _memory(shape, micro, dtype[0])
+    if training > machine.memory_bytes and device == "cpu":
+        raise ConfigError(
+            f"training needs about {training / 2**30:.1f} GiB and the machine has {machine.memory_bytes / 2**30:.1f}",
+            where=f"size {config.size}",
+            do="choose a smaller size, or fewer train.micro_rows",
+        )
+    plan_steps = max(1, steps // 20)
+    flops = float(shape.flops_per_token(shape.context)) * steps * step_tokens
+    return Plan(
+        size=config.size,
+        shape=shape.as_dict(),
+        dataset=text.digest if text else None,
+        dataset_folder=text.folder if text else None,
+        device=device,
+        dtype=dtype[0],
+        threads=config.train.threads or machine.cores,
+        seed=config.seed,
+        rows_per_step=rows,
+        micro_rows=micro,
+        steps=steps,
+        lr=lr,
+        warmup_steps=warmup,
+        validate_every=config.train.validate_every or plan_steps,
+        save_every=config.train.save_every or plan_steps,
+        parameters=shape.parameters,
+        parameter_table=shape.parameter_table(),
+        tokens=steps * step_tokens,
+        flops=flops,
+        tokens_per_second=tokens_per_second[0],
+        seconds=steps * step_tokens / tokens_per_second[0] / TRAINING_SHARE_OF_TIME,
+        memory_bytes=training,
+        inference_bytes=PROCESS_BYTES + 4 * shape.parameters + 8 * shape.layers * shape.kv_heads * shape.head_width * shape.context,
+        disk_bytes=_disk(config, shape),
+        reasons=_with_defaults(reasons, config, machine, shape, steps),
+    )
+
+
+def _with_defaults(reasons: dict[str, str], config: Config, machine: Machine, shape: Shape, steps: int) -> dict[str, str]:
+    table = shape.parameter_table()
+    share = 100 * table["embedding"] / shape.parameters
+    given = {
+        "parameters": f"{share:.0f} % of them are the embedding, which is the output head too",
+        "flops": f"{shape.flops_per_token(shape.context) / 1e6:,.1f} MFLOP a token: 6 a weight, and attention",
+        "threads": "train.threads asks for it" if config.train.threads else f"the machine's physical cores ({machine.processor})",
+        "validate_every": "twenty times in the run" if not config.train.validate_every else "train.validate_every asks for it",
+        "save_every": "twenty times in the run" if not config.train.save_every else "train.save_every asks for it",
+        "warmup_steps": "train.warmup_steps asks for it",
+        "seconds": f"tokens by tokens_per_second, and a tenth more for validation and checkpoints ({steps:,} steps)",
+        "inference_bytes": "float32 weights, and keys and values of one full context",
+        "disk_bytes": "checkpoints (weights and two moments, float32) that are kept, one being written, and the exports",
+    }  # fmt: skip
+    return given | reasons
+
+
+def _why_shape(config: Config, shape: Shape) -> str:
+    changed = [k for k, v in config.model.model_dump().items() if v is not None]
+    why = f"preset {config.size}" + (f", with your {', '.join(changed)}" if changed else "")
+    asked = asked_vocabulary(config)
+    if shape.vocabulary < asked:
+        why += f"; vocabulary {shape.vocabulary:,} instead of {asked:,}, which is what the text supports"
+    return why
+
+
+def _budget_tokens(config: Config, tokens_per_second: float) -> tuple[float, str]:
+    kind, amount = parse_budget(config.budget)
+    if kind == "tokens":
+        return amount, f"the budget of {config.budget}"
+    tokens = amount * TRAINING_SHARE_OF_TIME * tokens_per_second
+    return tokens, f"{config.budget} are {tokens / 1e6:,.2f}M tokens at {tokens_per_second:,.0f} tokens/s"
+
+
+def _law_batch(shape: Shape) -> float:
+    """Batch in tokens at which a long run of this size is efficient. Source: OLMo-core's model ladder."""
+    return 327_680 * (shape.parameters / 108e6) ** (2 / 3)
+
+
+def _rows_per_step(config: Config, shape: Shape, budget: float) -> tuple[int, str]:
+    if config.train.batch_tokens:
+        rows = max(1, round(config.train.batch_tokens / shape.context))
+        return rows, f"train.batch_tokens asks for {config.train.batch_tokens:,} tokens"
+    law = _law_batch(shape)
+    wanted = min(law, budget / MIN_STEPS)
+    rows = max(MIN_ROWS, 2 ** math.floor(math.log2(max(1.0, wanted / shape.context))))
+    if wanted < law:
+        return rows, f"small enough that the budget gives about {MIN_STEPS} steps or more"
+    return rows, f"near {law:,.0f} tokens, the efficient batch for {shape.parameters / 1e6:.1f}M parameters"
+
+
+def _rate(config: Config, shape: Shape, step_tokens: int) -> tuple[float, str]:
+    if config.train.lr:
+        return config.train.lr, "train.lr asks for it"
+    law = 0.5 * 0.0047 * (shape.parameters / 108e6) ** (-1 / 3)
+    rate = min(law, law * math.sqrt(step_tokens / _law_batch(shape)) * 1.5)
+    return round(rate, 6), f"½·0.0047·(N/108M)^-⅓ = {law:.2g} for this size, less for a batch below the efficient one"
+
+
+def _micro_rows(config: Config, shape: Shape, rows: int) -> tuple[int, str]:
+    if config.train.micro_rows:
+        return min(rows, config.train.micro_rows), "train.micro_rows asks for it"
+    micro = min(rows, max(1, 8192 // shape.context))
+    return micro, "rows of one forward pass: at most 8,192 tokens, which keeps activations small"
+
+
+def _memory(shape: Shape, micro_rows: int, dtype: Dtype) -> tuple[int, str]:
+    """Bytes of training: process, weights with gradients and moments, activations of one micro-batch, one logits chunk."""
+    inner = shape.head_width * (shape.heads + 2 * shape.kv_heads)
+    stream, product = 4, 2 if dtype == "bf16" else 4
+    per_token = shape.layers * (
+        shape.width * (6 * stream + 3 * product) + inner * (3 * product + 8) + shape.feed_forward * 5 * product
+    ) + shape.width * 4 * stream  # fmt: skip
+    activations = per_token * micro_rows * shape.context
+    logits = min(2048, micro_rows * shape.context) * shape.vocabulary * (4 + 4 + product)
+    copies = shape.parameters * product if dtype == "bf16" else 0
+    total = PROCESS_BYTES + BYTES_PER_WEIGHT_TRAINING * shape.parameters + copies + activations + logits
+    parts = f"weights and optimizer {16 * shape.parameters / 2**20:,.0f} MiB, activations {activations / 2**20:,.0f} MiB"
+    return total, f"{parts}, logits {logits / 2**20:,.0f} MiB, the program itself {PROCESS_BYTES / 2**20:,.0f} MiB"
+
+
+def _disk(config: Config, shape: Shape) -> int:
+    kept = config.train.keep_last + 2  # the best one, and the one being written
+    per_weight = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32}
+    exports = sum(per_weight[d] for d in config.export.gguf) + 4 * config.export.hf
+    return round(shape.parameters * (12 * kept + exports))

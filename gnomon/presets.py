@@ -1,0 +1,97 @@
+"""Shapes of the models, by name, and which formats can hold them. Arithmetic only: no torch.
+
+Every shape is a Qwen3 dense decoder: pre-RMSNorm with gain, per-head q/k-norm, grouped-query attention, SwiGLU,
+rotary positions over the whole head, no biases, tied output head. That is what llama.cpp, Ollama, vLLM and
+`transformers` read without custom code.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gnomon.base.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A model's sizes. Widths are multiples of 32 (quantisation blocks), the vocabulary of 64."""
+
+    vocabulary: int
+    width: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_width: int
+    feed_forward: int
+    context: int  # tokens the model is trained on at once
+    rope_theta: float = 10_000.0
+    norm_epsilon: float = 1e-6
+
+    def __post_init__(self) -> None:
+        for name in ("width", "feed_forward"):
+            if getattr(self, name) % 32:
+                raise ConfigError(
+                    f"model.{name} is {getattr(self, name)}, which is no multiple of 32",
+                    where=f"model.{name}",
+                    do=f"use {round(getattr(self, name) / 32) * 32 or 32}: q8_0 stores blocks of 32",
+                )
+        if self.vocabulary % 64:
+            raise ConfigError(
+                f"the vocabulary of {self.vocabulary:,} is no multiple of 64",
+                where="tokenizer.vocabulary",
+                do=f"use {-(-self.vocabulary // 64) * 64:,}",
+            )
+        if self.heads % self.kv_heads:
+            raise ConfigError(
+                f"model.heads ({self.heads}) is no multiple of model.kv_heads ({self.kv_heads})",
+                where="model.kv_heads",
+                do="every key/value head serves the same number of query heads",
+            )
+        if self.head_width % 2 or (self.heads * self.head_width) % 32 or (self.kv_heads * self.head_width) % 32:
+            raise ConfigError(
+                f"model.head_width is {self.head_width}: rotary positions need an even one, q8_0 heads that add up to 32s",
+                where="model.head_width",
+                do="use 32, 64 or 128",
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def parameter_table(self) -> dict[str, int]:
+        """Return the number of parameters of each part; the output head is the embedding again and counts once."""
+        attention = self.width * self.head_width * (2 * self.heads + 2 * self.kv_heads) + 2 * self.head_width
+        return {
+            "embedding": self.vocabulary * self.width,
+            "attention": self.layers * attention,
+            "feed_forward": self.layers * 3 * self.width * self.feed_forward,
+            "norms": self.layers * 2 * self.width + self.width,
+        }
+
+    @property
+    def parameters(self) -> int:
+        return sum(self.parameter_table().values())
+
+    def flops_per_token(self, length: int) -> int:
+        """Return the floating-point operations of forward and backward for one token in rows of `length`.
+
+        6 per weight that is multiplied (the embedding once, as output head) plus 6·width·length per layer for
+        causal scores and mixing (half of the full square). Source: Kaplan et al. 2020; PaLM appendix B.
+        """
+        table = self.parameter_table()
+        weights = table["embedding"] + table["attention"] + table["feed_forward"]
+        return 6 * weights + 6 * self.layers * self.heads * self.head_width * length
+
+
+PRESETS: dict[str, Shape] = {
+    "1M": Shape(vocabulary=4096, width=128, layers=3, heads=4, kv_heads=2, head_width=32, feed_forward=256, context=256),
+    "5M": Shape(vocabulary=4096, width=256, layers=5, heads=4, kv_heads=2, head_width=64, feed_forward=768, context=256),
+    "15M": Shape(vocabulary=8192, width=512, layers=5, heads=8, kv_heads=2, head_width=64, feed_forward=1024, context=512),
+    "40M": Shape(vocabulary=32768, width=512, layers=8, heads=8, kv_heads=2, head_width=64, feed_forward=1536, context=512),
+    "124M": Shape(
+        vocabulary=32768, width=768, layers=16, heads=12, kv_heads=4, head_width=64, feed_forward=2048, context=1024
+    ),
+}  # fmt: skip
+
+FORMATS = ("hf", "gguf")
+"""Formats that can hold every shape above: safetensors in Hugging Face layout, GGUF for llama.cpp and Ollama."""
+
+GGUF_DTYPES = ("f32", "f16", "bf16", "q8_0")

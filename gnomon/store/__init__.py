@@ -1,0 +1,1 @@
+"""Artifacts on disk: manifests, dataset versions, runs, checkpoints. No torch here."""

@@ -1,0 +1,75 @@
+"""Packed documents do not see each other, and the efficient way equals the obvious one."""
+
+import torch
+from torch import Tensor
+
+from gnomon.model.attention import Segments
+from gnomon.model.lm import LanguageModel, Output
+from gnomon.model.loss import next_token_loss
+from tests.world import noisy_model, packed_rows
+
+
+def dense_oracle(model: LanguageModel, tokens: Tensor, positions: Tensor, segments: Tensor) -> Output:
+    """Attention with an explicit mask: the same piece, and not later."""
+    places = torch.arange(tokens.shape[1])
+    mask = (segments[:, :, None] == segments[:, None, :]) & (places[:, None] >= places[None, :])
+    return model(tokens, positions, mask_BTS=mask)
+
+
+def test_bucketed_attention_equals_a_dense_mask_in_outputs_and_gradients() -> None:
+    model = noisy_model()
+    rows = packed_rows([[31, 5, 28], [64], [1, 2, 3, 40, 10], [17]], length=64)
+    used = rows.segments >= 0
+    outputs, gradients = [], []
+    for bucketed in (True, False):
+        model.zero_grad()
+        if bucketed:
+            out = model(rows.tokens, rows.positions, Segments(rows.buckets, rows.inverse)).hidden
+        else:
+            out = dense_oracle(model, rows.tokens, rows.positions, rows.segments).hidden
+        loss, _ = next_token_loss(out, model.head, rows.labels)
+        loss.backward()
+        outputs.append(out[used].detach())
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+    assert torch.allclose(outputs[0], outputs[1], atol=1e-5)
+    assert torch.allclose(gradients[0], gradients[1], atol=1e-3, rtol=1e-4)
+
+
+def test_changing_a_document_leaves_the_logits_of_its_row_mates_bit_equal() -> None:
+    model = noisy_model()
+    rows = packed_rows([[20, 24, 20], [64]], length=64)
+    changed = rows.tokens.clone()
+    second = (rows.segments == 1) & (torch.arange(2)[:, None] == 0)
+    changed[second] = (changed[second] + 7) % model.shape.vocabulary
+    segments = Segments(rows.buckets, rows.inverse)
+    before = model.logits(model(rows.tokens, rows.positions, segments).hidden)
+    after = model.logits(model(changed, rows.positions, segments).hidden)
+    assert torch.equal(before[~second], after[~second])
+    assert not torch.equal(before[second], after[second])
+
+
+def test_no_gradient_flows_from_one_document_to_another() -> None:
+    model = noisy_model()
+    rows = packed_rows([[20, 24, 20]], length=64)
+    labels = rows.labels.where(rows.segments == 2, torch.tensor(-100))
+    embedded = model.embed_tokens(rows.tokens).detach().requires_grad_()
+    hook = model.embed_tokens.register_forward_hook(lambda *_: embedded)
+    hidden = model(rows.tokens, rows.positions, Segments(rows.buckets, rows.inverse)).hidden
+    hook.remove()
+    next_token_loss(hidden, model.head, labels)[0].backward()
+    assert embedded.grad is not None
+    assert torch.count_nonzero(embedded.grad[rows.segments != 2]) == 0
+    assert torch.count_nonzero(embedded.grad[rows.segments == 2]) > 0
+
+
+def test_a_packed_document_has_the_loss_it_has_alone() -> None:
+    model = noisy_model()
+    together = packed_rows([[20, 24, 20]], length=64)
+    hidden = model(together.tokens, together.positions, Segments(together.buckets, together.inverse)).hidden
+    packed, _ = next_token_loss(hidden, model.head, together.labels)
+    alone = 0.0
+    for piece in range(3):
+        here = together.segments[0] == piece
+        hidden = model(together.tokens[:, here]).hidden
+        alone += next_token_loss(hidden, model.head, together.labels[:, here])[0].item()
+    assert abs(packed.item() - alone) / alone < 1e-5

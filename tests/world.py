@@ -1,0 +1,117 @@
+"""A tiny world for tests: small models with lively weights, packed rows of random tokens, a corpus, a run."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gnomon.data.stream import Rows, make_rows
+from gnomon.model.lm import LanguageModel, initialize
+from gnomon.presets import Shape
+from gnomon.train.optim import make_optimizer
+from gnomon.train.readback import Readback
+from gnomon.train.schedule import Schedule
+from gnomon.train.state import State
+
+TINY = Shape(vocabulary=512, width=64, layers=2, heads=4, kv_heads=2, head_width=16, feed_forward=96, context=64)
+
+
+def noisy_model(shape: Shape = TINY, seed: int = 0) -> LanguageModel:
+    """Return a model in which every weight matters: no zeros, no gains of exactly one."""
+    model = LanguageModel(shape)
+    initialize(model, seed)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            scale = 0.2 if parameter.ndim == 1 else 0.05
+            parameter += scale * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+def packed_rows(layout: list[list[int]], length: int, of: Rows | None = None, row: int = 0) -> Rows:
+    """Return a micro-batch whose rows hold pieces of the given lengths; the tokens are random, or rows of `of`."""
+    generator = torch.Generator().manual_seed(sum(map(sum, layout)))
+    tokens = torch.randint(1, TINY.vocabulary, (len(layout), length + 1), generator=generator)
+    inputs, labels = tokens[:, :-1], tokens[:, 1:]
+    if of is not None:
+        inputs, labels = of.tokens[row : row + len(layout)], of.labels[row : row + len(layout)]
+    return make_rows(inputs.numpy(), labels.numpy(), layout)
+
+
+def plain_state(log_every: int = 10, seed: int = 0) -> State:
+    """Return a state about to take its first step, in float32 on the CPU."""
+    model = noisy_model(seed=seed)
+    return State(
+        schedule=Schedule("wsd", 3e-3, 100, 5, 0.4, 0.1),
+        readback=Readback(log_every, "cpu"),
+        device="cpu",
+        dtype="fp32",
+        clip=1.0,
+        z_loss=0.0,
+        seed=seed,
+        model=model,
+        optimizer=make_optimizer(model, lr=3e-3, beta1=0.9, beta2=0.95, weight_decay=0.1),
+    )
+
+
+SENTENCES = (
+    "The lamp stood on the table by the window.",
+    "Nobody had seen the old man since the winter.",
+    "She counted the ships and found that there were seven.",
+    "In the year 1843 a letter came to the house.",
+    "He laughed, and the dog laughed with him.",
+    "Where is the key, asked the youngest of them.",
+    "The river was wide, slow and brown after the rain.",
+    "A door opened; it was the wind, and then it was not.",
+)
+
+
+def write_corpus(folder: Path, documents: int = 120, seed: int = 0) -> Path:
+    """Write a small corpus of different documents as JSON lines and one text file; return the folder."""
+    draw = random.Random(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = [
+        " ".join(f"{draw.choice(SENTENCES)} {draw.randrange(1000)}" for _ in range(draw.randrange(3, 40)))
+        for _ in range(documents)
+    ]
+    lines = [json.dumps({"id": i, "text": text}) for i, text in enumerate(texts[1:])]
+    (folder / "stories.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "one.txt").write_text(texts[0])
+    return folder
+
+
+def small_config(folder: Path, **changes: Any) -> Path:
+    """Write the config of a run that trains in seconds on the corpus of `write_corpus` and return its path."""
+    config = {
+        "data": {"train": str(folder / "texts"), "root": str(folder / "datasets")},
+        "size": "1M",
+        "budget": "20K tokens",
+        "out": str(folder / "run"),
+        "model": {"width": 64, "layers": 2, "feed_forward": 96, "context": 64},
+        "tokenizer": {"vocabulary": 512},
+        "train": {"batch_tokens": 512, "validation_tokens": 2000},
+        "export": {"gguf": ["f16"], "hf": True},
+    }
+    for key, value in changes.items():
+        section = config.get(key)
+        config[key] = {**section, **value} if isinstance(section, dict) and isinstance(value, dict) else value
+    path = folder / "config.json"
+    path.write_text(json.dumps(config))
+    return path
+
+
+def gnomon(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own and return what it said."""
+    return subprocess.run(
+        [sys.executable, "-m", "gnomon", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env=os.environ | environment,
+    )
