@@ -4,11 +4,11 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from gnomon.base.progress import silent
 from gnomon.bundle import Bundle, continue_text, load_bundle
 from gnomon.config import Config, make_config
 from gnomon.export.write import ExportResult
 from gnomon.export.write import export as write_exports
-from gnomon.base.progress import silent
 from gnomon.model.generate import Sampling
 from gnomon.observe.console import Console
 from gnomon.pipeline import plan_of, prepared

@@ -113,7 +113,6 @@ def eval(
     from gnomon.bundle import load_bundle
     from gnomon.observe.console import Console
     from gnomon.pipeline import evaluate, score_as_dict, score_file
-    from gnomon.store.runs import Run
 
     console = Console()
     if data is None:

@@ -1,19 +1,23 @@
 """The main job: texts, dataset, plan, run, scores, exports, report. What is done is skipped; what was cut short goes on."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
 
 from gnomon.assemble import batches, build_checks, build_observers, build_state, measure_speed, openings
-from gnomon.base.errors import ConfigError, Interrupted, StorageError, TrainingError
+from gnomon.base.errors import ConfigError, DataError, IntegrityError, Interrupted, StorageError, TrainingError
 from gnomon.base.files import free_bytes, pretty_json, read_json, sweep_staging, write_atomic
 from gnomon.base.machine import keep_freed_memory, this_machine
 from gnomon.bundle import Bundle, continue_text, load_bundle
 from gnomon.config import Config
-from gnomon.data.prepare import prepare
-from gnomon.data.stream import validation_rows
+from gnomon.data.prepare import find_prepared, prepare
+from gnomon.data.read import find_sources, read_documents
+from gnomon.data.shards import SplitWriter
+from gnomon.data.stream import rows_of, validation_rows
 from gnomon.evaluate.loss import Score, score
 from gnomon.events.bus import Bus
 from gnomon.events.journal import EventLog, Journal, read_events
@@ -24,8 +28,8 @@ from gnomon.observe.console import Console
 from gnomon.observe.report import report_html
 from gnomon.plan import Plan, Text, asked_vocabulary, make_plan, shape_of
 from gnomon.store.checkpoints import Checkpoint
-from gnomon.store.datasets import Dataset, open_dataset
-from gnomon.store.manifest import Damage
+from gnomon.store.datasets import Dataset, Split, open_dataset, verify_dataset
+from gnomon.store.manifest import Damage, damaged, read_manifest
 from gnomon.store.runs import Run
 from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.train.act import Hands
@@ -152,13 +156,18 @@ def score_split(bundle: Bundle, dataset: Dataset, plan: Plan, console: Console |
 
 
 def score_file(bundle: Bundle, path: Path) -> Score:
-    """Return the score of a model on the documents of a file or folder. Raises DataError as preparation does."""
-    split = InMemorySplit(bundle.tokenizer)
+    """Return the score of a model on the text of a file or folder. Raises DataError when there is none to be used."""
+    writer, unusable = SplitWriter(bundle.tokenizer), []
     for source in find_sources([str(path)]):
-        for document in read_documents(source, "text", None, split.refuse, lambda _: None):
-            split.add(document)
-    rows = rows_of(split.close(str(path)), bundle.shape.context, 8, None)
-    return score(bundle.model, rows, bytes_per_token=split.bytes / split.n_tokens)
+        for document in read_documents(source, "text", None, unusable.append, lambda _: None):
+            writer.add(document, bundle.tokenizer.encode(document.text))
+    with TemporaryDirectory() as folder:
+        entry = writer.write(Path(folder) / "text")
+        if not entry["documents"]:
+            raise DataError("there is no text to score", where=str(path), do=f"{len(unusable)} records could not be used")
+        split = Split(Path(folder) / "text", entry, bundle.tokenizer.end_of_text)
+        rows = rows_of(split, bundle.shape.context, 8, None)
+        return score(bundle.model, rows, bytes_per_token=split.bytes / split.n_tokens)
 
 
 def score_as_dict(result: Score) -> dict[str, Any]:

@@ -158,9 +158,9 @@ class _Work:
             )
         split_of = dict.fromkeys(held_out, "validation") or self._hold_out(ids)
         split_of |= {i: "train" for i in ids if i not in split_of}
-        if "train" not in split_of.values():
+        if "validation" not in split_of.values():
             raise DataError(
-                "one document is too little: nothing would be left to train on",
+                "one document is too little: it cannot be both trained on and held out",
                 where=", ".join(self.recipe.data.train),
                 do="add more text, or give validation text of its own in data.validation",
             )

@@ -10,10 +10,14 @@ from torch import Tensor
 
 from gnomon.base.errors import DataError
 from gnomon.base.seeds import derive, permutation
-from gnomon.data.pack import WINDOW_DOCUMENTS, Layout, pack
+from gnomon.data.pack import WINDOW_DOCUMENTS, Layout, pack, rows_needed
 from gnomon.store.datasets import Dataset, Split
 
 IGNORE = -100
+
+
+Place = tuple[Layout, int, int]
+"""A row: its window's layout, the window's first document, and the row's number in the layout."""
 
 
 @dataclass(frozen=True)
@@ -60,62 +64,76 @@ class Stream:
     ) -> None:
         self._split, self._length, self._seed, self._journal = dataset.split("train"), length, seed, journal
         self._rows_per_batch, self._micro_rows = rows_per_batch, micro_rows
-        self._windows = windows(self._split, length)
-        self._window_rows = np.array([layout.rows for _, layout in self._windows])
-        self.rows_per_epoch = int(self._window_rows.sum())
+        self._windows = Windows(self._split, length)
+        self.rows_per_epoch = int(self._windows.rows.sum())
+        self._order: tuple[int, np.ndarray, np.ndarray] | None = None  # epoch, windows in order, where their rows end
         self._shuffle: tuple[tuple[int, int], np.ndarray] | None = None  # (epoch, window), its rows in order
-        self._order: tuple[int, np.ndarray, np.ndarray] | None = None  # epoch, windows in order, their first rows
         if self.rows_per_epoch < rows_per_batch:
             raise DataError(
-                f"the text gives {self.rows_per_epoch:,} rows of {length:,} tokens and one batch needs {rows_per_batch:,}",
+                f"the text gives {self.rows_per_epoch:,} rows of {length:,} tokens, one batch needs {rows_per_batch:,}",
                 where=str(dataset.folder),
-                do="add text, or ask for less with train.batch_tokens or model.context",
+                do="add text, or ask for less with a smaller train.batch_tokens or a shorter model.context",
             )
 
     def batches(self, from_row: int) -> Iterator[Batch]:
-        """Yield batches from global row `from_row` on. A journal entry `{"at_row", "skip_rows"}` moves the cursor there."""
+        """Yield batches from global row `from_row` on, without end.
+
+        Before each batch the journal is looked at: an entry `{"at_row": r, "skip_rows": n}` sends the stream that is about
+        to serve row r to row r + n. Of several entries for one row the first counts, so that a decision which a
+        resumed run takes again changes nothing.
+        """
         row = from_row
         while True:
             row = self._after_skips(row)
             ids = range(row, row + self._rows_per_batch)
-            micros = tuple(
-                self._rows(ids[i : i + self._micro_rows]) for i in range(0, len(ids), self._micro_rows)
-            )
+            micros = tuple(self._rows(ids[i : i + self._micro_rows]) for i in range(0, len(ids), self._micro_rows))
             row += self._rows_per_batch
             yield Batch(micros, sum(m.loss_tokens for m in micros), ids[0], row, tuple(ids))
 
     def _after_skips(self, row: int) -> int:
+        """Return where the stream goes on; depends on the row alone, not on the way there."""
+        skips: dict[int, int] = {}
         for entry in self._journal:
-            if entry["at_row"] == row:
-                row += entry["skip_rows"]
+            skips.setdefault(entry["at_row"], entry.get("skip_rows", 0))
+        while skip := skips.get(row, 0):
+            row += skip
         return row
 
     def _rows(self, ids: Sequence[int]) -> Rows:
         return _gather(self._split, [self._find(row) for row in ids], self._length)
 
-    def _find(self, row: int) -> tuple[int, Layout, int]:
-        """Return the window's first document, its layout, and the row inside it, of a global row."""
+    def _find(self, row: int) -> Place:
+        """Return where a global row lies."""
         epoch, within = divmod(row, self.rows_per_epoch)
         if self._order is None or self._order[0] != epoch:
-            order = permutation(len(self._windows), derive(self._seed, "windows", epoch))
-            self._order = epoch, order, np.cumsum(self._window_rows[order])
+            order = permutation(len(self._windows.rows), derive(self._seed, "windows", epoch))
+            self._order = epoch, order, self._windows.rows[order].cumsum()
         _, order, ends = self._order
         place = int(np.searchsorted(ends, within, side="right"))
         window = int(order[place])
-        inside = within - int(ends[place] - self._window_rows[window])
+        rows = int(self._windows.rows[window])
         if self._shuffle is None or self._shuffle[0] != (epoch, window):
-            rows = permutation(int(self._window_rows[window]), derive(self._seed, "rows", epoch, window))
-            self._shuffle = (epoch, window), rows
-        return *self._windows[window], int(self._shuffle[1][inside])
+            self._shuffle = (epoch, window), permutation(rows, derive(self._seed, "rows", epoch, window))
+        inside = within - int(ends[place]) + rows
+        return self._windows.layout(window), window * WINDOW_DOCUMENTS, int(self._shuffle[1][inside])
 
 
-def windows(split: Split, length: int) -> list[tuple[int, Layout]]:
-    """Return the packed windows of a split: first document and layout of each."""
-    lengths = np.diff(split.offsets.astype(np.int64))
-    return [
-        (first, pack(lengths[first : first + WINDOW_DOCUMENTS], length))
-        for first in range(0, len(lengths), WINDOW_DOCUMENTS)
-    ]
+class Windows:
+    """A split cut into windows of documents, each packed when it is first needed; the newest one is kept."""
+
+    def __init__(self, split: Split, length: int) -> None:
+        offsets = split.offsets.astype(np.int64)
+        self._lengths, self._length = np.diff(offsets), length
+        edges = offsets[[*range(0, len(self._lengths), WINDOW_DOCUMENTS), -1]]
+        self.rows = np.array([rows_needed(tokens, length) for tokens in np.diff(edges).tolist()], dtype=np.int64)
+        self._packed: tuple[int, Layout] | None = None
+
+    def layout(self, window: int) -> Layout:
+        """Return how a window's documents lie in rows."""
+        if self._packed is None or self._packed[0] != window:
+            first = window * WINDOW_DOCUMENTS
+            self._packed = window, pack(self._lengths[first : first + WINDOW_DOCUMENTS], self._length)
+        return self._packed[1]
 
 
 def validation_rows(dataset: Dataset, length: int, micro_rows: int, max_tokens: int | None) -> Iterator[Rows]:
@@ -124,24 +142,23 @@ def validation_rows(dataset: Dataset, length: int, micro_rows: int, max_tokens: 
 
 
 def rows_of(split: Split, length: int, micro_rows: int, max_tokens: int | None) -> Iterator[Rows]:
-    """Yield all rows of a split in its own order, window by window."""
-    given = 0
-    for first, layout in windows(split, length):
-        for row in range(0, layout.rows, micro_rows):
+    """Yield the rows of a split in its own order, window by window, until `max_tokens` have been given (None: all)."""
+    windows, given = Windows(split, length), 0
+    for window, rows in enumerate(windows.rows.tolist()):
+        for row in range(0, rows, micro_rows):
             if max_tokens is not None and given >= max_tokens:
                 return
-            rows = _gather(
-                split, [(first, layout, r) for r in range(row, min(row + micro_rows, layout.rows))], length
-            )
-            given += rows.loss_tokens
-            yield rows
+            layout, first = windows.layout(window), window * WINDOW_DOCUMENTS
+            micro = _gather(split, [(layout, first, r) for r in range(row, min(row + micro_rows, rows))], length)
+            given += micro.loss_tokens
+            yield micro
 
 
-def _gather(split: Split, places: list[tuple[int, Layout, int]], length: int) -> Rows:
+def _gather(split: Split, places: list[Place], length: int) -> Rows:
     inputs = np.full((len(places), length), split.end_of_text, dtype=np.int64)
     labels = np.full((len(places), length), IGNORE, dtype=np.int64)
     sizes: list[list[int]] = []
-    for i, (first, layout, row) in enumerate(places):
+    for i, (layout, first, row) in enumerate(places):
         at = 0
         sizes.append([])
         for piece in range(layout.first[row], layout.first[row + 1]):

@@ -3,10 +3,27 @@
 import time
 
 from rich.console import Console as RichConsole
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
-from gnomon.events.types import CheckpointDamaged, CheckpointSaved, Event, RunStarted, RunStopped, Sampled, SaveFailed
-from gnomon.events.types import StepDone, Validated
+from gnomon.events.types import (
+    CheckpointDamaged,
+    CheckpointSaved,
+    Event,
+    RunStarted,
+    RunStopped,
+    Sampled,
+    SaveFailed,
+    StepDone,
+    Validated,
+)
 
 SECONDS_BETWEEN_LINES = 10.0  # where there is no terminal
 

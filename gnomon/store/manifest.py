@@ -5,7 +5,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gnomon.base.errors import IntegrityError
-from gnomon.base.files import CHUNK_BYTES, canonical_json, chunk_hashes, read_json, sha256_bytes, sha256_file, write_synced
+from gnomon.base.files import (
+    CHUNK_BYTES,
+    canonical_json,
+    chunk_hashes,
+    read_json,
+    sha256_bytes,
+    sha256_file,
+    write_synced,
+)
 
 NAME = "manifest.json"
 

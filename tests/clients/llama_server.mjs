@@ -28,7 +28,8 @@ const routes = {
 }
 const server = createServer(async (request, response) => {
     try {
-        const body = (await Array.fromAsync(request)).join("")
+        let body = ""
+        for await (const part of request) body += part
         const answer = await routes[request.url](body ? JSON.parse(body) : {})
         response.end(JSON.stringify(answer))
     } catch (error) {

@@ -1,0 +1,47 @@
+"""Packing loses nothing, repeats nothing, and leaves next to no padding."""
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gnomon.data.pack import pack
+from gnomon.data.stream import IGNORE, make_rows
+
+lengths_and_length = st.tuples(st.lists(st.integers(1, 300), min_size=1, max_size=80), st.integers(1, 96))
+
+
+@given(lengths_and_length)
+def test_every_token_of_every_document_once_and_rows_full_but_the_last(case: tuple[list[int], int]) -> None:
+    lengths, length = np.array(case[0]), case[1]
+    layout = pack(lengths, length)
+    covered = [
+        (int(d), place)
+        for d, a, b in zip(layout.document, layout.start, layout.stop, strict=True)
+        for place in range(a, b)
+    ]
+    assert sorted(covered) == [(d, place) for d, n in enumerate(lengths) for place in range(n)]
+    used = np.add.reduceat(layout.stop - layout.start, layout.first[:-1])
+    assert (used[:-1] == length).all()
+    assert 0 < used[-1] <= length
+    again = pack(lengths, length)
+    assert all(np.array_equal(getattr(layout, f), getattr(again, f)) for f in ("document", "start", "stop", "first"))
+
+
+@given(st.lists(st.lists(st.integers(1, 20), min_size=1, max_size=5), min_size=1, max_size=4))
+def test_buckets_cover_every_place_once_and_keep_pieces_apart(sizes: list[list[int]]) -> None:
+    length = max(map(sum, sizes))
+    tokens = np.arange(len(sizes) * length).reshape(len(sizes), length)
+    rows = make_rows(tokens, tokens + 1, sizes)
+    used = sum(map(sum, sizes))
+    assert rows.loss_tokens == used == int((rows.labels != IGNORE).sum())
+    if not rows.buckets:
+        assert all(row == [length] for row in sizes)
+        return
+    flat = rows.tokens.flatten()
+    assert torch.equal(torch.cat([flat[b].flatten() for b in rows.buckets])[rows.inverse], flat)
+    piece = (rows.segments + 1 + 100 * torch.arange(len(sizes))[:, None]).flatten()
+    for bucket in rows.buckets:
+        inside = piece[bucket]
+        assert (inside == inside[:, :1]).all(), "a bucket's row holds more than one piece"
+        assert (rows.positions.flatten()[bucket][:, 0] == 0).all()

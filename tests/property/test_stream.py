@@ -1,0 +1,129 @@
+"""The stream is a function of dataset, seed and journal: it can begin anywhere and says the same."""
+
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gnomon.base.errors import DataError
+from gnomon.base.progress import silent
+from gnomon.config import DataConfig, TokenizerConfig
+from gnomon.data.prepare import prepare
+from gnomon.data.stream import Batch, Stream, validation_rows
+from gnomon.store.datasets import Dataset
+from tests.world import write_corpus
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("stream")
+    write_corpus(folder / "texts", documents=60)
+    data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"))
+    return prepare(data, TokenizerConfig(), 512, silent)
+
+
+def same(a: Batch, b: Batch) -> bool:
+    return (a.first_row, a.next_row, a.row_ids, a.loss_tokens) == (b.first_row, b.next_row, b.row_ids, b.loss_tokens) and all(
+        torch.equal(x.tokens, y.tokens) and torch.equal(x.labels, y.labels) for x, y in zip(a.micros, b.micros, strict=True)
+    )
+
+
+def stream(dataset: Dataset, journal: list[dict[str, object]] | None = None, seed: int = 3, micro: int = 4) -> Stream:
+    return Stream(dataset, 64, 8, micro, seed, journal or [])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+@given(start=st.integers(0, 40), skips=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 50)), max_size=3))
+def test_a_stream_begun_anywhere_equals_the_rest_of_the_whole(
+    dataset: Dataset, start: int, skips: list[tuple[int, int]]
+) -> None:
+    free = stream(dataset)
+    journal: list[dict[str, object]] = []
+    whole: list[Batch] = []
+    cursor = 0
+    for number, batch in enumerate(islice(Stream(dataset, 64, 8, 4, 3, journal).batches(0), 45)):
+        assert batch.first_row == cursor
+        assert same(batch, next(free.batches(cursor))), "a skip moves the cursor and changes no row"
+        whole.append(batch)
+        cursor = batch.next_row
+        for after, rows in skips:
+            if after == number:
+                journal.append({"at_row": cursor, "skip_rows": rows})
+                cursor += rows
+    resumed = stream(dataset, journal).batches(whole[start].next_row)
+    for expected, got in zip(whole[start + 1 :], resumed, strict=False):
+        assert same(expected, got)
+
+
+def test_an_epoch_gives_every_token_once_with_its_true_successor(dataset: Dataset) -> None:
+    whole = stream(dataset)
+    split = dataset.split("train")
+    expected = Counter()
+    for i in range(split.documents):
+        ids = [*split.tokens(i).tolist(), split.end_of_text]
+        expected.update(zip(ids[:-1], ids[1:], strict=True))
+    got: Counter[tuple[int, int]] = Counter()
+    taken = 0
+    for batch in whole.batches(0):
+        for rows in batch.micros:
+            for row in range(len(rows.tokens)):
+                if taken < whole.rows_per_epoch:
+                    bears = rows.labels[row] != -100
+                    got.update(zip(rows.tokens[row][bears].tolist(), rows.labels[row][bears].tolist(), strict=True))
+                taken += 1
+        if taken >= whole.rows_per_epoch:
+            break
+    assert got == expected
+    assert sum(expected.values()) == split.n_tokens
+
+
+def test_epochs_and_seeds_differ_in_order_only(dataset: Dataset) -> None:
+    one = stream(dataset)
+    count = one.rows_per_epoch
+
+    def epoch(source: Stream, number: int) -> list[bytes]:
+        rows = []
+        for batch in islice(source.batches(number * count), -(-count // 8)):
+            rows += [t.numpy().tobytes() for m in batch.micros for t in m.tokens]
+        return rows[:count]
+
+    first, second, other = epoch(one, 0), epoch(one, 1), epoch(stream(dataset, seed=4), 0)
+    assert Counter(first) == Counter(second) == Counter(other)
+    assert first != second
+    assert first != other
+
+
+def test_micro_batches_cut_the_same_rows_differently(dataset: Dataset) -> None:
+    a, b = next(stream(dataset, micro=8).batches(16)), next(stream(dataset, micro=3).batches(16))
+    assert [len(m.tokens) for m in b.micros] == [3, 3, 2]
+    assert torch.equal(torch.cat([m.tokens for m in a.micros]), torch.cat([m.tokens for m in b.micros]))
+    assert a.loss_tokens == b.loss_tokens
+
+
+def test_validation_is_the_whole_split_in_a_fixed_order(dataset: Dataset) -> None:
+    split = dataset.split("validation")
+    assert sum(rows.loss_tokens for rows in validation_rows(dataset, 64, 4, None)) == split.n_tokens
+    part = list(validation_rows(dataset, 64, 1, 65))
+    assert len(part) == 2
+    assert torch.equal(part[0].tokens, next(validation_rows(dataset, 64, 1, None)).tokens)
+
+
+def test_a_text_smaller_than_a_batch_is_refused_with_the_way_out(dataset: Dataset) -> None:
+    with pytest.raises(DataError, match="one batch needs 100,000") as caught:
+        Stream(dataset, 64, 100_000, 4, 0, [])
+    assert "train.batch_tokens" in str(caught.value.do)
+
+
+def test_rows_are_filled(dataset: Dataset) -> None:
+    split, source = dataset.split("train"), stream(dataset)
+    assert source.rows_per_epoch == int(np.ceil(split.n_tokens / 64))
+
+
+def test_a_dataset_path_is_a_folder(dataset: Dataset, tmp_path: Path) -> None:
+    assert dataset.folder.is_dir()
+    assert dataset.version == dataset.digest[:12]
