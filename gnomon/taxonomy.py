@@ -29,11 +29,3 @@ RESERVED = tuple(f"<|reserved_{i}|>" for i in range(64))
 
 SPECIAL_TOKENS = TEXT + SYNTHETIC + CHAT + TOOLS + QUESTION + ROUTER + TYPES + RESERVED
 """All of them; `SPECIAL_TOKENS.index(token)` is the token's id in a vocabulary trained here."""
-
-CHAT_TEMPLATE = (
-    "{%- for message in messages -%}"
-    "{{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' -}}"
-    "{%- endfor -%}"
-    "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
-)
-"""ChatML, as Jinja; for models that went through an instruction stage."""
