@@ -3,8 +3,9 @@
     python bench/throughput.py --size 5M --rounds 7
     python bench/throughput.py --size 15M --json
 
-Prints tokens a second (median, lowest, highest of the rounds) of Gnomon and of a Qwen3 model from `transformers` in its own
-float32 and in bfloat16 autocast, and the ratios of medians. Rounds are interleaved, so that a machine that slows down slows all.
+Prints tokens a second (median, lowest, highest of the rounds) of Gnomon and of a Qwen3 model from
+`transformers` in its own float32 and in bfloat16 autocast, and the ratios of medians. Rounds are interleaved,
+so that a machine that slows down slows all.
 """
 
 import argparse
@@ -59,7 +60,12 @@ def main() -> None:
             speeds[name].append(STEPS_A_ROUND * arguments.rows * shape.context / (time.perf_counter() - start))
     ours = statistics.median(speeds["gnomon"])
     rows = {
-        name: {"median": statistics.median(s), "lowest": min(s), "highest": max(s), "ratio": ours / statistics.median(s)}
+        name: {
+            "median": statistics.median(s),
+            "lowest": min(s),
+            "highest": max(s),
+            "ratio": ours / statistics.median(s),
+        }
         for name, s in speeds.items()
     }
     if arguments.json:
@@ -67,7 +73,9 @@ def main() -> None:
         return
     print(f"{arguments.size}: {arguments.rows} rows of {shape.context} tokens a step, {this_machine().processor}")
     for name, r in rows.items():
-        print(f"{name:<34}{r['median']:>10,.0f} tokens/s ({r['lowest']:,.0f} to {r['highest']:,.0f})   gnomon {r['ratio']:.2f}x")
+        print(
+            f"{name:<34}{r['median']:>10,.0f} tokens/s ({r['lowest']:,.0f} to {r['highest']:,.0f})   gnomon {r['ratio']:.2f}x"
+        )
 
 
 def gnomon_step(shape: Shape, tokens: torch.Tensor) -> Callable[[], object]:

@@ -15,14 +15,24 @@ __version__ = "0.1.0"
 _HOMES = {
     "train": "gnomon.api",
     "train_async": "gnomon.api",
-    "plan": "gnomon.api",
+    "plan_run": "gnomon.api",
     "generate": "gnomon.api",
     "load": "gnomon.api",
-    "export": "gnomon.api",
+    "export_run": "gnomon.api",
     "Config": "gnomon.config",
     "GnomonError": "gnomon.base.errors",
 }
-__all__ = ["Config", "GnomonError", "__version__", "export", "generate", "load", "plan", "train", "train_async"]
+__all__ = [
+    "Config",
+    "GnomonError",
+    "__version__",
+    "export_run",
+    "generate",
+    "load",
+    "plan_run",
+    "train",
+    "train_async",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -28,7 +28,7 @@ async def train_async(config: ConfigLike, *, quiet: bool = True) -> dict[str, An
     return await asyncio.to_thread(train, config, quiet=quiet)
 
 
-def plan(config: ConfigLike) -> Plan:
+def plan_run(config: ConfigLike) -> Plan:
     """Return the plan of a config on this machine; measures for a few seconds and trains nothing."""
     checked = _config(config)
     return plan_of(checked, prepared(checked), Console(quiet=True))
@@ -45,7 +45,9 @@ def generate(run: str | Path | Bundle, prompt: str, max_tokens: int = 200, **sam
     return "".join(continue_text(bundle.model, bundle.tokenizer, prompt, max_tokens, Sampling(**sampling)))
 
 
-def export(run: str | Path, *, gguf: list[str] | None = None, hf: bool = False, out: str | Path | None = None) -> ExportResult:
+def export_run(
+    run: str | Path, *, gguf: list[str] | None = None, hf: bool = False, out: str | Path | None = None
+) -> ExportResult:
     """Write and verify exports of a run: GGUF in the given dtypes (f32 f16 bf16 q8_0), and a Hugging Face folder."""
     bundle = load(run)
     return write_exports(bundle, Path(out) if out else bundle.run.export_folder, gguf or [], hf, silent)

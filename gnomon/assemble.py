@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from gnomon.bundle import continue_text
-from gnomon.config import Config
+from gnomon.config import Config, Dtype
 from gnomon.data.stream import Batch, Rows, Stream, validation_rows
 from gnomon.evaluate.loss import score
 from gnomon.events.types import Check, Event, Observer, Sampled, SaveDue, Validated
@@ -20,7 +20,6 @@ from gnomon.store.datasets import Dataset
 from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.train.interrupts import Interrupts
 from gnomon.train.optim import make_optimizer
-from gnomon.train.precision import Dtype
 from gnomon.train.readback import Readback
 from gnomon.train.schedule import Schedule
 from gnomon.train.state import State
@@ -99,7 +98,11 @@ def build_checks(
 
     def validate(model: LanguageModel, at: int) -> Iterable[Event]:
         result = score(
-            model, held_out, bytes_per_token=split.bytes / split.n_tokens, device=plan.device, dtype=plan.dtype
+            model,
+            held_out,
+            bytes_per_token=split.bytes / split.n_tokens,
+            device=plan.device,
+            dtype=plan.dtype,
         )
         yield Validated(step=at, loss=result.loss, bits_per_byte=result.bits_per_byte, tokens=result.tokens)
 

@@ -66,7 +66,8 @@ def continue_text(
     sampling: Sampling,
     stop: Sequence[str] = (),
 ) -> Iterator[str]:
-    """Yield the text that follows `prompt`, in pieces of whole characters, as a document that begins with it would go on.
+    """Yield the text that follows `prompt`, in pieces of whole characters, as a document that begins with it
+    would go on.
 
     Ends at the model's end of text, after `max_tokens`, or before the first of the `stop` strings.
     """

@@ -34,7 +34,8 @@ app.add_typer(data_app, name="data")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 ConfigPath = Annotated[Path, typer.Argument(help="A .json or .toml file.", metavar="CONFIG")]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(help="Options laid over the file, such as train.lr=3e-4.", metavar="KEY=VALUE")
+    list[str] | None,
+    typer.Argument(help="Options laid over the file, such as train.lr=3e-4.", metavar="KEY=VALUE"),
 ]
 RunPath = Annotated[Path, typer.Argument(help="A run's folder, or one of its checkpoints.", metavar="RUN")]
 
@@ -133,7 +134,9 @@ MaxTokens = Annotated[int, typer.Option(min=1, help="Most tokens to write.")]
 Temperature = Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token; more is freer.")]
 TopK = Annotated[int, typer.Option(min=0, help="Choose among this many likeliest tokens; 0: all.")]
 TopP = Annotated[float, typer.Option(min=0.0, max=1.0, help="Choose among the likeliest with this total probability.")]
-MinP = Annotated[float, typer.Option(min=0.0, max=1.0, help="Leave out tokens this much less likely than the likeliest.")]
+MinP = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="Leave out tokens this much less likely than the likeliest.")
+]
 Penalty = Annotated[float, typer.Option(min=0.1, help="Above 1, tokens already seen become less likely.")]
 Seed = Annotated[int, typer.Option(min=0, help="Equal seeds give equal text.")]
 Stop = Annotated[list[str] | None, typer.Option(help="Text that ends the answer; may be given several times.")]
@@ -211,7 +214,8 @@ def export(
     run: RunPath,
     format: Annotated[Literal["gguf", "hf"], typer.Option(help="gguf for llama.cpp and Ollama, hf for transformers.")],
     dtype: Annotated[
-        Literal["f32", "f16", "bf16", "q8_0"] | None, typer.Option(help="Of the weights; gguf: f16, hf: f32 by default.")
+        Literal["f32", "f16", "bf16", "q8_0"] | None,
+        typer.Option(help="Of the weights; gguf: f16, hf: f32 by default."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; the run's export/ by default.")] = None,
     as_json: Json = False,
@@ -244,7 +248,8 @@ def export(
 
 @app.command()
 def verify(
-    path: Annotated[Path, typer.Argument(help="A dataset, run, checkpoint or export folder.")], as_json: Json = False
+    path: Annotated[Path, typer.Argument(help="A dataset, run, checkpoint or export folder.")],
+    as_json: Json = False,
 ) -> None:
     """Check every file of an artifact against its manifest, and name what is damaged, where. Exit code 5 when damaged.
 
@@ -297,7 +302,8 @@ def data_prepare(config: ConfigPath, overrides: Overrides = None, as_json: Json 
 
 @data_app.command("ls")
 def data_ls(
-    root: Annotated[Path, typer.Argument(help="The folder that holds datasets.")] = Path("datasets"), as_json: Json = False
+    root: Annotated[Path, typer.Argument(help="The folder that holds datasets.")] = Path("datasets"),
+    as_json: Json = False,
 ) -> None:
     """List the dataset versions in a folder.
 
@@ -357,7 +363,13 @@ def _show_dataset(dataset: Any, as_json: bool) -> None:
 
 
 def _stream(
-    bundle: "Bundle", prompt: str, max_tokens: int, sampling: "Sampling", stop: list[str], *, silent: bool = False
+    bundle: "Bundle",
+    prompt: str,
+    max_tokens: int,
+    sampling: "Sampling",
+    stop: list[str],
+    *,
+    silent: bool = False,
 ) -> str:
     from gnomon.bundle import continue_text
 

@@ -17,6 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from gnomon.base.errors import ConfigError
 from gnomon.presets import PRESETS
 
+Dtype = Literal["bf16", "fp32"]
+"""Number formats that matrix products run in; weights stay float32."""
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,14 +54,14 @@ class TokenizerConfig(_Section):
 class ModelConfig(_Section):
     """The shape, where it shall differ from the size's preset."""
 
-    width: int | None = Field(None, gt=0)
-    layers: int | None = Field(None, gt=0)
-    heads: int | None = Field(None, gt=0)
-    kv_heads: int | None = Field(None, gt=0)
-    head_width: int | None = Field(None, gt=0)
-    feed_forward: int | None = Field(None, gt=0)
+    width: int | None = Field(None, gt=0)  # of the stream, a multiple of 32
+    layers: int | None = Field(None, gt=0)  # blocks of attention and feed-forward
+    heads: int | None = Field(None, gt=0)  # query heads
+    kv_heads: int | None = Field(None, gt=0)  # key/value heads; each serves heads / kv_heads query heads
+    head_width: int | None = Field(None, gt=0)  # of one head, even
+    feed_forward: int | None = Field(None, gt=0)  # inner width of the feed-forward, a multiple of 32
     context: int | None = Field(None, ge=8)  # tokens in a row of training
-    rope_theta: float | None = Field(None, gt=0)
+    rope_theta: float | None = Field(None, gt=0)  # base of the rotary angles
 
 
 class TrainConfig(_Section):
@@ -66,22 +69,22 @@ class TrainConfig(_Section):
 
     lr: float | None = Field(None, gt=0)  # peak learning rate
     schedule: Literal["wsd", "cosine"] = "wsd"  # wsd: warm up, stay, decay linearly
-    warmup_steps: int | None = Field(None, ge=0)
+    warmup_steps: int | None = Field(None, ge=0)  # over which the rate rises from 0
     decay_share: float = Field(0.4, ge=0, le=1)  # of the steps, at the end of wsd
     lr_floor: float = Field(0.05, ge=0, le=1)  # of the peak, at the last step
     batch_tokens: int | None = Field(None, gt=0)  # tokens in one optimizer step
     micro_rows: int | None = Field(None, gt=0)  # rows in one forward pass
-    weight_decay: float = Field(0.1, ge=0)
-    beta1: float = Field(0.9, ge=0, lt=1)
-    beta2: float = Field(0.95, ge=0, lt=1)
+    weight_decay: float = Field(0.1, ge=0)  # of matrices; the embedding and gains do not decay
+    beta1: float = Field(0.9, ge=0, lt=1)  # AdamW's memory of gradients
+    beta2: float = Field(0.95, ge=0, lt=1)  # AdamW's memory of squared gradients
     clip: float = Field(1.0, gt=0)  # gradient norm above which a step is scaled down
     z_loss: float = Field(0.0, ge=0)  # weight of log²Z, which keeps logits from drifting
     dtype: Literal["auto", "bf16", "fp32"] = "auto"  # of the matrix products; weights stay fp32
-    threads: int | None = Field(None, gt=0)
-    log_every: int = Field(10, gt=0)  # steps
-    validate_every: int | None = Field(None, gt=0)  # steps
+    threads: int | None = Field(None, gt=0)  # of the processor; part of a run's identity
+    log_every: int = Field(10, gt=0)  # steps between the record's log points
+    validate_every: int | None = Field(None, gt=0)  # steps between validations
     validation_tokens: int = Field(100_000, gt=0)  # read at each validation; at the end all are read
-    save_every: int | None = Field(None, gt=0)  # steps
+    save_every: int | None = Field(None, gt=0)  # steps between rolling checkpoints
     keep_last: int = Field(2, ge=1)  # rolling checkpoints; the best one is kept beside them
     patience: int | None = Field(None, gt=0)  # validations without a better loss before the run stops; None: never
 
@@ -89,8 +92,8 @@ class TrainConfig(_Section):
 class ExportConfig(_Section):
     """What the finished model is written as."""
 
-    gguf: list[Literal["f32", "f16", "bf16", "q8_0"]] = ["f16", "q8_0"]
-    hf: bool = True
+    gguf: list[Literal["f32", "f16", "bf16", "q8_0"]] = ["f16", "q8_0"]  # f32 f16 bf16 q8_0, for llama.cpp and Ollama
+    hf: bool = True  # a folder that transformers loads, in float32
 
 
 class Config(_Section):
@@ -100,7 +103,7 @@ class Config(_Section):
     size: str = "5M"  # a preset: 1M 5M 15M 40M 124M
     budget: str = "10m"  # a time ("90s", "10m", "2h") or an amount ("400K tokens", "2B tokens")
     out: str = "runs/model"  # the run's folder
-    seed: int = Field(1337, ge=0)
+    seed: int = Field(1337, ge=0)  # of weights, order of text and samples
     prompts: list[str] = []  # sampled during and after training; empty: the openings of validation documents
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
@@ -217,7 +220,9 @@ def _explain(error: ValidationError, where: str) -> ConfigError:
     if first["type"] == "missing":
         return ConfigError(f"the key {key!r} is missing{more}", where=where, do=f'add "{key}" to the config')
     got = f", got {first['input']!r}" if first["type"] != "value_error" else ""
-    return ConfigError(f"{key}: {message}{got}{more}", where=where, do="see gnomon/config.py for every key and its meaning")
+    return ConfigError(
+        f"{key}: {message}{got}{more}", where=where, do="see gnomon/config.py for every key and its meaning"
+    )
 
 
 def _nearest(word: str, known: Any) -> str:

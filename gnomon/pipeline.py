@@ -1,4 +1,6 @@
-"""The main job: texts, dataset, plan, run, scores, exports, report. What is done is skipped; what was cut short goes on."""
+"""The main job: texts, dataset, plan, run, scores, exports, report. What is done is skipped; what was cut
+short goes on.
+"""
 
 import time
 from dataclasses import replace
@@ -9,7 +11,14 @@ from typing import Any, Literal
 import torch
 
 from gnomon.assemble import batches, build_checks, build_observers, build_state, measure_speed, openings
-from gnomon.base.errors import ConfigError, DataError, IntegrityError, Interrupted, StorageError, TrainingError
+from gnomon.base.errors import (
+    ConfigError,
+    DataError,
+    IntegrityError,
+    Interrupted,
+    StorageError,
+    TrainingError,
+)
 from gnomon.base.files import free_bytes, pretty_json, read_json, sweep_staging, write_atomic
 from gnomon.base.machine import keep_freed_memory, this_machine
 from gnomon.bundle import Bundle, continue_text, load_bundle
@@ -44,8 +53,9 @@ Device = Literal["cpu", "cuda"]
 def train(config: Config, console: Console | None = None) -> dict[str, Any]:
     """Do the whole job of a config and return what came of it: run, dataset, losses, exports (see DESIGN, `train`).
 
-    Every stage that is already done is skipped, and training goes on from its newest whole checkpoint, so that calling
-    this twice, or after a kill, equals calling it once. Raises Interrupted after Ctrl-C or SIGTERM, with the state saved.
+    Every stage that is already done is skipped, and training goes on from its newest whole checkpoint, so
+    that calling this twice, or after a kill, equals calling it once. Raises Interrupted after Ctrl-C or
+    SIGTERM, with the state saved.
     """
     console = console or Console(quiet=True)
     start = time.monotonic()
@@ -164,7 +174,9 @@ def score_file(bundle: Bundle, path: Path) -> Score:
     with TemporaryDirectory() as folder:
         entry = writer.write(Path(folder) / "text")
         if not entry["documents"]:
-            raise DataError("there is no text to score", where=str(path), do=f"{len(unusable)} records could not be used")
+            raise DataError(
+                "there is no text to score", where=str(path), do=f"{len(unusable)} records could not be used"
+            )
         split = Split(Path(folder) / "text", entry, bundle.tokenizer.end_of_text)
         rows = rows_of(split, bundle.shape.context, 8, None)
         return score(bundle.model, rows, bytes_per_token=split.bytes / split.n_tokens)

@@ -7,9 +7,8 @@ from pydantic import BaseModel, ConfigDict
 
 from gnomon.base.errors import ConfigError, DataError
 from gnomon.base.machine import Machine
-from gnomon.config import Config, parse_budget
+from gnomon.config import Config, Dtype, parse_budget
 from gnomon.presets import PRESETS, Shape
-from gnomon.train.precision import Dtype
 
 MIN_ROWS, MIN_STEPS = 8, 400
 TRAINING_SHARE_OF_TIME = 0.9  # of a time budget; the rest is validation, samples and checkpoints
@@ -103,11 +102,16 @@ def make_plan(
     steps = max(1, round(budget / step_tokens))
     reasons["steps"] = f"{budget_reason}, at {step_tokens:,} a step"
     if text:
-        reasons["tokens"] = f"the text of {text.train_tokens:,} tokens is read {steps * step_tokens / text.train_tokens:.1f} times"
+        reasons["tokens"] = (
+            f"the text of {text.train_tokens:,} tokens is read {steps * step_tokens / text.train_tokens:.1f} times"
+        )
     lr, reasons["lr"] = _rate(config, shape, step_tokens)
     warmup = config.train.warmup_steps
     if warmup is None:
-        warmup, reasons["warmup_steps"] = max(1, min(200, steps // 20)), "a twentieth of the steps, 200 at most"
+        warmup, reasons["warmup_steps"] = (
+            max(1, min(200, steps // 20)),
+            "a twentieth of the steps, 200 at most",
+        )
     micro, reasons["micro_rows"] = _micro_rows(config, shape, rows)
     training, reasons["memory_bytes"] = _memory(shape, micro, dtype[0])
     if training > machine.memory_bytes and device == "cpu":
@@ -141,13 +145,17 @@ def make_plan(
         tokens_per_second=tokens_per_second[0],
         seconds=steps * step_tokens / tokens_per_second[0] / TRAINING_SHARE_OF_TIME,
         memory_bytes=training,
-        inference_bytes=PROCESS_BYTES + 4 * shape.parameters + 8 * shape.layers * shape.kv_heads * shape.head_width * shape.context,
+        inference_bytes=PROCESS_BYTES
+        + 4 * shape.parameters
+        + 8 * shape.layers * shape.kv_heads * shape.head_width * shape.context,
         disk_bytes=_disk(config, shape),
         reasons=_with_defaults(reasons, config, machine, shape, steps),
     )
 
 
-def _with_defaults(reasons: dict[str, str], config: Config, machine: Machine, shape: Shape, steps: int) -> dict[str, str]:
+def _with_defaults(
+    reasons: dict[str, str], config: Config, machine: Machine, shape: Shape, steps: int
+) -> dict[str, str]:
     table = shape.parameter_table()
     share = 100 * table["embedding"] / shape.parameters
     given = {
@@ -221,11 +229,16 @@ def _memory(shape: Shape, micro_rows: int, dtype: Dtype) -> tuple[int, str]:
         shape.width * (6 * stream + 3 * product) + inner * (3 * product + 8) + shape.feed_forward * 5 * product
     ) + shape.width * 4 * stream  # fmt: skip
     activations = per_token * micro_rows * shape.context
-    logits = min(2048, micro_rows * shape.context) * shape.vocabulary * (4 + 4 + product)
+    logits = min(2048, micro_rows * shape.context) * shape.vocabulary * (12 + product)
     copies = shape.parameters * product if dtype == "bf16" else 0
     total = PROCESS_BYTES + BYTES_PER_WEIGHT_TRAINING * shape.parameters + copies + activations + logits
-    parts = f"weights and optimizer {16 * shape.parameters / 2**20:,.0f} MiB, activations {activations / 2**20:,.0f} MiB"
-    return total, f"{parts}, logits {logits / 2**20:,.0f} MiB, the program itself {PROCESS_BYTES / 2**20:,.0f} MiB"
+    parts = (
+        f"weights and optimizer {16 * shape.parameters / 2**20:,.0f} MiB, activations {activations / 2**20:,.0f} MiB"
+    )
+    return (
+        total,
+        f"{parts}, logits {logits / 2**20:,.0f} MiB, the program itself {PROCESS_BYTES / 2**20:,.0f} MiB",
+    )
 
 
 def _disk(config: Config, shape: Shape) -> int:

@@ -1,7 +1,7 @@
 """Named points in the code where a test can make the world fail. Without GNOMON_FAULTS they cost one dict look-up.
 
-    GNOMON_FAULTS="checkpoint.before_rename=kill"           die there as if by kill -9, the first time it is reached
-    GNOMON_FAULTS="files.before_rename=ENOSPC@3"            raise that OSError the third time, and from then on
+GNOMON_FAULTS="checkpoint.before_rename=kill"           die there as if by kill -9, the first time it is reached
+GNOMON_FAULTS="files.before_rename=ENOSPC@3"            raise that OSError the third time, and from then on
 """
 
 import errno

@@ -1,11 +1,15 @@
-"""Documents into rows of equal length: every token once, next to no padding. Integers only; the tokens stay where they are."""
+"""Documents into rows of equal length: every token once, next to no padding. Integers only; the tokens stay
+where they are.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 WINDOW_DOCUMENTS = 4096
-"""Documents packed together. A window is the unit of randomness: rows are shuffled inside it, windows among themselves."""
+"""Documents packed together. A window is the unit of randomness: rows are shuffled inside it, windows among
+themselves.
+"""
 
 Piece = tuple[int, int, int]
 """Tokens start to stop of a document: (document, start, stop)."""
@@ -13,8 +17,9 @@ Piece = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the pieces of documents lie. Piece i is tokens `start[i]` to `stop[i]` of document `document[i]`; row r holds pieces
-    `first[r]` to `first[r + 1]`, side by side from the row's beginning."""
+    """Where the pieces of documents lie. Piece i is tokens `start[i]` to `stop[i]` of document `document[i]`;
+    row r holds pieces `first[r]` to `first[r + 1]`, side by side from the row's beginning.
+    """
 
     document: np.ndarray
     start: np.ndarray
@@ -29,10 +34,10 @@ class Layout:
 def pack(lengths: np.ndarray, length: int) -> Layout:
     """Return rows of `length` that hold documents of the given lengths; only the last row may have a gap.
 
-    A document longer than a row gives rows of its own and a remainder. Remainders and short documents go, longest first,
-    into the fullest row that has room (best fit decreasing); then the emptiest rows are dissolved into the gaps of the
-    others, cutting pieces where needed. Equal input gives equal rows, `rows_needed` of them.
-    Source: arXiv 2404.10830 (best-fit packing).
+    A document longer than a row gives rows of its own and a remainder. Remainders and short documents go,
+    longest first, into the fullest row that has room (best fit decreasing); then the emptiest rows are
+    dissolved into the gaps of the others, cutting pieces where needed. Equal input gives equal rows,
+    `rows_needed` of them. Source: arXiv 2404.10830 (best-fit packing).
     """
     whole = lengths // length
     document = np.repeat(np.arange(len(lengths)), whole)
@@ -58,8 +63,8 @@ def rows_needed(tokens: int, length: int) -> int:
 def _best_fit(pieces: list[Piece], length: int) -> list[list[Piece]]:
     """Return the pieces of each row, the fullest row first.
 
-    `open_rows[g]` holds the rows with a gap of g; bit g of `gaps` says that there is one, so that the smallest gap that is
-    large enough is found without a search.
+    `open_rows[g]` holds the rows with a gap of g; bit g of `gaps` says that there is one, so that the
+    smallest gap that is large enough is found without a search.
     """
     rows: list[list[Piece]] = []
     open_rows: list[list[int]] = [[] for _ in range(length)]

@@ -31,12 +31,12 @@ SPLIT_SALT = "validation"
 def prepare(data: DataConfig, tokenizer: TokenizerConfig, vocabulary: int, progress: Progress) -> Dataset:
     """Return the dataset version of a recipe (text, options, vocabulary), made now unless it exists.
 
-    Two passes over the files, so that memory holds the ids and never the text: the first decides what is kept and
-    collects the tokenizer's sample, the second encodes. The version appears by one rename. The same text and options give
-    the same digest, however the files are ordered and wherever they lie.
+    Two passes over the files, so that memory holds the ids and never the text: the first decides what is kept
+    and collects the tokenizer's sample, the second encodes. The version appears by one rename. The same text
+    and options give the same digest, however the files are ordered and wherever they lie.
 
-    Raises DataError for text that is missing, unreadable, empty or mostly broken, and for a vocabulary that was asked for and that
-    the text does not support.
+    Raises DataError for text that is missing, unreadable, empty or mostly broken, and for a vocabulary that
+    was asked for and that the text does not support.
     """
     recipe = _Recipe.of(data, tokenizer, vocabulary, progress)
     known = _find(recipe)
@@ -91,7 +91,9 @@ class _Recipe:
         described, total, done = [], sum(s.bytes for s in train + validation), 0
         for split, sources in (("train", train), ("validation", validation)):
             for source in sources:
-                described.append({"split": split, "name": source.name, "bytes": source.bytes, "sha256": source.sha256()})
+                described.append(
+                    {"split": split, "name": source.name, "bytes": source.bytes, "sha256": source.sha256()}
+                )
                 done += source.bytes
                 progress("checking files", done, total, "bytes")
         content = {
@@ -104,7 +106,15 @@ class _Recipe:
         name = data.name or Path(data.train[0]).resolve().name.split(".")[0] or "text"
         digest = sha256_bytes(canonical_json(content))
         return cls(
-            Path(data.root) / name, name, train, validation, data, tokenizer, vocabulary, content["sources"], digest
+            Path(data.root) / name,
+            name,
+            train,
+            validation,
+            data,
+            tokenizer,
+            vocabulary,
+            content["sources"],
+            digest,
         )
 
 
@@ -218,7 +228,11 @@ class _Work:
         return {name: writer.write(folder / name) for name, writer in writers.items()}
 
     def _documents(
-        self, stage: str, sources: list[Source], seen: dict[bytes, str], note: Callable[[Removed], None] | None
+        self,
+        stage: str,
+        sources: list[Source],
+        seen: dict[bytes, str],
+        note: Callable[[Removed], None] | None,
     ) -> Iterator[Document]:
         """Yield the documents of sources, each text once. Only the pass with a `note` counts and records what is left out."""
         total, done = sum(s.bytes for s in sources), 0
@@ -287,7 +301,12 @@ def _manifest(recipe: _Recipe, work: _Work, tokenizer: Tokenizer, splits: dict[s
 
 
 def _card(body: dict[str, Any]) -> str:
-    lines = [f"# {body['name']}", "", "| split | documents | tokens | bytes of text |", "|---|---:|---:|---:|"]
+    lines = [
+        f"# {body['name']}",
+        "",
+        "| split | documents | tokens | bytes of text |",
+        "|---|---:|---:|---:|",
+    ]
     for name, split in body["splits"].items():
         lines.append(f"| {name} | {split['documents']:,} | {split['tokens']:,} | {split['bytes']:,} |")
     train, learned = body["splits"]["train"], body["tokenizer"]
@@ -296,6 +315,9 @@ def _card(body: dict[str, Any]) -> str:
     for title, counts in (("Left out", body["removed"]), ("Could not be used", body["quarantined"])):
         if counts:
             lines.append(f"{title}: " + ", ".join(f"{n:,} ({reason})" for reason, n in counts.items()) + ".")
-    lines += ["", "Sources:", *(f"- {s['name']} ({s['bytes']:,} bytes, {s['split']})" for s in body["sources"])]
+    lines += [
+        "",
+        "Sources:",
+        *(f"- {s['name']} ({s['bytes']:,} bytes, {s['split']})" for s in body["sources"]),
+    ]
     return "\n".join(lines) + "\n"
-

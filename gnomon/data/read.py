@@ -48,9 +48,16 @@ def find_sources(paths: list[str]) -> list[Source]:
     for text in paths:
         path = Path(text)
         if not path.exists():
-            raise DataError(f"there is no file or folder {text}", do="check the path in `data`; it is relative to where you are")
+            raise DataError(
+                f"there is no file or folder {text}",
+                do="check the path in `data`; it is relative to where you are",
+            )
         if path.is_file() and not _kind(path):
-            raise DataError(f"{path.name} is no kind of text that can be read", where=text, do=f"use {KINDS}, also .gz or .zst")
+            raise DataError(
+                f"{path.name} is no kind of text that can be read",
+                where=text,
+                do=f"use {KINDS}, also .gz or .zst",
+            )
         files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
         kept = [f for f in files if f == path or (_kind(f) and not _passed_over(f.relative_to(path)))]
         if not kept:
@@ -63,8 +70,8 @@ def find_sources(paths: list[str]) -> list[Source]:
 def read_documents(
     source: Source, text_field: str, separator: str | None, note: Note, at: Callable[[int], None]
 ) -> Iterator[Document]:
-    """Yield the documents of one file, long ones in parts. `note` is told of every record that cannot be used, `at` of how
-    many bytes of the file, as it lies on disk, have been read.
+    """Yield the documents of one file, long ones in parts. `note` is told of every record that cannot be
+    used, `at` of how many bytes of the file, as it lies on disk, have been read.
 
     Raises DataError for a file that cannot be opened or whose compression is cut or damaged.
     """
@@ -155,7 +162,9 @@ def _open_errors(path: Path) -> Iterator[None]:
         ) from e
     except OSError as e:
         raise DataError(
-            f"the file cannot be read: {e.strerror or e}", where=str(path), do="make it readable, or take it out of `data`"
+            f"the file cannot be read: {e.strerror or e}",
+            where=str(path),
+            do="make it readable, or take it out of `data`",
         ) from e
 
 

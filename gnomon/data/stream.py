@@ -1,4 +1,6 @@
-"""The stream of batches: a pure function of (dataset digest, seed, journal). Its whole state is the number of the next row."""
+"""The stream of batches: a pure function of (dataset digest, seed, journal). Its whole state is the number of
+the next row.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,10 +26,11 @@ Place = tuple[Layout, int, int]
 class Rows:
     """One micro-batch of packed rows, [rows, length] each, int64.
 
-    `labels` are the true next tokens, also where a document was cut; -100 at padding. `positions` count from 0 in every piece;
-    `segments` number the pieces of a row, -1 at padding. `buckets` and `inverse` group the pieces by length for attention: each bucket is
-    [pieces, bucket length] of indices into the flattened tokens, where slots beyond a piece's end repeat its last token;
-    `inverse` finds each token in the concatenated buckets. No buckets: every row is one piece.
+    `labels` are the true next tokens, also where a document was cut; -100 at padding. `positions` count from
+    0 in every piece; `segments` number the pieces of a row, -1 at padding. `buckets` and `inverse` group the
+    pieces by length for attention: each bucket is [pieces, bucket length] of indices into the flattened
+    tokens, where slots beyond a piece's end repeat its last token; `inverse` finds each token in the
+    concatenated buckets. No buckets: every row is one piece.
     """
 
     tokens: Tensor
@@ -78,9 +81,9 @@ class Stream:
     def batches(self, from_row: int) -> Iterator[Batch]:
         """Yield batches from global row `from_row` on, without end.
 
-        Before each batch the journal is looked at: an entry `{"at_row": r, "skip_rows": n}` sends the stream that is about
-        to serve row r to row r + n. Of several entries for one row the first counts, so that a decision which a
-        resumed run takes again changes nothing.
+        Before each batch the journal is looked at: an entry `{"at_row": r, "skip_rows": n}` sends the stream
+        that is about to serve row r to row r + n. Of several entries for one row the first counts, so that a
+        decision which a resumed run takes again changes nothing.
         """
         row = from_row
         while True:

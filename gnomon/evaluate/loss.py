@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import torch
 
+from gnomon.config import Dtype
 from gnomon.data.stream import Rows
 from gnomon.model.attention import Segments
 from gnomon.model.lm import LanguageModel
 from gnomon.model.loss import next_token_loss
-from gnomon.train.precision import Dtype, autocast
+from gnomon.train.precision import autocast
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,12 @@ class Score:
 
 @torch.inference_mode()
 def score(
-    model: LanguageModel, micros: Iterable[Rows], *, bytes_per_token: float, device: str = "cpu", dtype: Dtype = "fp32"
+    model: LanguageModel,
+    micros: Iterable[Rows],
+    *,
+    bytes_per_token: float,
+    device: str = "cpu",
+    dtype: Dtype = "fp32",
 ) -> Score:
     """Return the model's score on packed rows; documents do not see each other.
 

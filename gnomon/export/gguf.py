@@ -1,7 +1,8 @@
-"""GGUF for llama.cpp and Ollama, written directly: their own converter refuses tokenizers that it does not know by hash.
+"""GGUF for llama.cpp and Ollama, written directly: their own converter refuses tokenizers that it does not
+know by hash.
 
-The graph is llama.cpp's `qwen3`. Every document in training begins with end-of-text, so the file asks for it to be put first
-(`add_bos_token`), and a prompt is read there as it was in training.
+The graph is llama.cpp's `qwen3`. Every document in training begins with end-of-text, so the file asks for it
+to be put first (`add_bos_token`), and a prompt is read there as it was in training.
 """
 
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Writes a model in the formats asked for. A file appears under its name only after it has been read back and compared."""
+"""Writes a model in the formats asked for. A file appears under its name only after it has been read back and
+compared.
+"""
 
 import shutil
 from collections.abc import Sequence
@@ -8,7 +10,14 @@ from typing import Any
 
 from gnomon.base import faults
 from gnomon.base.errors import IntegrityError
-from gnomon.base.files import fsync_folder, no_space_is_an_error, staged_folder, sweep_staging, sync_tree, write_atomic
+from gnomon.base.files import (
+    fsync_folder,
+    no_space_is_an_error,
+    staged_folder,
+    sweep_staging,
+    sync_tree,
+    write_atomic,
+)
 from gnomon.base.progress import Progress
 from gnomon.bundle import Bundle
 from gnomon.export.gguf import write_gguf
@@ -34,8 +43,9 @@ class ExportResult:
 def export(bundle: Bundle, out: Path, gguf: Sequence[str], hf: bool, progress: Progress) -> ExportResult:
     """Write the asked formats of a model to the folder `out`, each verified, and return all that the folder holds of it.
 
-    What is there already, whole and from the same checkpoint, is left alone; what an interrupted export left is swept. Raises
-    IntegrityError when a file that was written does not say what the model says, StorageError when the disk is full.
+    What is there already, whole and from the same checkpoint, is left alone; what an interrupted export left
+    is swept. Raises IntegrityError when a file that was written does not say what the model says,
+    StorageError when the disk is full.
     """
     with no_space_is_an_error(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -124,7 +134,12 @@ def _table(bundle: Bundle, out: Path, verdicts: list[dict[str, Any]]) -> list[di
         size = sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
         words = str(Verdict(**{k: v[k] for k in ("file", "dtype", "max_abs", "mean_kl", "top1")}))
         rows.append(
-            {"name": v["file"], "bytes": size, "of_f32": size / (4 * bundle.shape.parameters), "verified": words}
+            {
+                "name": v["file"],
+                "bytes": size,
+                "of_f32": size / (4 * bundle.shape.parameters),
+                "verified": words,
+            }
         )
     return rows
 

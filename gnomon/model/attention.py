@@ -73,7 +73,12 @@ class Attention(nn.Module):
         self.k_norm = RMSNorm(shape.head_width, shape.norm_epsilon)
 
     def forward(
-        self, x_BTW: Tensor, turn: Rotary, segments: Segments | None, cache: LayerCache | None, mask: Tensor | None
+        self,
+        x_BTW: Tensor,
+        turn: Rotary,
+        segments: Segments | None,
+        cache: LayerCache | None,
+        mask: Tensor | None,
     ) -> Tensor:
         B, T, _ = x_BTW.shape
         q_BTHD = rotate(self.q_norm(self.q_proj(x_BTW).view(B, T, self.heads, self.head_width)), turn)
@@ -89,7 +94,9 @@ class Attention(nn.Module):
 
 
 def _attend(q_BTHD: Tensor, k_BSKD: Tensor, v_BSKD: Tensor, mask_BTS: Tensor | None) -> Tensor:
-    """Return causal attention of T queries over S >= T keys, [B, T, H, D]. A mask, where given, replaces the causal rule."""
+    """Return causal attention of T queries over S >= T keys, [B, T, H, D]. A mask, where given, replaces the
+    causal rule.
+    """
     out = F.scaled_dot_product_attention(
         q_BTHD.transpose(1, 2),
         k_BSKD.transpose(1, 2),

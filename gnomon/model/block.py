@@ -32,7 +32,12 @@ class Block(nn.Module):
         self.mlp = SwiGLU(shape)
 
     def forward(
-        self, x_BTW: Tensor, turn: Rotary, segments: Segments | None, cache: LayerCache | None, mask: Tensor | None
+        self,
+        x_BTW: Tensor,
+        turn: Rotary,
+        segments: Segments | None,
+        cache: LayerCache | None,
+        mask: Tensor | None,
     ) -> Tensor:
         x_BTW = x_BTW + self.self_attn(self.input_layernorm(x_BTW), turn, segments, cache, mask)
         return x_BTW + self.mlp(self.post_attention_layernorm(x_BTW))

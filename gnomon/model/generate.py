@@ -32,9 +32,9 @@ def generate(
 ) -> Iterator[list[int | None]]:
     """Yield, at every step, the next token of each prompt; None for a prompt that has met a stop token.
 
-    Ends after `max_tokens` steps or when all prompts have stopped; the stop token itself is not yielded. A batch gives the
-    same tokens as its prompts one by one: shorter prompts are padded on the left and masked, and every prompt draws from
-    its own generator, seeded with `sampling.seed`.
+    Ends after `max_tokens` steps or when all prompts have stopped; the stop token itself is not yielded. A
+    batch gives the same tokens as its prompts one by one: shorter prompts are padded on the left and masked,
+    and every prompt draws from its own generator, seeded with `sampling.seed`.
     """
     sampling = sampling or Sampling()
     if not prompts or any(len(p) == 0 for p in prompts):

@@ -15,9 +15,10 @@ CHUNK_TOKENS = 2048
 def next_token_loss(hidden: Tensor, head: Tensor, labels: Tensor, z_weight: float = 0.0) -> tuple[Tensor, Tensor]:
     """Return the summed cross-entropy in nats, and `z_weight` times the summed log²Z, over labels that are not IGNORE.
 
-    `hidden` [..., W], `head` [vocabulary, W], `labels` [...] int64. Sums, not means: who calls divides by the global count of
-    loss-bearing tokens, so that accumulation, packing and ranks agree. Products run in bfloat16 under autocast; softmax and
-    sums are float32. Gradients are found chunk by chunk in the forward pass.
+    `hidden` [..., W], `head` [vocabulary, W], `labels` [...] int64. Sums, not means: who calls divides by the
+    global count of loss-bearing tokens, so that accumulation, packing and ranks agree. Products run in
+    bfloat16 under autocast; softmax and sums are float32. Gradients are found chunk by chunk in the forward
+    pass.
     """
     kind = hidden.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype

@@ -1,4 +1,6 @@
-"""What a person sees while work goes on: bars with the time left on a terminal, plain lines elsewhere. On standard error."""
+"""What a person sees while work goes on: bars with the time left on a terminal, plain lines elsewhere. On
+standard error.
+"""
 
 import time
 

@@ -62,7 +62,9 @@ def _facts(plan: dict[str, Any], events: list[dict[str, Any]], evaluation: dict[
 
 def _curves(events: list[dict[str, Any]]) -> go.Figure:
     figure = make_subplots(
-        rows=2, cols=2, subplot_titles=("Loss (nats a token)", "Learning rate", "Tokens a second", "Gradient norm")
+        rows=2,
+        cols=2,
+        subplot_titles=("Loss (nats a token)", "Learning rate", "Tokens a second", "Gradient norm"),
     )
     steps, validations = _of(events, "step"), _of(events, "validated")
     x = [s["step"] for s in steps]
@@ -70,7 +72,11 @@ def _curves(events: list[dict[str, Any]]) -> go.Figure:
         (1, 1, "loss", "#9db4d8"), (1, 2, "lr", "#3b6fb6"), (2, 1, "tokens_per_second", "#3b6fb6"), (2, 2, "grad_norm", "#9db4d8"),
     ):  # fmt: skip
         label = "training" if key == "loss" else key
-        figure.add_trace(go.Scatter(x=x, y=[s[key] for s in steps], name=label, line={"color": color, "width": 1.3}), row, col)
+        figure.add_trace(
+            go.Scatter(x=x, y=[s[key] for s in steps], name=label, line={"color": color, "width": 1.3}),
+            row,
+            col,
+        )
     figure.add_trace(
         go.Scatter(
             x=[v["step"] for v in validations],
@@ -84,7 +90,9 @@ def _curves(events: list[dict[str, Any]]) -> go.Figure:
         1,
         1,
     )
-    figure.update_layout(height=680, margin={"l": 50, "r": 20, "t": 40, "b": 30}, showlegend=False, template="plotly_white")
+    figure.update_layout(
+        height=680, margin={"l": 50, "r": 20, "t": 40, "b": 30}, showlegend=False, template="plotly_white"
+    )
     return figure
 
 
@@ -138,7 +146,9 @@ def show(key: str, value: Any) -> str:
     if key.endswith("_bytes"):
         return f"{value / 2**20:,.0f} MiB"
     if key == "seconds":
-        return f"{value:,.0f} s" if value < 120 else f"{value / 60:,.1f} min" if value < 7200 else f"{value / 3600:,.1f} h"
+        return (
+            f"{value:,.0f} s" if value < 120 else f"{value / 60:,.1f} min" if value < 7200 else f"{value / 3600:,.1f} h"
+        )
     if key == "flops":
         return f"{value:.3g}"
     if isinstance(value, int) and not isinstance(value, bool):

@@ -2,7 +2,17 @@
 
 from collections.abc import Iterable
 
-from gnomon.events.types import Event, InterruptAsked, Observer, Request, Save, SaveDue, StepDone, Stop, Validated
+from gnomon.events.types import (
+    Event,
+    InterruptAsked,
+    Observer,
+    Request,
+    Save,
+    SaveDue,
+    StepDone,
+    Stop,
+    Validated,
+)
 
 SKIPS_BEFORE_STOP = 25
 """Steps in a row that were not finite, after which training on is pointless."""
@@ -41,6 +51,9 @@ def stop_when_not_finite() -> Observer:
         if isinstance(event, StepDone):
             in_a_row = in_a_row + 1 if event.skipped else 0
             if in_a_row >= SKIPS_BEFORE_STOP:
-                yield Stop(why=f"{in_a_row} steps in a row had a loss or gradient that is not finite", reason="not_finite")
+                yield Stop(
+                    why=f"{in_a_row} steps in a row had a loss or gradient that is not finite",
+                    reason="not_finite",
+                )
 
     return observe

@@ -1,9 +1,9 @@
 """Checkpoints of a run: committed by one rename, checked by hash, set aside when damaged. Bytes only, no torch.
 
-    checkpoints/000012-step-00001000/     commit sequence, then step; the sequence alone gives the order
-        manifest.json (last)  model.safetensors  optimizer.safetensors  state.json
-    checkpoints/LATEST                    name of the newest, a hint for people
-    checkpoints/quarantine/               what was found damaged, with the reason
+checkpoints/000012-step-00001000/     commit sequence, then step; the sequence alone gives the order
+    manifest.json (last)  model.safetensors  optimizer.safetensors  state.json
+checkpoints/LATEST                    name of the newest, a hint for people
+checkpoints/quarantine/               what was found damaged, with the reason
 """
 
 import re
@@ -15,7 +15,14 @@ from typing import Any
 
 from gnomon.base import faults
 from gnomon.base.errors import IntegrityError
-from gnomon.base.files import fsync_folder, pretty_json, staged_folder, sweep_staging, write_atomic, write_synced
+from gnomon.base.files import (
+    fsync_folder,
+    pretty_json,
+    staged_folder,
+    sweep_staging,
+    write_atomic,
+    write_synced,
+)
 from gnomon.store.manifest import Damage, damaged, describe, read_manifest, write_manifest
 
 SCHEMA = 1

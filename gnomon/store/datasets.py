@@ -1,8 +1,8 @@
 """Dataset versions on disk: what lies where, opened by memory map, listed, verified. No torch.
 
-    datasets/<name>/<version>/    version: the first 12 hex digits of the manifest's SHA-256
-        manifest.json  card.md  tokenizer.json  ledger.jsonl.zst  quarantine.jsonl.zst
-        train/ validation/        tokens.npy  offsets.npy  documents.jsonl.zst
+datasets/<name>/<version>/    version: the first 12 hex digits of the manifest's SHA-256
+    manifest.json  card.md  tokenizer.json  ledger.jsonl.zst  quarantine.jsonl.zst
+    train/ validation/        tokens.npy  offsets.npy  documents.jsonl.zst
 """
 
 from dataclasses import dataclass

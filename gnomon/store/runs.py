@@ -1,7 +1,7 @@
 """A run's folder: what lies where, that only one process writes it, and that it stays the run it was.
 
-    runs/first/  config.json  plan.json  tokenizer.json  events.jsonl  journal.jsonl  checkpoints/  eval/  export/
-                 report.html  lock
+runs/first/  config.json  plan.json  tokenizer.json  events.jsonl  journal.jsonl  checkpoints/  eval/  export/
+             report.html  lock
 """
 
 import json

@@ -99,9 +99,7 @@ class Tokenizer:
 
     def decode_bytes(self, ids: list[int], *, specials: bool = False) -> bytes:
         """Return the bytes of ids. Unused ids have none."""
-        return b"".join(
-            self.token_bytes[i] for i in ids if i < self.tokens and (specials or i >= len(SPECIAL_TOKENS))
-        )
+        return b"".join(self.token_bytes[i] for i in ids if i < self.tokens and (specials or i >= len(SPECIAL_TOKENS)))
 
     @cached_property
     def token_bytes(self) -> list[bytes]:

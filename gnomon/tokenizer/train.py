@@ -13,7 +13,8 @@ SMALLEST = -(-(len(SPECIAL_TOKENS) + 256) // 64) * 64
 
 
 def train_tokenizer(texts: Iterator[str], vocabulary: int, pretokenizer: str) -> Tokenizer:
-    """Return a tokenizer of at most `vocabulary` ids, learned from `texts`; fewer where the text supports no more merges.
+    """Return a tokenizer of at most `vocabulary` ids, learned from `texts`; fewer where the text supports no
+    more merges.
 
     Documents in training begin with end-of-text, so `add_special_tokens=True` in other libraries puts it first.
     """

@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 
 from gnomon.base.machine import has_fast_bf16, this_machine
+from gnomon.config import Dtype
 
-Dtype = Literal["bf16", "fp32"]
 TORCH_DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 

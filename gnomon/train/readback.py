@@ -1,7 +1,7 @@
 """Numbers of a step on their way from the device to the record, without making the device wait.
 
-A step writes one row into a buffer on the device. At a log point the buffer is copied; on a GPU the copy is read one log
-point later, when it has long arrived.
+A step writes one row into a buffer on the device. At a log point the buffer is copied; on a GPU the copy is
+read one log point later, when it has long arrived.
 """
 
 import math

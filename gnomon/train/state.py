@@ -10,10 +10,10 @@ from safetensors.torch import load, save
 
 from gnomon.base.errors import IntegrityError
 from gnomon.base.files import canonical_json, finite
+from gnomon.config import Dtype
 from gnomon.events.types import Validated
 from gnomon.model.lm import LanguageModel
 from gnomon.train.optim import load_optimizer_tensors, optimizer_tensors
-from gnomon.train.precision import Dtype
 from gnomon.train.readback import Readback
 from gnomon.train.schedule import Schedule
 

@@ -31,7 +31,13 @@ def step(state: State, batch: Batch) -> list[StepDone]:
     state.row = batch.next_row
     state.tokens += batch.loss_tokens
     state.readback.write(
-        loss, norm, torch.isfinite(loss + norm), step=state.step, lr=lr, tokens=state.tokens, new=batch.loss_tokens
+        loss,
+        norm,
+        torch.isfinite(loss + norm),
+        step=state.step,
+        lr=lr,
+        tokens=state.tokens,
+        new=batch.loss_tokens,
     )
     return state.readback.due()
 

@@ -71,8 +71,8 @@ def train(config: Path, out: Path) -> None:
 def kill_once(config: Path, out: Path, seconds: float) -> str:
     """Start the run, kill it at a random instant and say where it was: training, saving or elsewhere.
 
-    One kill in four waits for a save to be under way; the others wait for the first step of this start, then for a random
-    part of a run's training time, so that kills fall everywhere between first and last step.
+    One kill in four waits for a save to be under way; the others wait for the first step of this start, then
+    for a random part of a run's training time, so that kills fall everywhere between first and last step.
     """
     events = Run(out).events_path
     seen = len(steps(out))

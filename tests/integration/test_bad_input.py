@@ -48,7 +48,11 @@ def test_unknown_key(world: Path) -> None:
 
 
 def test_missing_data(world: Path) -> None:
-    refused(3, "nowhere", arguments=("train", world / "config.json", f"data={world}/nowhere", "out=" + str(world / "x")))
+    refused(
+        3,
+        "nowhere",
+        arguments=("train", world / "config.json", f"data={world}/nowhere", "out=" + str(world / "x")),
+    )
 
 
 def test_empty_corpus(world: Path) -> None:

@@ -1,4 +1,6 @@
-"""The main job as a user does it: one command, again, interrupted, with other forms of config, and what it leaves behind."""
+"""The main job as a user does it: one command, again, interrupted, with other forms of config, and what it
+leaves behind.
+"""
 
 import json
 import os
@@ -31,10 +33,27 @@ def result(world: Path) -> dict[str, object]:
 
 def test_one_command_leaves_everything(world: Path) -> None:
     said = result(world)
-    for key in ("run", "dataset", "steps", "tokens", "val_loss", "val_bits_per_byte", "checkpoint", "exports", "seconds"):
+    for key in (
+        "run",
+        "dataset",
+        "steps",
+        "tokens",
+        "val_loss",
+        "val_bits_per_byte",
+        "checkpoint",
+        "exports",
+        "seconds",
+    ):
         assert key in said
     run = world / "run"
-    for name in ("config.json", "plan.json", "tokenizer.json", "events.jsonl", "report.html", "eval/validation.json"):
+    for name in (
+        "config.json",
+        "plan.json",
+        "tokenizer.json",
+        "events.jsonl",
+        "report.html",
+        "eval/validation.json",
+    ):
         assert (run / name).is_file(), name
     for name in ("run-f16.gguf", "Modelfile", "hf/config.json", "hf/model.safetensors"):
         assert (run / "export" / name).is_file(), name
@@ -89,7 +108,17 @@ def test_eval_scores_the_run_and_other_text(world: Path) -> None:
 def test_plan_explains_every_number_and_trains_nothing(world: Path) -> None:
     done = gnomon("plan", world / "config.json", "out=" + str(world / "never"), "--json")
     planned = json.loads(done.stdout.splitlines()[-1])
-    for key in ("parameters", "memory_bytes", "flops", "seconds", "disk_bytes", "steps", "lr", "dtype", "threads"):
+    for key in (
+        "parameters",
+        "memory_bytes",
+        "flops",
+        "seconds",
+        "disk_bytes",
+        "steps",
+        "lr",
+        "dtype",
+        "threads",
+    ):
         assert planned[key], key
         assert planned["reasons"][key], key
     assert not (world / "never").exists()
@@ -152,4 +181,4 @@ def test_the_python_interface_is_the_same_job(world: Path) -> None:
     assert said["val_loss"] == result(world)["val_loss"]
     text = package.generate(said["run"], "The lamp", max_tokens=8, seed=4)
     assert text == package.generate(package.load(said["run"]), "The lamp", max_tokens=8, seed=4)
-    assert package.plan(config).parameters > 0
+    assert package.plan_run(config).parameters > 0

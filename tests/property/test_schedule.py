@@ -1,6 +1,7 @@
 """The learning rate at every step of every schedule."""
 
 import math
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +25,7 @@ def test_it_warms_up_linearly_never_passes_the_peak_and_never_rises_after(s: Sch
     for i in range(s.warmup):
         assert math.isclose(rates[i], s.peak * (i + 1) / s.warmup, rel_tol=1e-12)
     after = rates[s.warmup :]
-    assert all(a >= b - 1e-15 for a, b in zip(after, after[1:], strict=False))
+    assert all(a >= b - 1e-15 for a, b in pairwise(after))
     assert max(rates) <= s.peak * (1 + 1e-12)
     assert min(after) >= s.peak * s.floor * (1 - 1e-12)
 

@@ -1,7 +1,7 @@
 """The stream is a function of dataset, seed and journal: it can begin anywhere and says the same."""
 
 from collections import Counter
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +28,14 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def same(a: Batch, b: Batch) -> bool:
-    return (a.first_row, a.next_row, a.row_ids, a.loss_tokens) == (b.first_row, b.next_row, b.row_ids, b.loss_tokens) and all(
-        torch.equal(x.tokens, y.tokens) and torch.equal(x.labels, y.labels) for x, y in zip(a.micros, b.micros, strict=True)
+    return (a.first_row, a.next_row, a.row_ids, a.loss_tokens) == (
+        b.first_row,
+        b.next_row,
+        b.row_ids,
+        b.loss_tokens,
+    ) and all(
+        torch.equal(x.tokens, y.tokens) and torch.equal(x.labels, y.labels)
+        for x, y in zip(a.micros, b.micros, strict=True)
     )
 
 
@@ -66,7 +72,7 @@ def test_an_epoch_gives_every_token_once_with_its_true_successor(dataset: Datase
     expected = Counter()
     for i in range(split.documents):
         ids = [*split.tokens(i).tolist(), split.end_of_text]
-        expected.update(zip(ids[:-1], ids[1:], strict=True))
+        expected.update(pairwise(ids))
     got: Counter[tuple[int, int]] = Counter()
     taken = 0
     for batch in whole.batches(0):

@@ -24,7 +24,7 @@ def test_four_lines_of_json_are_enough(tmp_path: Path) -> None:
 def test_toml_and_overrides_say_the_same_as_json(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     path.write_text('size = "1M"\nbudget = "400K tokens"\nout = "r"\n[data]\ntrain = ["a", "b"]\n[train]\nlr = 1e-3\n')
-    config = load_config(path, ["train.lr=3e-4", "data.name=x", "prompts=[\"Hi\"]", "budget=2h"])
+    config = load_config(path, ["train.lr=3e-4", "data.name=x", 'prompts=["Hi"]', "budget=2h"])
     same = make_config(
         {
             "size": "1M", "budget": "2h", "out": "r", "prompts": ["Hi"],

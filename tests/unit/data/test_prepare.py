@@ -144,7 +144,9 @@ def test_a_few_bad_records_are_counted_and_listed(tmp_path: Path) -> None:
     assert "1 (invalid JSON)" in (dataset.folder / "card.md").read_text()
 
 
-def test_a_vocabulary_that_was_asked_for_and_that_the_text_does_not_support_is_refused(tmp_path: Path) -> None:
+def test_a_vocabulary_that_was_asked_for_and_that_the_text_does_not_support_is_refused(
+    tmp_path: Path,
+) -> None:
     write_corpus(tmp_path / "texts")
     config = DataConfig(train=[str(tmp_path / "texts")], root=str(tmp_path / "datasets"))
     with pytest.raises(DataError, match="does not support a vocabulary of 8,192") as caught:

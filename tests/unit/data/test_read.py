@@ -33,7 +33,10 @@ def test_the_same_records_come_out_of_every_packing(tmp_path: Path, packing: str
 
 def test_a_long_zstd_window_and_several_frames_are_read(tmp_path: Path) -> None:
     parameters = zstandard.ZstdCompressionParameters(window_log=27, enable_ldm=True)
-    frames = [zstandard.ZstdCompressor(compression_params=parameters).compress(b"one\n" * 100), zstandard.compress(b"two")]
+    frames = [
+        zstandard.ZstdCompressor(compression_params=parameters).compress(b"one\n" * 100),
+        zstandard.compress(b"two"),
+    ]
     (tmp_path / "a.txt.zst").write_bytes(b"".join(frames))
     assert read(tmp_path / "a.txt.zst")[0] == ["one\n" * 100 + "two"]
 
@@ -91,13 +94,23 @@ def test_parts_of_a_long_document_are_small_and_joined_are_the_document(seed: st
 
 
 def test_folders_are_read_whole_hidden_files_and_notes_are_not(tmp_path: Path) -> None:
-    for name in ("b.txt", "sub/a.md", "sub/c.jsonl.gz", ".hidden.txt", "image.png", "LICENCE.md", "README.md"):
+    for name in (
+        "b.txt",
+        "sub/a.md",
+        "sub/c.jsonl.gz",
+        ".hidden.txt",
+        "image.png",
+        "LICENCE.md",
+        "README.md",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
     assert [s.name for s in find_sources([str(tmp_path)])] == ["b.txt", "sub/a.md", "sub/c.jsonl.gz"]
 
 
-@pytest.mark.parametrize(("name", "says"), [("none", "there is no file"), ("a.pdf", "no kind of text"), ("e", "no text in")])
+@pytest.mark.parametrize(
+    ("name", "says"), [("none", "there is no file"), ("a.pdf", "no kind of text"), ("e", "no text in")]
+)
 def test_paths_that_give_nothing_are_errors(tmp_path: Path, name: str, says: str) -> None:
     (tmp_path / "a.pdf").write_text("x")
     (tmp_path / "e").mkdir()

@@ -9,7 +9,14 @@ from gnomon.events.types import Event, RunStarted, Save, StepDone
 
 def step_done(step: int, loss: float) -> StepDone:
     return StepDone(
-        step=step, loss=loss, grad_norm=1.0, lr=0.1, tokens=step, skipped=False, tokens_per_second=1.0, memory_bytes=1
+        step=step,
+        loss=loss,
+        grad_norm=1.0,
+        lr=0.1,
+        tokens=step,
+        skipped=False,
+        tokens_per_second=1.0,
+        memory_bytes=1,
     )
 
 

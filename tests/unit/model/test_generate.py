@@ -28,7 +28,10 @@ def test_a_prompt_fed_in_pieces_equals_the_prompt_at_once() -> None:
 
 @pytest.mark.parametrize(
     "sampling",
-    [Sampling(temperature=0), Sampling(temperature=1.1, repetition_penalty=1.2, top_k=40, top_p=0.9, min_p=0.01, seed=5)],
+    [
+        Sampling(temperature=0),
+        Sampling(temperature=1.1, repetition_penalty=1.2, top_k=40, top_p=0.9, min_p=0.01, seed=5),
+    ],
 )
 def test_a_batch_gives_the_tokens_of_its_prompts_one_by_one(sampling: Sampling) -> None:
     model = noisy_model()

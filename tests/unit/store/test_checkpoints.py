@@ -13,7 +13,10 @@ from gnomon.store.manifest import Damage
 
 
 def files(mark: int) -> dict[str, bytes]:
-    return {"model.safetensors": bytes([mark]) * (2 * CHUNK_BYTES + 500), "state.json": json.dumps({"m": mark}).encode()}
+    return {
+        "model.safetensors": bytes([mark]) * (2 * CHUNK_BYTES + 500),
+        "state.json": json.dumps({"m": mark}).encode(),
+    }
 
 
 def filled(folder: Path, count: int) -> CheckpointStore:

@@ -17,7 +17,11 @@ from tests.world import packed_rows, plain_state
 
 def as_batch(*micros: Rows) -> Batch:
     return Batch(
-        micros=micros, loss_tokens=sum(m.loss_tokens for m in micros), first_row=0, next_row=8, row_ids=tuple(range(8))
+        micros=micros,
+        loss_tokens=sum(m.loss_tokens for m in micros),
+        first_row=0,
+        next_row=8,
+        row_ids=tuple(range(8)),
     )
 
 
@@ -29,7 +33,10 @@ def snapshot(state: State) -> dict[str, Tensor]:
 def test_accumulated_micro_batches_equal_one_large_batch() -> None:
     layout = [[40, 24], [64], [10, 50], [30, 33]]
     whole = packed_rows(layout, length=64)
-    parts = [packed_rows(layout[:1], length=64, of=whole, row=0), packed_rows(layout[1:], length=64, of=whole, row=1)]
+    parts = [
+        packed_rows(layout[:1], length=64, of=whole, row=0),
+        packed_rows(layout[1:], length=64, of=whole, row=1),
+    ]
     results = []
     for batch in (as_batch(whole), as_batch(*parts)):
         state = plain_state()

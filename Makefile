@@ -1,0 +1,40 @@
+# make demo: set up and run the main job on the text that is here. make test: set up and pass every test.
+.PHONY: help setup demo lint check test fix docs clients clean
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+
+help:  ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+
+setup: .venv/ready  ## the virtual environment, once
+
+.venv/ready: pyproject.toml constraints.txt scripts/setup.sh
+	@bash scripts/setup.sh
+
+demo: setup  ## prepare, train, evaluate, export and report on examples/texts, in about five minutes
+	@$(BIN)/gnomon train examples/demo.json
+
+lint: setup
+	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .
+	@$(BIN)/lint-imports --no-logo | tail -n 2
+	@$(BIN)/pyright --level error | tail -n 20
+	@$(BIN)/python scripts/make_docs.py --check
+
+check: lint  ## the quick half: format, lint, types, arrows, unit and property tests
+	@$(BIN)/pytest -q tests/unit tests/property
+
+test: setup clients lint  ## everything
+	@$(BIN)/pytest -q
+
+clients:
+	@bash scripts/install-llama-cpp.sh
+
+fix: setup  ## format, and mend what can be mended
+	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
+
+docs: setup  ## write docs/reference from the code
+	@$(BIN)/python scripts/make_docs.py
+
+clean:  ## remove what tools left behind; runs, datasets and .venv stay
+	@rm -rf .pytest_cache .ruff_cache .hypothesis build *.egg-info && find . -name __pycache__ -not -path './.venv/*' -exec rm -rf {} +

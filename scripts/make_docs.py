@@ -1,0 +1,75 @@
+"""Writes docs/reference from the code itself: every config key, every verb, every kind of error.
+
+python scripts/make_docs.py            write the pages
+python scripts/make_docs.py --check    exit with 1 when a page is not what the code says
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PAGES = ROOT / "docs" / "reference"
+VERBS = (
+    "train", "plan", "eval", "generate", "chat", "export", "verify", "report",
+    "data prepare", "data ls", "data show", "data verify",
+)  # fmt: skip
+MADE = "<!-- made by `make docs`; edit the code instead -->\n\n"
+
+
+def main() -> int:
+    """Write or check the pages; return the exit code."""
+    pages = {"config.md": config_page(), "verbs.md": verbs_page(), "errors.md": errors_page()}
+    stale = [n for n, t in pages.items() if not (PAGES / n).exists() or (PAGES / n).read_text() != t]
+    if "--check" in sys.argv:
+        print("\n".join(f"docs/reference/{n} is not what the code says: run `make docs`" for n in stale))
+        return int(bool(stale))
+    PAGES.mkdir(parents=True, exist_ok=True)
+    for name, text in pages.items():
+        (PAGES / name).write_text(text)
+    return 0
+
+
+def config_page() -> str:
+    """Return the table of every key of a config, from the fields and comments of gnomon/config.py."""
+    source = (ROOT / "gnomon" / "config.py").read_text()
+    sections = {"DataConfig": "data.", "TokenizerConfig": "tokenizer.", "ModelConfig": "model.", "TrainConfig": "train.",
+                "ExportConfig": "export.", "Config": ""}  # fmt: skip
+    page = (
+        MADE + "# Every key of a config\n\n`null` means: derived by the plan, which says why (`gnomon plan CONFIG`).\n"
+    )
+    for name, prefix in sections.items():
+        body = re.search(rf'class {name}\(_Section\):\n    """(.*?)"""\n(.*?)(?=\n\n\n|\n    @)', source, re.S)
+        assert body, name
+        page += f"\n## {prefix.rstrip('.') or 'top level'}\n\n{body[1]}\n\n| key | default | meaning |\n|---|---|---|\n"
+        for line in body[2].splitlines():
+            if field := re.match(r"    (\w+): [^=#]+(?:= (.*?))?(?:  # (.*))?$", line):
+                key, default, meaning = field[1], field[2] or "required", field[3] or "see its section"
+                default = re.sub(r"^Field\((.*?)(?:, \w+=.*)?\)$", r"\1", default).replace("None", "null")
+                if "Config()" not in default:
+                    default = "required" if "min_length" in default else default
+                    page += f"| `{prefix}{key}` | `{default}` | {meaning} |\n"
+    return page
+
+
+def verbs_page() -> str:
+    """Return the help of every verb, as the command prints it."""
+    page = MADE + "# Every verb\n"
+    for verb in VERBS:
+        said = subprocess.run(
+            [sys.executable, "-m", "gnomon", *verb.split(), "--help"],
+            capture_output=True, text=True, check=True, env={"COLUMNS": "100", "PATH": "", "PYTHONPATH": str(ROOT)},
+        ).stdout  # fmt: skip
+        page += f"\n## gnomon {verb}\n\n```\n{said.strip()}\n```\n"
+    return page
+
+
+def errors_page() -> str:
+    """Return the tree of errors and exit codes, from the docstring that draws it."""
+    tree = (ROOT / "gnomon" / "base" / "errors.py").read_text().split('"""')[1]
+    return MADE + "# Errors and exit codes\n\n```\n" + tree.strip() + "\n```\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
