@@ -18,7 +18,7 @@ demo: setup  ## prepare, train, evaluate, export and report on examples/texts, i
 lint: setup
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .
 	@$(BIN)/lint-imports --no-logo | tail -n 2
-	@$(BIN)/pyright --level error | tail -n 20
+	@$(BIN)/pyright --pythonpath $(BIN)/python --level error
 	@$(BIN)/python scripts/make_docs.py --check
 
 check: lint  ## the quick half: format, lint, types, arrows, unit and property tests

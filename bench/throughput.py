@@ -73,9 +73,8 @@ def main() -> None:
         return
     print(f"{arguments.size}: {arguments.rows} rows of {shape.context} tokens a step, {this_machine().processor}")
     for name, r in rows.items():
-        print(
-            f"{name:<34}{r['median']:>10,.0f} tokens/s ({r['lowest']:,.0f} to {r['highest']:,.0f})   gnomon {r['ratio']:.2f}x"
-        )
+        spread = f"({r['lowest']:,.0f} to {r['highest']:,.0f})"
+        print(f"{name:<34}{r['median']:>10,.0f} tokens/s {spread:<20} gnomon {r['ratio']:.2f}x")
 
 
 def gnomon_step(shape: Shape, tokens: torch.Tensor) -> Callable[[], object]:

@@ -19,7 +19,7 @@ ConfigLike = Config | dict[str, Any]
 
 
 def train(config: ConfigLike, *, quiet: bool = False) -> dict[str, Any]:
-    """Do the whole job of a config (a dict as in a config file) and return what came of it, as `gnomon train --json`."""
+    """Do the whole job of a config (a dict as in a config file) and return what `gnomon train --json` prints."""
     return run_pipeline(_config(config), Console(quiet=quiet))
 
 

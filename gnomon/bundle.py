@@ -21,7 +21,7 @@ from gnomon.tokenizer.tokenizer import StreamDecoder, Tokenizer
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model in evaluation mode (float32) with its tokenizer; `plan` is the run's, `checkpoint` where the weights lie."""
+    """A model in evaluation mode (float32) with its tokenizer, its run's plan, and where the weights lie."""
 
     model: LanguageModel
     tokenizer: Tokenizer

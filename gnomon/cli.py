@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gnomon.model.generate import Sampling
 
 app = typer.Typer(
-    help="Train small language models on your own text, on a CPU or a GPU: from a folder of text to llama.cpp and Ollama.",
+    help="Train small language models on your own text: from a folder to llama.cpp and Ollama.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -414,9 +414,10 @@ def _guarded(work: Callable[[], Any]) -> int:
     except typer.Exit as e:
         return e.exit_code
     except Exception as e:
-        if hasattr(e, "exit_code") and hasattr(e, "show"):  # click's own usage errors
-            e.show()
-            return e.exit_code
+        show, code = getattr(e, "show", None), getattr(e, "exit_code", None)
+        if show and code:  # a usage error, in the words of the command-line library
+            show()
+            return code
         logging.getLogger("gnomon").exception("this is a fault in gnomon itself")
         return 1
 

@@ -30,10 +30,10 @@ class DataConfig(_Section):
 
     train: list[str] = Field(min_length=1)  # files and folders: .txt .md .jsonl, also .gz and .zst
     validation: list[str] = []  # own validation text; empty: a share of `train` is held out
-    validation_share: float = Field(0.02, gt=0, lt=0.5)  # of documents, chosen by their hash
+    validation_share: float = Field(default=0.02, gt=0, lt=0.5)  # of documents, chosen by their hash
     text_field: str = "text"  # the key that holds the text in .jsonl
     separator: str | None = None  # cuts .txt and .md files into documents; None: a file is a document
-    max_bad_share: float = Field(0.01, ge=0, le=1)  # of records that may be unreadable before preparation stops
+    max_bad_share: float = Field(default=0.01, ge=0, le=1)  # of records that may be unreadable before preparation stops
     name: str | None = None  # of the dataset; None: the first path's name
     root: str = "datasets"  # folder that holds all datasets
 
@@ -48,45 +48,47 @@ class TokenizerConfig(_Section):
 
     vocabulary: int | None = None  # ids in all, a multiple of 64; None: the size's own
     pretokenizer: Literal["qwen2", "llama-bpe"] = "qwen2"  # qwen2: digits one by one; llama-bpe: in groups of 1 to 3
-    sample_bytes: int = Field(64 << 20, gt=0)  # of text that the merges are learned from
+    sample_bytes: int = Field(default=64 << 20, gt=0)  # of text that the merges are learned from
 
 
 class ModelConfig(_Section):
     """The shape, where it shall differ from the size's preset."""
 
-    width: int | None = Field(None, gt=0)  # of the stream, a multiple of 32
-    layers: int | None = Field(None, gt=0)  # blocks of attention and feed-forward
-    heads: int | None = Field(None, gt=0)  # query heads
-    kv_heads: int | None = Field(None, gt=0)  # key/value heads; each serves heads / kv_heads query heads
-    head_width: int | None = Field(None, gt=0)  # of one head, even
-    feed_forward: int | None = Field(None, gt=0)  # inner width of the feed-forward, a multiple of 32
-    context: int | None = Field(None, ge=8)  # tokens in a row of training
-    rope_theta: float | None = Field(None, gt=0)  # base of the rotary angles
+    width: int | None = Field(default=None, gt=0)  # of the stream, a multiple of 32
+    layers: int | None = Field(default=None, gt=0)  # blocks of attention and feed-forward
+    heads: int | None = Field(default=None, gt=0)  # query heads
+    kv_heads: int | None = Field(default=None, gt=0)  # key/value heads; each serves heads / kv_heads query heads
+    head_width: int | None = Field(default=None, gt=0)  # of one head, even
+    feed_forward: int | None = Field(default=None, gt=0)  # inner width of the feed-forward, a multiple of 32
+    context: int | None = Field(default=None, ge=8)  # tokens in a row of training
+    rope_theta: float | None = Field(default=None, gt=0)  # base of the rotary angles
 
 
 class TrainConfig(_Section):
     """How the weights are found."""
 
-    lr: float | None = Field(None, gt=0)  # peak learning rate
+    lr: float | None = Field(default=None, gt=0)  # peak learning rate
     schedule: Literal["wsd", "cosine"] = "wsd"  # wsd: warm up, stay, decay linearly
-    warmup_steps: int | None = Field(None, ge=0)  # over which the rate rises from 0
-    decay_share: float = Field(0.4, ge=0, le=1)  # of the steps, at the end of wsd
-    lr_floor: float = Field(0.05, ge=0, le=1)  # of the peak, at the last step
-    batch_tokens: int | None = Field(None, gt=0)  # tokens in one optimizer step
-    micro_rows: int | None = Field(None, gt=0)  # rows in one forward pass
-    weight_decay: float = Field(0.1, ge=0)  # of matrices; the embedding and gains do not decay
-    beta1: float = Field(0.9, ge=0, lt=1)  # AdamW's memory of gradients
-    beta2: float = Field(0.95, ge=0, lt=1)  # AdamW's memory of squared gradients
-    clip: float = Field(1.0, gt=0)  # gradient norm above which a step is scaled down
-    z_loss: float = Field(0.0, ge=0)  # weight of log²Z, which keeps logits from drifting
+    warmup_steps: int | None = Field(default=None, ge=0)  # over which the rate rises from 0
+    decay_share: float = Field(default=0.4, ge=0, le=1)  # of the steps, at the end of wsd
+    lr_floor: float = Field(default=0.05, ge=0, le=1)  # of the peak, at the last step
+    batch_tokens: int | None = Field(default=None, gt=0)  # tokens in one optimizer step
+    micro_rows: int | None = Field(default=None, gt=0)  # rows in one forward pass
+    weight_decay: float = Field(default=0.1, ge=0)  # of matrices; the embedding and gains do not decay
+    beta1: float = Field(default=0.9, ge=0, lt=1)  # AdamW's memory of gradients
+    beta2: float = Field(default=0.95, ge=0, lt=1)  # AdamW's memory of squared gradients
+    clip: float = Field(default=1.0, gt=0)  # gradient norm above which a step is scaled down
+    z_loss: float = Field(default=0.0, ge=0)  # weight of log²Z, which keeps logits from drifting
     dtype: Literal["auto", "bf16", "fp32"] = "auto"  # of the matrix products; weights stay fp32
-    threads: int | None = Field(None, gt=0)  # of the processor; part of a run's identity
-    log_every: int = Field(10, gt=0)  # steps between the record's log points
-    validate_every: int | None = Field(None, gt=0)  # steps between validations
-    validation_tokens: int = Field(100_000, gt=0)  # read at each validation; at the end all are read
-    save_every: int | None = Field(None, gt=0)  # steps between rolling checkpoints
-    keep_last: int = Field(2, ge=1)  # rolling checkpoints; the best one is kept beside them
-    patience: int | None = Field(None, gt=0)  # validations without a better loss before the run stops; None: never
+    threads: int | None = Field(default=None, gt=0)  # of the processor; part of a run's identity
+    log_every: int = Field(default=10, gt=0)  # steps between the record's log points
+    validate_every: int | None = Field(default=None, gt=0)  # steps between validations
+    validation_tokens: int = Field(default=100_000, gt=0)  # read at each validation; at the end all are read
+    save_every: int | None = Field(default=None, gt=0)  # steps between rolling checkpoints
+    keep_last: int = Field(default=2, ge=1)  # rolling checkpoints; the best one is kept beside them
+    patience: int | None = Field(
+        default=None, gt=0
+    )  # validations without a better loss before the run stops; None: never
 
 
 class ExportConfig(_Section):
@@ -103,7 +105,7 @@ class Config(_Section):
     size: str = "5M"  # a preset: 1M 5M 15M 40M 124M
     budget: str = "10m"  # a time ("90s", "10m", "2h") or an amount ("400K tokens", "2B tokens")
     out: str = "runs/model"  # the run's folder
-    seed: int = Field(1337, ge=0)  # of weights, order of text and samples
+    seed: int = Field(default=1337, ge=0)  # of weights, order of text and samples
     prompts: list[str] = []  # sampled during and after training; empty: the openings of validation documents
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()

@@ -158,17 +158,21 @@ def _with_defaults(
 ) -> dict[str, str]:
     table = shape.parameter_table()
     share = 100 * table["embedding"] / shape.parameters
+
+    def asked(key: str, otherwise: str) -> str:
+        return f"train.{key} asks for it" if getattr(config.train, key) else otherwise
+
     given = {
         "parameters": f"{share:.0f} % of them are the embedding, which is the output head too",
         "flops": f"{shape.flops_per_token(shape.context) / 1e6:,.1f} MFLOP a token: 6 a weight, and attention",
-        "threads": "train.threads asks for it" if config.train.threads else f"the machine's physical cores ({machine.processor})",
-        "validate_every": "twenty times in the run" if not config.train.validate_every else "train.validate_every asks for it",
-        "save_every": "twenty times in the run" if not config.train.save_every else "train.save_every asks for it",
+        "threads": asked("threads", f"the machine's physical cores ({machine.processor})"),
+        "validate_every": asked("validate_every", "twenty times in the run"),
+        "save_every": asked("save_every", "twenty times in the run"),
         "warmup_steps": "train.warmup_steps asks for it",
         "seconds": f"tokens by tokens_per_second, and a tenth more for validation and checkpoints ({steps:,} steps)",
         "inference_bytes": "float32 weights, and keys and values of one full context",
-        "disk_bytes": "checkpoints (weights and two moments, float32) that are kept, one being written, and the exports",
-    }  # fmt: skip
+        "disk_bytes": "checkpoints that are kept (weights and two moments, float32), one being written, and exports",
+    }
     return given | reasons
 
 
@@ -222,7 +226,7 @@ def _micro_rows(config: Config, shape: Shape, rows: int) -> tuple[int, str]:
 
 
 def _memory(shape: Shape, micro_rows: int, dtype: Dtype) -> tuple[int, str]:
-    """Bytes of training: process, weights with gradients and moments, activations of one micro-batch, one logits chunk."""
+    """Return the bytes of training, and their parts in words."""
     inner = shape.head_width * (shape.heads + 2 * shape.kv_heads)
     stream, product = 4, 2 if dtype == "bf16" else 4
     per_token = shape.layers * (

@@ -48,7 +48,7 @@ class Shape:
             )
         if self.head_width % 2 or (self.heads * self.head_width) % 32 or (self.kv_heads * self.head_width) % 32:
             raise ConfigError(
-                f"model.head_width is {self.head_width}: rotary positions need an even one, q8_0 heads that add up to 32s",
+                f"model.head_width is {self.head_width}: it must be even, and all heads' widths add up to 32s",
                 where="model.head_width",
                 do="use 32, 64 or 128",
             )
@@ -82,16 +82,9 @@ class Shape:
 
 
 PRESETS: dict[str, Shape] = {
-    "1M": Shape(vocabulary=4096, width=128, layers=3, heads=4, kv_heads=2, head_width=32, feed_forward=256, context=256),
-    "5M": Shape(vocabulary=4096, width=256, layers=5, heads=4, kv_heads=2, head_width=64, feed_forward=768, context=256),
-    "15M": Shape(vocabulary=8192, width=512, layers=5, heads=8, kv_heads=2, head_width=64, feed_forward=1024, context=512),
-    "40M": Shape(vocabulary=32768, width=512, layers=8, heads=8, kv_heads=2, head_width=64, feed_forward=1536, context=512),
-    "124M": Shape(
-        vocabulary=32768, width=768, layers=16, heads=12, kv_heads=4, head_width=64, feed_forward=2048, context=1024
-    ),
-}  # fmt: skip
-
-FORMATS = ("hf", "gguf")
-"""Formats that can hold every shape above: safetensors in Hugging Face layout, GGUF for llama.cpp and Ollama."""
-
-GGUF_DTYPES = ("f32", "f16", "bf16", "q8_0")
+    "1M": Shape(4096, width=128, layers=3, heads=4, kv_heads=2, head_width=32, feed_forward=256, context=256),
+    "5M": Shape(4096, width=256, layers=5, heads=4, kv_heads=2, head_width=64, feed_forward=768, context=256),
+    "15M": Shape(8192, width=512, layers=5, heads=8, kv_heads=2, head_width=64, feed_forward=1024, context=512),
+    "40M": Shape(32768, width=512, layers=8, heads=8, kv_heads=2, head_width=64, feed_forward=1536, context=512),
+    "124M": Shape(32768, width=768, layers=16, heads=12, kv_heads=4, head_width=64, feed_forward=2048, context=1024),
+}

@@ -34,8 +34,8 @@ def main() -> int:
 def config_page() -> str:
     """Return the table of every key of a config, from the fields and comments of gnomon/config.py."""
     source = (ROOT / "gnomon" / "config.py").read_text()
-    sections = {"DataConfig": "data.", "TokenizerConfig": "tokenizer.", "ModelConfig": "model.", "TrainConfig": "train.",
-                "ExportConfig": "export.", "Config": ""}  # fmt: skip
+    names = ("data", "tokenizer", "model", "train", "export")
+    sections = {f"{name.title()}Config": f"{name}." for name in names} | {"Config": ""}
     page = (
         MADE + "# Every key of a config\n\n`null` means: derived by the plan, which says why (`gnomon plan CONFIG`).\n"
     )
@@ -46,7 +46,7 @@ def config_page() -> str:
         for line in body[2].splitlines():
             if field := re.match(r"    (\w+): [^=#]+(?:= (.*?))?(?:  # (.*))?$", line):
                 key, default, meaning = field[1], field[2] or "required", field[3] or "see its section"
-                default = re.sub(r"^Field\((.*?)(?:, \w+=.*)?\)$", r"\1", default).replace("None", "null")
+                default = re.sub(r"^Field\((?:default=)?(.*?)(?:, \w+=.*)?\)$", r"\1", default).replace("None", "null")
                 if "Config()" not in default:
                     default = "required" if "min_length" in default else default
                     page += f"| `{prefix}{key}` | `{default}` | {meaning} |\n"

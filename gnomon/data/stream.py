@@ -225,7 +225,7 @@ def _bucket(
     buckets, offset = [], 0
     for c in np.unique(which):
         size, begin = sizes[which == c], begins[which == c]
-        steps = np.arange(classes[c])
+        steps = np.arange(int(classes[c]))
         buckets.append(begin[:, None] + np.minimum(steps, size[:, None] - 1))
         real = steps < size[:, None]
         inverse[buckets[-1][real]] = offset + np.flatnonzero(real)

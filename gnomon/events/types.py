@@ -17,9 +17,12 @@ class _Value(BaseModel):
 
 
 class Event(_Value):
-    """Something that happened: `kind` names it, `time` is seconds since 1970, `attempt` counts starts of the run."""
+    """Something that happened: `kind` names it (a string that each class fixes), `time` is seconds since 1970.
 
-    kind: str
+    `attempt` counts the starts of the run.
+    """
+
+    kind: Any
     time: float = Field(default_factory=time.time)
     attempt: int = 0
 

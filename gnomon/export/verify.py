@@ -30,7 +30,7 @@ PROBE_TOKENS = 2048
 
 @dataclass(frozen=True)
 class Verdict:
-    """How an export compares with the model: largest difference of a logit, mean KL in nats, share of equal top tokens."""
+    """How an export compares with the model: largest logit difference, mean KL in nats, share of equal top tokens."""
 
     file: str
     dtype: str
@@ -48,7 +48,8 @@ class Verdict:
         return asdict(self) | {"ok": self.ok}
 
     def __str__(self) -> str:
-        return f"mean KL {self.mean_kl:.1e}, top token equal {100 * self.top1:.2f} %, largest logit difference {self.max_abs:.1e}"
+        top1 = f"top token equal {100 * self.top1:.2f} %"
+        return f"mean KL {self.mean_kl:.1e}, {top1}, largest logit difference {self.max_abs:.1e}"
 
 
 def verify_gguf(bundle: Bundle, path: Path, name: str, dtype: str) -> Verdict:
@@ -118,7 +119,7 @@ def compare(model: LanguageModel, twin: LanguageModel, tokens: torch.Tensor, nam
 
 
 def probe(bundle: Bundle) -> torch.Tensor:
-    """Return token ids to compare on, [rows, context]: held-out text where it is at hand, else a fixed mixture of ids."""
+    """Return ids to compare on, [rows, context]: held-out text where it is at hand, else a fixed mixture."""
     length = bundle.shape.context
     rows = max(1, PROBE_TOKENS // length)
     folder = Path(str(bundle.plan.get("dataset_folder")))

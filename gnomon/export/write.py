@@ -41,7 +41,7 @@ class ExportResult:
 
 
 def export(bundle: Bundle, out: Path, gguf: Sequence[str], hf: bool, progress: Progress) -> ExportResult:
-    """Write the asked formats of a model to the folder `out`, each verified, and return all that the folder holds of it.
+    """Write the asked formats of a model to the folder `out`, each verified, and return all it holds of this model.
 
     What is there already, whole and from the same checkpoint, is left alone; what an interrupted export left
     is swept. Raises IntegrityError when a file that was written does not say what the model says,

@@ -33,7 +33,7 @@ class Rotary(NamedTuple):
 
 
 def rotary(positions_BT: Tensor, head_width: int, theta: float) -> Rotary:
-    """Return the rotation of each position. Source: Su et al. 2021 (RoPE), in the half-split layout of Qwen and Llama."""
+    """Return the rotation of each position, for the half-split layout of Qwen and Llama. Source: Su et al. 2021."""
     exponents = torch.arange(0, head_width, 2, dtype=torch.float32, device=positions_BT.device) / head_width
     angles = positions_BT[:, :, None, None].float() * (1.0 / theta**exponents)
     return Rotary(angles.cos(), angles.sin())

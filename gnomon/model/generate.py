@@ -12,7 +12,7 @@ from gnomon.model.lm import LanguageModel
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is drawn. Temperature 0 takes the likeliest; the filters apply in the order they stand here."""
+    """How the next token is drawn. Temperature 0 takes the likeliest; filters apply in the order of the fields."""
 
     temperature: float = 0.8
     repetition_penalty: float = 1.0  # above 1: logits of tokens already seen shrink (Keskar et al. 2019)

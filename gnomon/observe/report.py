@@ -12,9 +12,11 @@ h1 { margin-bottom: 0 } h2 { margin-top: 2.2rem } .quiet { color: #667085 }
 .facts { display: flex; flex-wrap: wrap; gap: 1rem; margin: 1.2rem 0 }
 .facts div { background: #f3f5f9; border-radius: 10px; padding: .7rem 1.1rem }
 .facts b { display: block; font-size: 1.4rem }
-pre { white-space: pre-wrap; background: #f8f6f0; border-left: 4px solid #d9a441; padding: .8rem 1rem; border-radius: 4px }
+pre { white-space: pre-wrap; background: #f8f6f0; border-left: 4px solid #d9a441; padding: .8rem 1rem;
+  border-radius: 4px }
 pre i { color: #667085; font-style: normal }
-table { border-collapse: collapse; width: 100% } td, th { text-align: left; padding: .35rem .6rem; vertical-align: top;
+table { border-collapse: collapse; width: 100% }
+td, th { text-align: left; padding: .35rem .6rem; vertical-align: top;
   border-bottom: 1px solid #e4e7ec } td:nth-child(2) { font-variant-numeric: tabular-nums; white-space: nowrap }
 """
 HIDDEN = ("reasons", "parameter_table", "dataset_folder")
@@ -30,7 +32,8 @@ def report_html(
     """Return the page. `events` are those of `read_events`, `exports` rows with name, bytes and what was verified."""
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(name)}</title><style>{STYLE}</style>",
-        f"<h1>{escape(name)}</h1><p class=quiet>{plan['parameters']:,} parameters, dataset {escape(str(plan['dataset']))}</p>",
+        f"<h1>{escape(name)}</h1>",
+        f"<p class=quiet>{plan['parameters']:,} parameters, dataset {escape(str(plan['dataset']))}</p>",
         _facts(plan, events, evaluation),
         "<h2>Curves</h2>",
         _curves(events).to_html(full_html=False, include_plotlyjs=True, config={"displaylogo": False}),
@@ -69,8 +72,11 @@ def _curves(events: list[dict[str, Any]]) -> go.Figure:
     steps, validations = _of(events, "step"), _of(events, "validated")
     x = [s["step"] for s in steps]
     for row, col, key, color in (
-        (1, 1, "loss", "#9db4d8"), (1, 2, "lr", "#3b6fb6"), (2, 1, "tokens_per_second", "#3b6fb6"), (2, 2, "grad_norm", "#9db4d8"),
-    ):  # fmt: skip
+        (1, 1, "loss", "#9db4d8"),
+        (1, 2, "lr", "#3b6fb6"),
+        (2, 1, "tokens_per_second", "#3b6fb6"),
+        (2, 2, "grad_norm", "#9db4d8"),
+    ):
         label = "training" if key == "loss" else key
         figure.add_trace(
             go.Scatter(x=x, y=[s[key] for s in steps], name=label, line={"color": color, "width": 1.3}),
@@ -142,7 +148,8 @@ def show(key: str, value: Any) -> str:
     if value is None:
         return "not prepared yet"
     if key == "shape":
-        return f"{value['layers']} layers of {value['width']}, vocabulary {value['vocabulary']:,}, context {value['context']}"
+        size = f"{value['layers']} layers of {value['width']}"
+        return f"{size}, vocabulary {value['vocabulary']:,}, context {value['context']}"
     if key.endswith("_bytes"):
         return f"{value / 2**20:,.0f} MiB"
     if key == "seconds":

@@ -50,7 +50,8 @@ class Checkpoint:
         return body
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
+        """Its files' bytes."""
         return sum(entry["bytes"] for entry in self.manifest["files"])
 
     def damage(self) -> list[Damage]:
@@ -147,7 +148,7 @@ class CheckpointStore:
         fsync_folder(self.folder)
 
     def retain(self, keep_last: int) -> None:
-        """Remove all but the newest `keep_last` and the best. Each goes by a rename first, so none is ever half there."""
+        """Remove all but the newest `keep_last` and the best, each by a rename first, so that none is half there."""
         checkpoints = self.all()
         best = self.best()
         for checkpoint in checkpoints[:-keep_last]:

@@ -59,12 +59,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the folder's manifest. Raises IntegrityError when it is missing, cut or changed."""
     path = folder / NAME
     try:
-        data, digest = path.read_bytes(), (folder / f"{NAME}.sha256").read_text().strip()
+        data, digest = path.read_bytes(), (folder / f"{NAME}.sha256").read_bytes().strip()
     except FileNotFoundError as e:
         raise IntegrityError(f"{Path(e.filename).name} is missing", where=str(folder)) from None
-    except UnicodeDecodeError:
-        digest = ""
-    if sha256_bytes(data) != digest:
+    if sha256_bytes(data).encode() != digest:
         raise IntegrityError("the manifest does not match its own SHA-256", where=str(path))
     return read_json(path)
 

@@ -11,9 +11,11 @@ from gnomon.base.errors import IntegrityError
 from gnomon.base.files import canonical_json, sha256_bytes
 from gnomon.taxonomy import END_OF_TEXT, SPECIAL_TOKENS
 
+_CONTRACTIONS_AND_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
+_SIGNS_AND_SPACES = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 PRETOKENIZERS = {
-    "qwen2": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    "llama-bpe": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    "qwen2": rf"{_CONTRACTIONS_AND_WORDS}|\p{{N}}|{_SIGNS_AND_SPACES}",
+    "llama-bpe": rf"{_CONTRACTIONS_AND_WORDS}|\p{{N}}{{1,3}}|{_SIGNS_AND_SPACES}",
 }
 """How text is cut before merging, by the name that llama.cpp has for it. Other rules cannot be read back there."""
 
@@ -105,13 +107,14 @@ class Tokenizer:
     def token_bytes(self) -> list[bytes]:
         """The bytes of every token in use, by id; a special token's are those of its name."""
         back = {c: b for b, c in _byte_alphabet().items()}
-        texts = [self._inner.id_to_token(i) for i in range(self.tokens)]
-        return [t.encode() if i < len(SPECIAL_TOKENS) else bytes(back[c] for c in t) for i, t in enumerate(texts)]
+        return [
+            t.encode() if i < len(SPECIAL_TOKENS) else bytes(back[c] for c in t) for i, t in enumerate(self.token_texts)
+        ]
 
     @cached_property
     def token_texts(self) -> list[str]:
         """Every token in use as tokenizer.json and GGUF write it, by id."""
-        return [self._inner.id_to_token(i) for i in range(self.tokens)]
+        return [self._inner.id_to_token(i) or "" for i in range(self.tokens)]
 
     @cached_property
     def merges(self) -> list[tuple[str, str]]:

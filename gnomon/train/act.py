@@ -69,7 +69,7 @@ def save(state: State, hands: Hands, reason: str, *, must: bool = False) -> None
         CheckpointSaved(
             step=state.step,
             checkpoint=checkpoint.path.name,
-            bytes=checkpoint.bytes,
+            bytes=checkpoint.size,
             seconds=time.perf_counter() - start,
             reason=reason,
         )

@@ -70,7 +70,7 @@ def to_files(state: State) -> dict[str, bytes]:
 
 
 def from_files(state: State, files: dict[str, bytes], *, where: str) -> None:
-    """Put the contents of a checkpoint's files into `state`, in place. Raises IntegrityError when they do not fit it."""
+    """Put a checkpoint's files into `state`, in place. Raises IntegrityError when they do not fit it."""
     try:
         tensors, moments = load(files[MODEL_FILE]), load(files[OPTIMIZER_FILE])
         numbers: dict[str, Any] = json.loads(files[STATE_FILE])

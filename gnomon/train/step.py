@@ -3,6 +3,8 @@
 Nothing here waits for the device: no `.item()`, no branch on a tensor's value, no file, no log line.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -59,9 +61,10 @@ def _apply(state: State, loss: Tensor, lr: float) -> Tensor:
     `grad_scale` and leaves everything alone where `found_inf` is 1.
     """
     gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
-    norm = torch.stack(torch._foreach_norm(gradients)).norm()
-    state.optimizer.grad_scale = (norm / state.clip).clamp(min=1.0)
-    state.optimizer.found_inf = (~torch.isfinite(norm + loss)).float()
+    norm = torch.stack(torch._foreach_norm(gradients)).norm()  # pyright: ignore[reportPrivateImportUsage]
+    kernel: Any = state.optimizer  # the fused kernel's two inputs are not in the class's type
+    kernel.grad_scale = (norm / state.clip).clamp(min=1.0)
+    kernel.found_inf = (~torch.isfinite(norm + loss)).float()
     for group in state.optimizer.param_groups:
         group["lr"] = lr
     state.optimizer.step()

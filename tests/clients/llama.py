@@ -71,7 +71,8 @@ class LlamaCpp:
             port = probe.getsockname()[1]
         command = [
             self.program, "--model", str(model), "--host", "127.0.0.1", "--port", str(port), "--ctx-size", str(context),
-            "--cache-type-k", kv, "--cache-type-v", kv, "--flash-attn", "off", "--parallel", "1", "--threads", "2", "--no-webui",
+            "--cache-type-k", kv, "--cache-type-v", kv, "--flash-attn", "off", "--parallel", "1",
+            "--threads", "2", "--no-webui",
         ]  # fmt: skip
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         server = Server(f"http://127.0.0.1:{port}")

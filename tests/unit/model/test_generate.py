@@ -45,6 +45,7 @@ def test_a_stop_token_ends_its_own_prompt_only() -> None:
     model = noisy_model()
     free = list(generate(model, PROMPTS, 10, Sampling(temperature=0)))
     stop = free[3][1]
+    assert stop is not None
     stopped = list(generate(model, PROMPTS, 10, Sampling(temperature=0), frozenset([stop])))
     first = next(i for i, t in enumerate(free) if t[1] == stop)
     assert [t[1] for t in stopped] == [t[1] for t in free[:first]] + [None] * (len(stopped) - first)
