@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from gnomon.bundle import Bundle, load_bundle
 from gnomon.data.stream import Rows, make_rows
 from gnomon.model.lm import LanguageModel, initialize
 from gnomon.presets import Shape
@@ -18,6 +19,7 @@ from gnomon.train.readback import Readback
 from gnomon.train.schedule import Schedule
 from gnomon.train.state import State
 
+ROOT = Path(__file__).parent.parent
 TINY = Shape(vocabulary=512, width=64, layers=2, heads=4, kv_heads=2, head_width=16, feed_forward=96, context=64)
 
 
@@ -115,3 +117,11 @@ def gnomon(*arguments: str | Path, **environment: str) -> subprocess.CompletedPr
         check=False,
         env=os.environ | environment,
     )
+
+
+def taught_bundle(folder: Path) -> Bundle:
+    """Train a small model on the demo's text in `folder` for a few seconds and return it."""
+    config = small_config(folder, data={"train": str(ROOT / "examples" / "texts")}, tokenizer={"vocabulary": 1024}, model={"context": 128})
+    done = gnomon("train", config, "budget=150K tokens", "export.gguf=[]", "export.hf=false")
+    assert done.returncode == 0, done.stderr
+    return load_bundle(folder / "run")

@@ -20,6 +20,7 @@ class Sampling:
     top_p: float = 1.0  # keep the likeliest tokens that together have this probability
     min_p: float = 0.0  # keep tokens at least this likely relative to the likeliest
     seed: int = 0
+    banned: frozenset[int] = frozenset()  # tokens that are never drawn
 
 
 @torch.inference_mode()
@@ -77,6 +78,8 @@ def _next_scores(model: LanguageModel, tokens_BT: Tensor, gaps_B: Tensor, cache:
 
 def pick(scores_V: Tensor, seen: Sequence[int], sampling: Sampling, generator: torch.Generator) -> int:
     """Return one token drawn from float32 logits [V] by the rules of `sampling`."""
+    if sampling.banned:
+        scores_V = scores_V.index_fill(0, torch.tensor(sorted(sampling.banned)), -torch.inf)
     if sampling.repetition_penalty != 1.0 and seen:
         known = torch.tensor(sorted(set(seen)))
         picked = scores_V[known]
