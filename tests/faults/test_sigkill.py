@@ -6,6 +6,7 @@ GNOMON_KILLS sets how many kills (30), GNOMON_KILL_SEED the seed, which is print
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,17 +43,27 @@ def test_thirty_random_kills_change_nothing(tmp_path: Path) -> None:
     )  # fmt: skip
     whole = tmp_path / "whole"
     train(config, whole)
+    assert len(losses(whole)) > 100
     seconds = duration(whole)
     killed, tally = tmp_path / "killed", {"training": 0, "saving": 0, "elsewhere": 0}
     random.seed(SEED)
-    for _ in range(KILLS):
-        tally[kill_once(config, killed, seconds)] += 1
+    while sum(tally.values()) < KILLS:
+        where = kill_once(config, killed, seconds)
+        if where == "finished":  # before the kill came: compare, and begin anew, else the other kills would test nothing
+            assert_equal_ends(whole, killed)
+            shutil.rmtree(killed)
+        else:
+            tally[where] += 1
     train(config, killed)
     print(f"seed {SEED}: {tally}")
+    assert_equal_ends(whole, killed)
     assert tally["training"] + tally["saving"] >= SHARE_DURING_TRAINING * KILLS, tally
     assert tally["saving"] >= SHARE_IN_SAVES * KILLS, tally
+
+
+def assert_equal_ends(whole: Path, killed: Path) -> None:
+    """Every logged loss and every byte of the last checkpoint's weights, moments and state are the same."""
     assert losses(killed) == losses(whole)
-    assert len(losses(whole)) > 100
     ends = [CheckpointStore(run / "checkpoints").all()[-1].read() for run in (whole, killed)]
     assert ends[0].keys() == ends[1].keys()
     for name in ends[0]:
@@ -69,35 +80,34 @@ def train(config: Path, out: Path) -> None:
 
 
 def kill_once(config: Path, out: Path, seconds: float) -> str:
-    """Start the run, kill it at a random instant and say where it was: training, saving or elsewhere.
+    """Start the run, kill it at a random instant and say where it was: training, saving, elsewhere, or finished.
 
-    One kill in four waits for a save to be under way; the others wait for the first step of this start, then
-    for a random part of a run's training time, so that kills fall everywhere between first and last step.
+    One kill in ten comes at any time, four in ten wait until a save is under way, the others until the first steps of this
+    start are done and then for a random part of a run's time, so that kills fall everywhere between first and last step.
     """
     events = Run(out).events_path
-    seen = len(steps(out))
+    before = lines(events)
     process = subprocess.Popen(command(config, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    aim = random.random()
-    deadline = time.monotonic() + 60
+    aim, deadline = random.random(), time.monotonic() + 60
     if aim < 0.1:
         time.sleep(random.uniform(0.0, 3.0))
-    elif aim < 0.4:
-        while process.poll() is None and not staging(out) and time.monotonic() < deadline:
+    elif aim < 0.5:
+        count = random.randrange(1, 4)
+        while process.poll() is None and time.monotonic() < deadline and count:
+            if staging(out):
+                count -= 1
+                while count and staging(out):
+                    time.sleep(0.0005)
             time.sleep(0.0005)
     else:
-        while process.poll() is None and not progressed(events, seen) and time.monotonic() < deadline:
-            time.sleep(0.002)
-        time.sleep(random.uniform(0.0, 0.25 * seconds))
-    saving = staging(out)
-    between = progressed(events, seen) or saving
+        while process.poll() is None and time.monotonic() < deadline and lines(events) < before + 2:
+            time.sleep(0.005)
+        time.sleep(random.uniform(0.0, 0.3 * seconds))
+    saving, training = staging(out), lines(events) >= before + 2
     process.send_signal(signal.SIGKILL)
-    finished = process.wait() != -signal.SIGKILL
-    if finished:  # it was done before the kill: begin a new run, else the rest of the kills would test nothing
-        for path in (out / "checkpoints").glob("0*"):
-            path.rename(path.with_name(f".staging-old-{path.name}"))
-        events.unlink()
-        return "elsewhere"
-    return "saving" if saving else "training" if between else "elsewhere"
+    if process.wait() != -signal.SIGKILL:
+        return "finished"
+    return "saving" if saving else "training" if training else "elsewhere"
 
 
 def staging(out: Path) -> bool:
@@ -105,8 +115,8 @@ def staging(out: Path) -> bool:
     return folder.is_dir() and any(name.startswith(".staging-0") for name in os.listdir(folder))
 
 
-def progressed(events: Path, seen: int) -> bool:
-    return events.exists() and len(steps(events.parent)) > 0 and sum(1 for _ in events.open("rb")) > seen + 1
+def lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 def steps(run: Path) -> list[dict[str, float]]:

@@ -1,8 +1,8 @@
 """Each kind of bad input gives one clear error, with its exit code, and loses nothing."""
 
 import json
-import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,10 +66,10 @@ def test_corpus_smaller_than_one_batch(world: Path) -> None:
     refused(3, "one batch needs", arguments=arguments)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file that even root cannot read")
 def test_unreadable_file(world: Path) -> None:
-    (world / "texts" / "one.txt").chmod(0)
-    refused(3, "one.txt", arguments=("train", world / "config.json", f"out={world}/x"))
+    (world / "texts" / "sick.txt").symlink_to("/proc/self/mem")
+    refused(3, "cannot be read", "sick.txt", arguments=("train", world / "config.json", f"out={world}/x"))
 
 
 def test_cut_compressed_file(world: Path) -> None:
@@ -101,7 +101,7 @@ def test_no_space_left(world: Path) -> None:
 def test_no_space_left_while_training_keeps_the_run_going_until_its_last_save(world: Path) -> None:
     arguments = ("train", small_config(world, budget="4K tokens"), f"out={world}/x")
     refused(6, "no space left", "no checkpoint could be written", arguments=arguments,
-            GNOMON_FAULTS="checkpoint.file_written=ENOSPC@3")  # fmt: skip
+            GNOMON_FAULTS="checkpoint.file_written=ENOSPC@5")  # fmt: skip
     store = CheckpointStore(world / "x" / "checkpoints")
     assert store.all()
     assert all(c.damage() == [] for c in store.all())
