@@ -7,10 +7,10 @@ BIN := .venv/bin
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
 
-setup: .venv/ready  ## the virtual environment, once
+setup: .venv/.stamp  ## the virtual environment, once
 
-.venv/ready: pyproject.toml constraints.txt scripts/setup.sh
-	@bash scripts/setup.sh
+.venv/.stamp: pyproject.toml constraints.txt scripts/setup.sh
+	@scripts/setup.sh
 
 demo: setup  ## prepare, train, evaluate, export and report on examples/texts, in about five minutes
 	@$(BIN)/gnomon train examples/demo.json
@@ -28,7 +28,7 @@ test: setup clients lint  ## everything
 	@$(BIN)/pytest -q
 
 clients:
-	@bash scripts/install-llama-cpp.sh
+	@scripts/install-llama-cpp.sh
 
 fix: setup  ## format, and mend what can be mended
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .

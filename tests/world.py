@@ -121,7 +121,9 @@ def gnomon(*arguments: str | Path, **environment: str) -> subprocess.CompletedPr
 
 def taught_bundle(folder: Path) -> Bundle:
     """Train a small model on the demo's text in `folder` for a few seconds and return it."""
-    config = small_config(folder, data={"train": str(ROOT / "examples" / "texts")}, tokenizer={"vocabulary": 1024}, model={"context": 128})
+    config = small_config(
+        folder, data={"train": str(ROOT / "examples" / "texts")}, tokenizer={"vocabulary": 1024}, model={"context": 128}
+    )
     done = gnomon("train", config, "budget=150K tokens", "export.gguf=[]", "export.hf=false")
     assert done.returncode == 0, done.stderr
     return load_bundle(folder / "run")

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 MAX_BYTES = 32 << 10
-"""Longer documents are cut into parts: many times any context, and small enough that one long file can still
-be split.
+"""Longer documents are cut into parts: many times any context, and small enough that one long file can
+still be split.
 """
 
 
 @dataclass(frozen=True)
 class Document:
-    """A text and where it came from, as `file:line`."""
+    """A text and where it came from, as `file:line`, with `#2`, `#3`, … for the later parts of a long
+    record.
+    """
 
     text: str
     origin: str
@@ -37,19 +39,30 @@ Note = Callable[[Removed], None]
 
 
 def cut(document: Document) -> Iterator[Document]:
-    """Yield the document, or, when it is longer than MAX_BYTES, parts of it that joined give its text.
+    """Yield the document, or, when it is longer than MAX_BYTES, parts of it that joined give its text."""
+    data = document.text.encode()
+    if len(data) <= MAX_BYTES:
+        yield document
+        return
+    start, number = 0, 1
+    while start < len(data):
+        end = part_end(data, start)
+        origin = document.origin if number == 1 else f"{document.origin}#{number}"
+        yield Document(data[start:end].decode(), origin)
+        start, number = end, number + 1
 
-    A part ends after a blank line where there is one in its second half, else after a line, else after a
-    space, else anywhere.
+
+def part_end(data: bytes | bytearray, start: int) -> int:
+    """Return where the part of UTF-8 `data` that begins at `start` ends: MAX_BYTES further on at most.
+
+    That is after a blank line where there is one in the part's second half, else after a line, else after
+    a space, else after a character.
     """
-    text, number = document.text, 1
-    while len(text) * 4 > MAX_BYTES and len(text.encode()) > MAX_BYTES:
-        head = text.encode()[:MAX_BYTES].decode("utf-8", errors="ignore")
-        end = next(
-            (at + len(mark) for mark in ("\n\n", "\n", " ") if (at := head.rfind(mark, len(head) // 2)) >= 0),
-            len(head),
-        )
-        yield Document(text[:end], f"{document.origin}#{number}")
-        text, number = text[end:], number + 1
-    if text:
-        yield document if number == 1 else Document(text, f"{document.origin}#{number}")
+    end = start + MAX_BYTES
+    if end >= len(data):
+        return len(data)
+    for mark in (b"\n\n", b"\n", b" "):
+        at = data.rfind(mark, start + MAX_BYTES // 2, end)
+        if at >= 0:
+            return at + len(mark)
+    return next((e for e in range(end, end - 4, -1) if data[e] & 0xC0 != 0x80), end)

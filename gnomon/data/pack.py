@@ -1,5 +1,5 @@
-"""Documents into rows of equal length: every token once, next to no padding. Integers only; the tokens stay
-where they are.
+"""Documents into rows of equal length: every token once, next to no padding. Integers only; the tokens
+stay where they are.
 """
 
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 WINDOW_DOCUMENTS = 4096
-"""Documents packed together. A window is the unit of randomness: rows are shuffled inside it, windows among
-themselves.
+"""Documents packed together. A window is the unit of randomness: rows are shuffled inside it, windows
+among themselves.
 """
 
 Piece = tuple[int, int, int]
@@ -17,8 +17,8 @@ Piece = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the pieces of documents lie. Piece i is tokens `start[i]` to `stop[i]` of document `document[i]`;
-    row r holds pieces `first[r]` to `first[r + 1]`, side by side from the row's beginning.
+    """Where the pieces of documents lie. Piece i is tokens `start[i]` to `stop[i]` of document
+    `document[i]`; row r holds pieces `first[r]` to `first[r + 1]`, side by side from the row's beginning.
     """
 
     document: np.ndarray
@@ -89,12 +89,16 @@ def _best_fit(pieces: list[Piece], length: int) -> list[list[Piece]]:
 
 
 def _minus_tokens(row: list[Piece]) -> int:
-    """Return the row's tokens, negative: a sort key that puts full rows first, and its gap once `length` is added."""
+    """Return the row's tokens, negative: a sort key that puts full rows first, and its gap once `length`
+    is added.
+    """
     return sum(start - stop for _, start, stop in row)
 
 
 def _fill_gaps(rows: list[list[Piece]], length: int) -> list[list[Piece]]:
-    """Move pieces of the last rows, cut to size, into the gaps of the first ones, until only the last has a gap."""
+    """Move pieces of the last rows, cut to size, into the gaps of the first ones, until only the last has
+    a gap.
+    """
     here = 0
     gap = length + _minus_tokens(rows[0]) if rows else 0
     while here < len(rows) - 1:

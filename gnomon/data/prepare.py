@@ -1,54 +1,70 @@
-"""Text becomes a dataset version: read, deduplicate, split, learn a tokenizer, encode, store. Done once per recipe."""
+"""Text becomes a dataset version, once: read, deduplicate, split, learn a tokenizer, encode, store."""
 
-import shutil
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import zstandard
 
 from gnomon.base import faults
-from gnomon.base.errors import DataError, IntegrityError
-from gnomon.base.files import canonical_json, sha256_bytes, staged_folder, sweep_staging, write_synced
+from gnomon.base.errors import ConfigError, DataError
+from gnomon.base.files import (
+    STAGING_PREFIX,
+    canonical_json,
+    no_space_is_an_error,
+    staged_folder,
+    sweep_staging,
+    write_synced,
+)
 from gnomon.base.progress import Progress, silent
-from gnomon.base.seeds import derive
 from gnomon.config import DataConfig, TokenizerConfig
-from gnomon.data.dedup import deduplicate
-from gnomon.data.document import Document, Removed
-from gnomon.data.read import Source, find_sources, read_documents
+from gnomon.data.dedup import Seen, deduplicate
+from gnomon.data.document import Document, Note, Removed
+from gnomon.data.read import Source, read_documents
+from gnomon.data.recipe import OPTIONS, Recipe, find_version
+from gnomon.data.sample import Sample
 from gnomon.data.shards import SplitWriter
+from gnomon.data.split import held_out
 from gnomon.store.datasets import FORMAT, Dataset, open_dataset
-from gnomon.store.manifest import NAME, describe, write_manifest
+from gnomon.store.manifest import describe, write_manifest
+from gnomon.store.runs import RunLock
 from gnomon.tokenizer.tokenizer import BLOCK, Tokenizer
 from gnomon.tokenizer.train import SMALLEST, train_tokenizer
 
 BATCH_DOCUMENTS = 256  # encoded at once
-SPLIT_SALT = "validation"
 
 
 def prepare(data: DataConfig, tokenizer: TokenizerConfig, vocabulary: int, progress: Progress) -> Dataset:
     """Return the dataset version of a recipe (text, options, vocabulary), made now unless it exists.
 
-    Two passes over the files, so that memory holds the ids and never the text: the first decides what is kept
-    and collects the tokenizer's sample, the second encodes. The version appears by one rename. The same text
-    and options give the same digest, however the files are ordered and wherever they lie.
+    Two passes over the files, so that memory never holds the text: the first decides what is kept and
+    collects the tokenizer's sample, the second encodes. The version appears by one rename. The same text
+    and options give the same digest, in whatever order the files are named and wherever they lie. While
+    another process prepares a dataset of this name, waits for it.
 
-    Raises DataError for text that is missing, unreadable, empty or mostly broken, and for a vocabulary that
-    was asked for and that the text does not support.
+    Raises DataError for text that is missing, unreadable, empty or mostly broken, and for a vocabulary
+    that was asked for and that the text does not support; ConfigError for a name or vocabulary that
+    cannot be; StorageError for a disk that is full or refuses.
     """
-    recipe = _Recipe.of(data, tokenizer, vocabulary, progress)
-    known = _find(recipe)
+    recipe = Recipe.of(data, tokenizer, vocabulary, progress)
+    known = find_version(recipe)
     if known:
         return known
-    recipe.folder.mkdir(parents=True, exist_ok=True)
+    with _only_writer(recipe.folder, progress):
+        return find_version(recipe) or _make(recipe, progress)
+
+
+def _make(recipe: Recipe, progress: Progress) -> Dataset:
     sweep_staging(recipe.folder)
     work = _Work(recipe, progress)
     kept = work.first_pass()
-    learned = work.learn(kept)
+    learned = work.learn(kept.sample)
     with staged_folder(recipe.folder, "version") as staged:
-        splits = work.second_pass(kept, learned, staged.path)
+        splits = work.second_pass(kept.split_of, learned, staged.path)
         write_synced(staged.path / "tokenizer.json", learned.to_json().encode())
         _write_removed(staged.path / "ledger.jsonl.zst", work.removed)
         _write_removed(staged.path / "quarantine.jsonl.zst", work.bad)
@@ -57,216 +73,169 @@ def prepare(data: DataConfig, tokenizer: TokenizerConfig, vocabulary: int, progr
         body["files"] = describe(staged.path, [p for p in staged.path.rglob("*") if p.is_file()])
         final = recipe.folder / write_manifest(staged.path, body)[:12]
         faults.point("prepare.manifest_written")
-        if final.exists():  # the same version, damaged, or `_find` would have found it
-            shutil.rmtree(final)
+        if final.exists():  # this very version, but damaged, or `find_version` would have found it
+            final.rename(recipe.folder / f"{STAGING_PREFIX}damaged-{final.name}")
         staged.publish(final)
+    sweep_staging(recipe.folder)
     return open_dataset(final)
 
 
+@contextmanager
+def _only_writer(folder: Path, progress: Progress) -> Iterator[None]:
+    """Hold the lock of a dataset's name; wait for it while another process has it."""
+    with no_space_is_an_error(folder), ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(RunLock(folder.with_name(f".{folder.name}.lock")))
+                break
+            except ConfigError:
+                progress("waiting for another process that prepares this text", 0, None, "")
+                time.sleep(0.5)
+        yield
+
+
 def find_prepared(data: DataConfig, tokenizer: TokenizerConfig, vocabulary: int) -> Dataset | None:
-    """Return the dataset version of a recipe if it has been made; None otherwise, also when the text is not there."""
+    """Return the dataset version of a recipe if it has been made; None otherwise, also without the text."""
     try:
-        return _find(_Recipe.of(data, tokenizer, vocabulary, silent))
+        return find_version(Recipe.of(data, tokenizer, vocabulary, silent))
     except DataError:
         return None
 
 
 @dataclass(frozen=True)
-class _Recipe:
-    """Everything that decides what a dataset holds; its digest is what a prepared version is found by."""
-
-    folder: Path  # of all versions of this name
-    name: str
-    train: list[Source]
-    validation: list[Source]
-    data: DataConfig
-    tokenizer: TokenizerConfig
-    vocabulary: int
-    sources: list[dict[str, Any]]
-    digest: str
-
-    @classmethod
-    def of(cls, data: DataConfig, tokenizer: TokenizerConfig, vocabulary: int, progress: Progress) -> "_Recipe":
-        train, validation = find_sources(data.train), find_sources(data.validation) if data.validation else []
-        described, total, done = [], sum(s.bytes for s in train + validation), 0
-        for split, sources in (("train", train), ("validation", validation)):
-            for source in sources:
-                described.append(
-                    {"split": split, "name": source.name, "bytes": source.bytes, "sha256": source.sha256()}
-                )
-                done += source.bytes
-                progress("checking files", done, total, "bytes")
-        content = {
-            "format": FORMAT,
-            "sources": sorted(described, key=lambda s: (s["split"], s["sha256"], s["name"])),
-            "data": data.model_dump(include={"validation_share", "text_field", "separator", "max_bad_share"}),
-            "tokenizer": tokenizer.model_dump(),
-            "vocabulary": vocabulary,
-        }
-        name = data.name or Path(data.train[0]).resolve().name.split(".")[0] or "text"
-        digest = sha256_bytes(canonical_json(content))
-        return cls(
-            Path(data.root) / name,
-            name,
-            train,
-            validation,
-            data,
-            tokenizer,
-            vocabulary,
-            content["sources"],
-            digest,
-        )
-
-
-def _find(recipe: _Recipe) -> Dataset | None:
-    """Return the version made by this recipe, unless there is none or a file of it is missing or of another size."""
-    for manifest in sorted(recipe.folder.glob(f"*/{NAME}")):
-        try:
-            dataset = open_dataset(manifest.parent)
-        except IntegrityError:
-            continue
-        if dataset.manifest["recipe"] == recipe.digest and all(
-            (path := dataset.folder / f["path"]).is_file() and path.stat().st_size == f["bytes"]
-            for f in dataset.manifest["files"]
-        ):
-            return dataset
-    return None
-
-
-@dataclass
 class _Kept:
-    """What the first pass decided: the split of every document by id, and the tokenizer's sample."""
+    """What the first pass decided: the split of every document that is kept, by id, and the tokenizer's
+    sample.
+    """
 
     split_of: dict[str, str]
-    sample: list[str] = field(default_factory=list)
+    sample: list[str]
 
 
 class _Work:
     """The two passes of one preparation, and what they leave out."""
 
-    def __init__(self, recipe: _Recipe, progress: Progress) -> None:
+    def __init__(self, recipe: Recipe, progress: Progress) -> None:
         self.recipe, self.progress = recipe, progress
         self.removed: list[Removed] = []
         self.bad: list[Removed] = []
-        self._records = 0
 
     def first_pass(self) -> _Kept:
-        """Read everything once: deduplicate, decide each document's split, and draw the tokenizer's sample."""
-        seen: dict[bytes, str] = {}
-        held_out = {d.id for d in self._documents("reading", self.recipe.validation, seen, self.removed.append)}
+        """Read everything once: deduplicate, decide each document's split, and draw the tokenizer's
+        sample.
+        """
+        seen: Seen = {}
+        validation = [d.id for d in self._judged("reading validation text", "validation", seen)]
         sizes: dict[str, int] = {}
-        ids: list[str] = []
-        for document in self._documents("reading", self.recipe.train, seen, self.removed.append):
-            ids.append(document.id)
+        sample = Sample(self.recipe.tokenizer.sample_bytes)
+        for document in self._judged("reading text", "train", seen):
             sizes[document.id] = len(document.text.encode())
-        self._judge_bad()
-        if not ids:
-            raise DataError(
-                "the text is empty",
-                where=", ".join(self.recipe.data.train),
-                do="check that the files hold text; see quarantine reasons above" if self.bad else "put text there",
-            )
-        split_of = dict.fromkeys(held_out, "validation") or self._hold_out(ids)
-        split_of |= {i: "train" for i in ids if i not in split_of}
-        if "validation" not in split_of.values():
-            raise DataError(
-                "one document is too little: it cannot be both trained on and held out",
-                where=", ".join(self.recipe.data.train),
-                do="add more text, or give validation text of its own in data.validation",
-            )
-        return _Kept(split_of, self._sample(split_of, sizes))
+            sample.add(document)
+        self._judge_bad(len(sizes) + len(validation))
+        if self.recipe.validation:
+            self._demand(validation, self.recipe.data.validation, "the validation text is empty")
+        self._demand(list(sizes), self.recipe.data.train, "the text is empty")
+        if not self.recipe.validation:
+            if len(sizes) < 2:
+                raise DataError(
+                    "one document is too little: it cannot be both trained on and held out",
+                    where=", ".join(self.recipe.data.train),
+                    do="add text, cut it with data.separator, or give other text in data.validation",
+                )
+            validation = held_out(sizes, self.recipe.data.validation_share)
+        split_of = dict.fromkeys(sizes, "train") | dict.fromkeys(validation, "validation")
+        return _Kept(split_of, [text for i, text in sample.texts() if split_of[i] == "train"])
 
-    def _hold_out(self, ids: list[str]) -> dict[str, str]:
-        """Return the held-out documents: those whose hash falls below the share, and at least the lowest one."""
-        rank = {i: derive(0, SPLIT_SALT, i) / 2**63 for i in ids}
-        below = [i for i in ids if rank[i] < self.recipe.data.validation_share]
-        if len(ids) > 1 and len(below) in (0, len(ids)):
-            below = [min(ids, key=rank.__getitem__)]
-        return dict.fromkeys(below if len(ids) > 1 else [], "validation")
-
-    def _sample(self, split_of: dict[str, str], sizes: dict[str, int]) -> list[str]:
-        """Return ids of training documents, in hash order, until the tokenizer's sample is large enough."""
-        chosen, size = [], 0
-        for i in sorted(i for i, split in split_of.items() if split == "train"):
-            if size >= self.recipe.tokenizer.sample_bytes:
-                break
-            chosen.append(i)
-            size += sizes[i]
-        return chosen
-
-    def learn(self, kept: _Kept) -> Tokenizer:
+    def learn(self, sample: list[str]) -> Tokenizer:
         """Return the tokenizer learned from the sample; DataError when it is smaller than was asked for."""
-        wanted = set(kept.sample)
-        everything = self._documents("learning the tokenizer", self.recipe.train, {}, None)
-        texts = (d.text for d in everything if d.id in wanted)
-        learned = train_tokenizer(texts, self.recipe.vocabulary, self.recipe.tokenizer.pretokenizer)
+        pretokenizer = self.recipe.tokenizer.pretokenizer
+        learned = train_tokenizer(sample, self.recipe.vocabulary, pretokenizer, self.progress)
         asked = self.recipe.tokenizer.vocabulary
         if asked and learned.vocabulary < asked:
             supported = max(SMALLEST, learned.tokens // BLOCK * BLOCK)
             raise DataError(
-                f"the text does not support a vocabulary of {asked:,}: {learned.tokens:,} tokens are all it has",
+                f"the text does not support a vocabulary of {asked:,}, only {learned.tokens:,} tokens",
                 where="tokenizer.vocabulary",
                 do=f"ask for {supported:,} or less, leave the key out, or add text",
             )
-        if asked and asked < SMALLEST:
-            raise DataError(
-                f"a vocabulary of {asked:,} is too small for the special tokens and the 256 bytes",
-                where="tokenizer.vocabulary",
-                do=f"ask for {SMALLEST:,} or more",
-            )
         return learned
 
-    def second_pass(self, kept: _Kept, tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
-        """Encode every kept document into its split's shards below `folder` and return the splits' manifest entries."""
-        writers = {name: SplitWriter(tokenizer) for name in ("train", "validation")}
-        seen: dict[bytes, str] = {}
-        sources = self.recipe.validation + self.recipe.train
-        for batch in _batches(self._documents("encoding", sources, seen, None), BATCH_DOCUMENTS):
-            for document, ids in zip(batch, tokenizer.encode_batch([d.text for d in batch]), strict=True):
-                writers[kept.split_of[document.id]].add(document, ids)
+    def second_pass(self, split_of: dict[str, str], tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
+        """Encode every kept document into its split's shards below `folder` and return the splits'
+        manifest entries.
+        """
+        writers = {name: SplitWriter(tokenizer, folder) for name in ("train", "validation")}
+        waiting = dict(split_of)
+        documents = self._documents("encoding", self.recipe.validation + self.recipe.train, lambda _: None)
+        kept = (
+            (d, split) for d in documents if (split := waiting.pop(d.id, None))
+        )  # the first of equal ones, as before
+        for batch in _batches(kept, BATCH_DOCUMENTS):
+            encoded = tokenizer.encode_batch([document.text for document, _ in batch])
+            for (document, split), ids in zip(batch, encoded, strict=True):
+                writers[split].add(document, ids)
+        if waiting:
+            raise DataError(
+                f"the text changed while it was read: {len(waiting):,} documents are gone",
+                where=", ".join(self.recipe.data.train),
+                do="run the same command again when nothing else writes there",
+            )
         self.progress("writing", 0, None, "files")
         return {name: writer.write(folder / name) for name, writer in writers.items()}
 
-    def _documents(
-        self,
-        stage: str,
-        sources: list[Source],
-        seen: dict[bytes, str],
-        note: Callable[[Removed], None] | None,
-    ) -> Iterator[Document]:
-        """Yield the documents of sources, each text once. Only the pass with a `note` counts and records what is left out."""
+    def _judged(self, stage: str, split: str, seen: Seen) -> Iterator[Document]:
+        sources = self.recipe.train if split == "train" else self.recipe.validation
+        return deduplicate(self._documents(stage, sources, self.bad.append), split, self.removed.append, seen)
+
+    def _documents(self, stage: str, sources: list[Source], bad: Note) -> Iterator[Document]:
+        """Yield the documents of sources, and say how many bytes of the files have been read."""
         total, done = sum(s.bytes for s in sources), 0
-        tell, bad = note or (lambda _: None), self.bad.append if note else (lambda _: None)
         for source in sources:
-            behind = done
-
-            def at(position: int, behind: int = behind) -> None:
-                self.progress(stage, behind + position, total, "bytes")
-
-            documents = read_documents(source, self.recipe.data.text_field, self.recipe.data.separator, bad, at)
-            for document in deduplicate(documents, tell, seen):
-                self._records += note is not None
-                yield document
+            yield from read_documents(
+                source,
+                self.recipe.data.text_field,
+                self.recipe.data.separator,
+                bad,
+                self._teller(stage, done, total),
+            )
             done += source.bytes
-            at(source.bytes)
+            self.progress(stage, done, total, "bytes")
             faults.point("prepare.source_read")
 
-    def _judge_bad(self) -> None:
-        serious = [b for b in self.bad if b.reason != "empty"]
-        records = self._records + len(self.removed) + len(serious)
-        if len(serious) > self.recipe.data.max_bad_share * max(records, 1):
-            shown = "".join(f"\n      {b.origin}: {b.reason} ({b.detail})" for b in serious[:3])
+    def _teller(self, stage: str, before: int, total: int) -> Callable[[int], None]:
+        return lambda position: self.progress(stage, before + position, total, "bytes")
+
+    def _demand(self, ids: list[str], paths: list[str], empty: str) -> None:
+        """Raise DataError unless there are documents."""
+        if not ids:
+            shown = [
+                str(r.origin) + ": " + r.reason + (f" ({r.detail})" if r.detail else "")
+                for r in [*self.bad, *self.removed][:3]
+            ]
             raise DataError(
-                f"{len(serious):,} of {records:,} records cannot be used, more than data.max_bad_share allows{shown}",
-                where=", ".join(self.recipe.data.train),
-                do=f"mend them, or accept the loss with data.max_bad_share={len(serious) / records + 0.01:.2f}",
+                "\n      ".join([empty + (", or nothing of it can be used:" if shown else ""), *shown]),
+                where=", ".join(paths),
+                do="check that the files hold text of their own",
+            )
+
+    def _judge_bad(self, kept: int) -> None:
+        """Raise DataError when too many records cannot be used. Empty ones lose nothing and do not count."""
+        bad = [b for b in self.bad if b.reason != "empty"]
+        records = kept + len(self.removed) + len(bad)
+        if len(bad) > self.recipe.data.max_bad_share * records:
+            shown = "".join(f"\n      {b.origin}: {b.reason} ({b.detail})" for b in bad[:3])
+            share = min(1.0, len(bad) / records + 0.01)
+            raise DataError(
+                f"{len(bad):,} of {records:,} records cannot be used, more than data.max_bad_share allows{shown}",
+                where=", ".join(self.recipe.data.train + self.recipe.data.validation),
+                do=f"mend them, or accept the loss with data.max_bad_share={share:.2f}",
             )
 
 
-def _batches(documents: Iterator[Document], count: int) -> Iterator[list[Document]]:
-    batch: list[Document] = []
-    for document in documents:
-        batch.append(document)
+def _batches(items: Iterator[Any], count: int) -> Iterator[list[Any]]:
+    batch: list[Any] = []
+    for item in items:
+        batch.append(item)
         if len(batch) == count:
             yield batch
             batch = []
@@ -279,18 +248,21 @@ def _write_removed(path: Path, entries: list[Removed]) -> None:
     write_synced(path, zstandard.compress(lines))
 
 
-def _manifest(recipe: _Recipe, work: _Work, tokenizer: Tokenizer, splits: dict[str, Any]) -> dict[str, Any]:
+def _manifest(recipe: Recipe, work: _Work, tokenizer: Tokenizer, splits: dict[str, Any]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "name": recipe.name,
         "recipe": recipe.digest,
         "sources": recipe.sources,
-        "options": recipe.data.model_dump(include={"validation_share", "text_field", "separator", "max_bad_share"}),
+        "config": {
+            "data": recipe.data.model_dump(include=OPTIONS),
+            "tokenizer": recipe.tokenizer.model_dump(),
+        },
         "tokenizer": {
             "digest": tokenizer.digest,
             "vocabulary": tokenizer.vocabulary,
             "tokens": tokenizer.tokens,
-            "asked": recipe.vocabulary,
+            "requested": recipe.vocabulary,
             "pretokenizer": tokenizer.pretokenizer,
             "end_of_text": tokenizer.end_of_text,
         },
@@ -310,8 +282,10 @@ def _card(body: dict[str, Any]) -> str:
     for name, split in body["splits"].items():
         lines.append(f"| {name} | {split['documents']:,} | {split['tokens']:,} | {split['bytes']:,} |")
     train, learned = body["splits"]["train"], body["tokenizer"]
-    lines += ["", f"Tokenizer: {learned['tokens']:,} tokens, {train['bytes'] / train['tokens']:.2f} bytes a token, "
-              f"numbers and words cut as `{learned['pretokenizer']}`."]  # fmt: skip
+    lines += ["", f"Tokenizer: {learned['tokens']:,} tokens, cut as `{learned['pretokenizer']}`."]
+    lines[-1] += f" The training text has {train['bytes'] / train['tokens']:.2f} bytes a token."
+    if learned["vocabulary"] < learned["requested"]:
+        lines[-1] += f" The text supports no more: {learned['requested']:,} were wanted."
     for title, counts in (("Left out", body["removed"]), ("Could not be used", body["quarantined"])):
         if counts:
             lines.append(f"{title}: " + ", ".join(f"{n:,} ({reason})" for reason, n in counts.items()) + ".")

@@ -1,5 +1,5 @@
-"""The stream of batches: a pure function of (dataset digest, seed, journal). Its whole state is the number of
-the next row.
+"""The stream of batches: a pure function of (dataset digest, seed, journal). Its whole state is the
+number of the next row.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,11 +26,11 @@ Place = tuple[Layout, int, int]
 class Rows:
     """One micro-batch of packed rows, [rows, length] each, int64.
 
-    `labels` are the true next tokens, also where a document was cut; -100 at padding. `positions` count from
-    0 in every piece; `segments` number the pieces of a row, -1 at padding. `buckets` and `inverse` group the
-    pieces by length for attention: each bucket is [pieces, bucket length] of indices into the flattened
-    tokens, where slots beyond a piece's end repeat its last token; `inverse` finds each token in the
-    concatenated buckets. No buckets: every row is one piece.
+    `labels` are the true next tokens, also where a document was cut; -100 at padding. `positions` count
+    from 0 in every piece; `segments` number the pieces of a row, -1 at padding. `buckets` and `inverse`
+    group the pieces by length for attention: each bucket is [pieces, bucket length] of indices into the
+    flattened tokens, where slots beyond a piece's end repeat its last token; `inverse` finds each token
+    in the concatenated buckets. No buckets: every row is one piece.
     """
 
     tokens: Tensor
@@ -69,8 +69,9 @@ class Stream:
         self._rows_per_batch, self._micro_rows = rows_per_batch, micro_rows
         self._windows = Windows(self._split, length)
         self.rows_per_epoch = int(self._windows.rows.sum())
-        self._order: tuple[int, np.ndarray, np.ndarray] | None = None  # epoch, windows in order, where their rows end
-        self._shuffle: tuple[tuple[int, int], np.ndarray] | None = None  # (epoch, window), its rows in order
+        # epoch, its windows in order, where their rows end; (epoch, window), its rows in order
+        self._order: tuple[int, np.ndarray, np.ndarray] | None = None
+        self._shuffle: tuple[tuple[int, int], np.ndarray] | None = None
         if self.rows_per_epoch < rows_per_batch:
             raise DataError(
                 f"the text gives {self.rows_per_epoch:,} rows of {length:,} tokens, one batch needs {rows_per_batch:,}",
@@ -81,9 +82,9 @@ class Stream:
     def batches(self, from_row: int) -> Iterator[Batch]:
         """Yield batches from global row `from_row` on, without end.
 
-        Before each batch the journal is looked at: an entry `{"at_row": r, "skip_rows": n}` sends the stream
-        that is about to serve row r to row r + n. Of several entries for one row the first counts, so that a
-        decision which a resumed run takes again changes nothing.
+        Before each batch the journal is looked at: an entry `{"at_row": r, "skip_rows": n}` sends the
+        stream that is about to serve row r to row r + n. Of several entries for one row the first counts,
+        so that a decision which a resumed run takes again changes nothing.
         """
         row = from_row
         while True:
@@ -140,12 +141,16 @@ class Windows:
 
 
 def validation_rows(dataset: Dataset, length: int, micro_rows: int, max_tokens: int | None) -> Iterator[Rows]:
-    """Yield the validation split's rows in their fixed order, until `max_tokens` have been given (None: all)."""
+    """Yield the validation split's rows in their fixed order, until `max_tokens` have been given (None:
+    all).
+    """
     yield from rows_of(dataset.split("validation"), length, micro_rows, max_tokens)
 
 
 def rows_of(split: Split, length: int, micro_rows: int, max_tokens: int | None) -> Iterator[Rows]:
-    """Yield the rows of a split in its own order, window by window, until `max_tokens` have been given (None: all)."""
+    """Yield the rows of a split in its own order, window by window, until `max_tokens` have been given
+    (None: all).
+    """
     windows, given = Windows(split, length), 0
     for window, rows in enumerate(windows.rows.tolist()):
         for row in range(0, rows, micro_rows):
@@ -179,9 +184,11 @@ def _gather(split: Split, places: list[Place], length: int) -> Rows:
 
 
 def make_rows(inputs: np.ndarray, labels: np.ndarray, sizes: list[list[int]]) -> Rows:
-    """Return a micro-batch from inputs and labels, [rows, length], and the sizes of each row's pieces, left to right.
+    """Return a micro-batch from inputs and labels, [rows, length], and the sizes of each row's pieces,
+    left to right.
 
-    What follows the last piece of a row is padding: it bears no loss and is a piece of its own for attention.
+    What follows the last piece of a row is padding: it bears no loss and is a piece of its own for
+    attention.
     """
     count, length = inputs.shape
     labels = labels.copy()
@@ -234,6 +241,8 @@ def _bucket(
 
 
 def _bucket_lengths(longest: int) -> np.ndarray:
-    """Return the length classes: 1, 2, 3, 4, 6, 8, 12, 16, … up to `longest`, so at most a third of a slot is wasted."""
+    """Return the length classes: 1, 2, 3, 4, 6, 8, 12, 16, … up to `longest`, so at most a third of a
+    slot is wasted.
+    """
     classes = {min(longest, size) for k in range(longest.bit_length() + 1) for size in (2**k, 3 * 2**k // 2)}
     return np.array(sorted(classes))

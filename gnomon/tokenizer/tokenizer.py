@@ -1,4 +1,6 @@
-"""A byte-level BPE tokenizer: lossless for any text, in the one file format (`tokenizer.json`) that others know."""
+"""A byte-level BPE tokenizer: lossless for any text, in the one file format (`tokenizer.json`) that
+others know.
+"""
 
 import codecs
 import json
@@ -8,23 +10,27 @@ from pathlib import Path
 import tokenizers
 
 from gnomon.base.errors import IntegrityError
-from gnomon.base.files import canonical_json, sha256_bytes
+from gnomon.base.files import canonical_json, sha256_bytes, write_atomic
 from gnomon.taxonomy import END_OF_TEXT, SPECIAL_TOKENS
 
-_CONTRACTIONS_AND_WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
-_SIGNS_AND_SPACES = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-PRETOKENIZERS = {
-    "qwen2": rf"{_CONTRACTIONS_AND_WORDS}|\p{{N}}|{_SIGNS_AND_SPACES}",
-    "llama-bpe": rf"{_CONTRACTIONS_AND_WORDS}|\p{{N}}{{1,3}}|{_SIGNS_AND_SPACES}",
-}
-"""How text is cut before merging, by the name that llama.cpp has for it. Other rules cannot be read back there."""
+_WORDS = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+"
+_REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+PRETOKENIZERS = {"qwen2": rf"{_WORDS}|\p{{N}}|{_REST}", "llama-bpe": rf"{_WORDS}|\p{{N}}{{1,3}}|{_REST}"}
+"""How text is cut before merging, by the name that llama.cpp has for it. Other rules cannot be read back
+there.
+
+Cases are spelled out as llama.cpp does: `(?i:'s)` would also take the long s (U+017F), and ids would
+differ.
+"""
 
 BLOCK = 64
 """The vocabulary that a model sees is a multiple of this; ids past the last token are unused."""
 
 
 class Tokenizer:
-    """Text to ids and ids to text. Ids 0, 1, … are `taxonomy.SPECIAL_TOKENS`, then the 256 bytes, then the merges."""
+    """Text to ids and ids to text. Ids 0, 1, … are `taxonomy.SPECIAL_TOKENS`, then the 256 bytes, then
+    the merges.
+    """
 
     def __init__(self, inner: tokenizers.Tokenizer) -> None:
         self._inner = inner
@@ -34,22 +40,30 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path: Path) -> "Tokenizer":
-        """Return the tokenizer in a `tokenizer.json`. Raises IntegrityError when the file is missing or garbled."""
+        """Return the tokenizer in a `tokenizer.json`. Raises IntegrityError when the file is missing or
+        garbled.
+        """
         try:
             return cls.from_json(path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError) as e:
-            raise IntegrityError(f"the tokenizer cannot be read: {e}", where=str(path)) from e
+        except (OSError, UnicodeDecodeError, IntegrityError) as e:
+            what = e.what if isinstance(e, IntegrityError) else f"the tokenizer cannot be read: {e}"
+            raise IntegrityError(what, where=str(path)) from e
 
     @classmethod
     def from_json(cls, text: str) -> "Tokenizer":
-        """Return the tokenizer that `to_json` described."""
+        """Return the tokenizer that `to_json` described. Raises IntegrityError for anything else."""
         try:
             return cls(tokenizers.Tokenizer.from_str(text))
         except Exception as e:  # the library raises plain Exception
             raise IntegrityError(f"not a tokenizer.json: {e}") from e
 
     def to_json(self) -> str:
-        return json.dumps(json.loads(self._inner.to_str()), ensure_ascii=False, indent=1) + "\n"
+        """Return the content of a `tokenizer.json`."""
+        return json.dumps(self.description, ensure_ascii=False, indent=1) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write a `tokenizer.json`, whole or not at all."""
+        write_atomic(path, self.to_json().encode())
 
     @cached_property
     def description(self) -> dict[str, object]:
@@ -82,21 +96,26 @@ class Tokenizer:
         return found
 
     def encode(self, text: str, *, specials: bool = False) -> list[int]:
-        """Return the ids of `text`. With `specials`, the names of special tokens in it become those tokens."""
-        if not specials:
-            return self._inner.encode(text, add_special_tokens=False).ids
-        self._inner.encode_special_tokens = False
-        try:
-            return self._inner.encode(text, add_special_tokens=False).ids
-        finally:
-            self._inner.encode_special_tokens = True
+        """Return the ids of `text`. With `specials`, the names of special tokens in it become those
+        tokens.
+        """
+        return (self._parsing if specials else self._inner).encode(text, add_special_tokens=False).ids
+
+    @cached_property
+    def _parsing(self) -> tokenizers.Tokenizer:
+        """A twin that finds special tokens in text; of its own, so that threads do not switch each
+        other's.
+        """
+        return tokenizers.Tokenizer.from_str(self._inner.to_str())
 
     def encode_batch(self, texts: list[str]) -> list[list[int]]:
         """Return the ids of each text, on all cores."""
         return [e.ids for e in self._inner.encode_batch_fast(texts, add_special_tokens=False)]
 
     def decode(self, ids: list[int], *, specials: bool = False) -> str:
-        """Return the text of ids; special tokens are left out unless asked for, broken characters become U+FFFD."""
+        """Return the text of ids; special tokens are left out unless asked for, broken characters become
+        U+FFFD.
+        """
         return self.decode_bytes(ids, specials=specials).decode("utf-8", errors="replace")
 
     def decode_bytes(self, ids: list[int], *, specials: bool = False) -> bytes:
@@ -107,14 +126,14 @@ class Tokenizer:
     def token_bytes(self) -> list[bytes]:
         """The bytes of every token in use, by id; a special token's are those of its name."""
         back = {c: b for b, c in _byte_alphabet().items()}
-        return [
-            t.encode() if i < len(SPECIAL_TOKENS) else bytes(back[c] for c in t) for i, t in enumerate(self.token_texts)
-        ]
+        specials = len(SPECIAL_TOKENS)
+        return [t.encode() if i < specials else bytes(back[c] for c in t) for i, t in enumerate(self.token_texts)]
 
     @cached_property
     def token_texts(self) -> list[str]:
         """Every token in use as tokenizer.json and GGUF write it, by id."""
-        return [self._inner.id_to_token(i) or "" for i in range(self.tokens)]
+        by_id = {i: text for text, i in self._inner.get_vocab(with_added_tokens=True).items()}
+        return [by_id[i] for i in range(self.tokens)]
 
     @cached_property
     def merges(self) -> list[tuple[str, str]]:

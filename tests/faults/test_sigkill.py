@@ -49,7 +49,9 @@ def test_thirty_random_kills_change_nothing(tmp_path: Path) -> None:
     random.seed(SEED)
     while sum(tally.values()) < KILLS:
         where = kill_once(config, killed, seconds)
-        if where == "finished":  # before the kill came: compare, and begin anew, else the other kills would test nothing
+        if (
+            where == "finished"
+        ):  # before the kill came: compare, and begin anew, else the other kills would test nothing
             assert_equal_ends(whole, killed)
             shutil.rmtree(killed)
         else:
@@ -82,8 +84,8 @@ def train(config: Path, out: Path) -> None:
 def kill_once(config: Path, out: Path, seconds: float) -> str:
     """Start the run, kill it at a random instant and say where it was: training, saving, elsewhere, or finished.
 
-    One kill in ten comes at any time, four in ten wait until a save is under way, the others until the first steps of this
-    start are done and then for a random part of a run's time, so that kills fall everywhere between first and last step.
+    One kill in ten comes at any time, four in ten wait until a save is under way, the others until the first steps of
+    this start are done and then for a random part of a run's time: kills fall everywhere between first and last step.
     """
     events = Run(out).events_path
     before = lines(events)

@@ -24,9 +24,10 @@ def thousand_lines() -> list[str]:
     draw = random.Random(7)
     lines = draw.sample(sorted({line for line in demo_text().splitlines() if line.strip()}), 500)
     while len(lines) < 1000:
-        parts = draw.choices(DIFFICULT, k=2) + ["".join(chr(_character(draw)) for _ in range(12))]
+        first, second = draw.choices(DIFFICULT, k=2)
+        strange = "".join(chr(_character(draw)) for _ in range(12))
         cut = draw.randrange(1, 40)
-        lines.append(parts[0][-cut:] + parts[2] + parts[1][:cut])
+        lines.append(first[-cut:] + strange + second[:cut])
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -59,7 +60,7 @@ def test_a_wrong_weight_is_seen(bundle: Bundle, name: str) -> None:
 
 
 @pytest.mark.parametrize("change", [{"rope_theta": 1e6}, {"norm_epsilon": 1e-4}])
-def test_a_wrong_number_of_the_shape_is_seen(bundle: Bundle, change: dict[str, float]) -> None:
+def test_a_wrong_number_of_the_shape_is_seen(bundle: Bundle, change: dict[str, Any]) -> None:
     twin = LanguageModel(Shape(**(bundle.shape.as_dict() | change)))
     twin.load_state_dict(bundle.model.state_dict())
     assert not compare(bundle.model, twin, probe(bundle), "x", "f32").ok

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from itertools import islice, pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +12,8 @@ from hypothesis import strategies as st
 from gnomon.base.errors import DataError
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
+from gnomon.data import stream as stream_module
+from gnomon.data.pack import Layout, pack
 from gnomon.data.prepare import prepare
 from gnomon.data.stream import Batch, Stream, validation_rows
 from gnomon.store.datasets import Dataset
@@ -40,7 +41,7 @@ def same(a: Batch, b: Batch) -> bool:
 
 
 def stream(dataset: Dataset, journal: list[dict[str, object]] | None = None, seed: int = 3, micro: int = 4) -> Stream:
-    return Stream(dataset, 64, 8, micro, seed, journal or [])
+    return Stream(dataset, 64, 8, micro, seed, [] if journal is None else journal)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
@@ -130,6 +131,55 @@ def test_rows_are_filled(dataset: Dataset) -> None:
     assert source.rows_per_epoch == int(np.ceil(split.n_tokens / 64))
 
 
-def test_a_dataset_path_is_a_folder(dataset: Dataset, tmp_path: Path) -> None:
-    assert dataset.folder.is_dir()
-    assert dataset.version == dataset.digest[:12]
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 12)), max_size=12), st.integers(0, 20))
+def test_where_the_stream_goes_on_depends_on_the_row_alone(
+    dataset: Dataset, entries: list[tuple[int, int]], row: int
+) -> None:
+    journal: list[dict[str, object]] = [{"at_row": a, "skip_rows": n} for a, n in entries]
+    first = next(stream(dataset, journal).batches(row)).first_row
+    assert next(stream(dataset, journal).batches(first)).first_row == first, "a resumed run skips no more"
+    again: list[dict[str, object]] = [
+        *journal,
+        *[{"at_row": a, "skip_rows": n + 1} for a, n in entries],
+        {"at_row": row},
+    ]
+    assert next(stream(dataset, again).batches(row)).first_row == first, "a decision taken again changes nothing"
+
+
+def test_a_skip_journalled_while_the_stream_runs_counts_from_the_next_batch_on(dataset: Dataset) -> None:
+    journal: list[dict[str, object]] = []
+    batches = stream(dataset, journal).batches(0)
+    assert next(batches).next_row == 8
+    journal.append({"at_row": 8, "skip_rows": 16})
+    assert next(batches).first_row == 24
+    assert next(batches).first_row == 32
+
+
+def test_each_piece_begins_at_position_0_and_goes_on_by_ones(dataset: Dataset) -> None:
+    for batch in islice(stream(dataset).batches(0), 6):
+        for rows in batch.micros:
+            begins = torch.ones_like(rows.segments, dtype=torch.bool)
+            begins[:, 1:] = rows.segments[:, 1:] != rows.segments[:, :-1]
+            assert (rows.positions[begins] == 0).all()
+            steps = rows.positions[:, 1:] - rows.positions[:, :-1]
+            assert (steps[~begins[:, 1:]] == 1).all()
+            assert ((rows.segments == -1) == (rows.labels == -100)).all()
+
+
+def test_a_pass_over_many_windows_packs_each_once(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_module, "WINDOW_DOCUMENTS", 5)
+    packed: list[int] = []
+
+    def counted(lengths: np.ndarray, length: int) -> Layout:
+        packed.append(len(lengths))
+        return pack(lengths, length)
+
+    monkeypatch.setattr(stream_module, "pack", counted)
+    source = stream(dataset)
+    assert packed == [], "opening a stream packs nothing"
+    for batch in source.batches(0):
+        if batch.next_row >= source.rows_per_epoch:
+            break
+    documents = dataset.split("train").documents
+    windows = -(-documents // 5)
+    assert windows <= len(packed) <= windows + 1, "the last batch may reach into the next epoch"

@@ -1,10 +1,15 @@
 """Any text comes back from its ids, and text that looks like a special token stays text."""
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
+import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnomon.taxonomy import SPECIAL_TOKENS
+from gnomon.base.errors import IntegrityError
+from gnomon.taxonomy import END_OF_TEXT, SPECIAL_TOKENS
 from gnomon.tokenizer.tokenizer import StreamDecoder, Tokenizer
 from gnomon.tokenizer.train import SMALLEST, train_tokenizer
 from tests.world import SENTENCES
@@ -13,7 +18,7 @@ anything = st.lists(st.one_of(st.text(), st.sampled_from(SPECIAL_TOKENS), st.sam
 
 
 def learned(pretokenizer: str) -> Tokenizer:
-    return train_tokenizer(iter(SENTENCES * 5), 512, pretokenizer)
+    return train_tokenizer(SENTENCES * 5, 512, pretokenizer)
 
 
 TOKENIZERS = {name: learned(name) for name in ("qwen2", "llama-bpe")}
@@ -67,3 +72,65 @@ def test_digits_are_cut_as_the_pretokenizer_says() -> None:
     assert len(single.encode("123456")) == 6
     grouped = train_tokenizer(iter(["123456 " * 50]), 512, "llama-bpe")
     assert len(grouped.encode("123456")) == 2
+
+
+def test_ids_are_specials_then_bytes_then_merges_in_order() -> None:
+    tokenizer = TOKENIZERS["qwen2"]
+    first = len(SPECIAL_TOKENS)
+    assert tokenizer.token_texts[:first] == list(SPECIAL_TOKENS)
+    assert sorted(tokenizer.token_bytes[first : first + 256]) == [bytes([b]) for b in range(256)]
+    assert [a + b for a, b in tokenizer.merges] == tokenizer.token_texts[first + 256 :]
+    assert len(set(tokenizer.token_texts)) == tokenizer.tokens == 512
+
+
+def test_names_of_special_tokens_in_the_text_are_learned_as_text() -> None:
+    tokenizer = train_tokenizer([f"a{END_OF_TEXT}b {SPECIAL_TOKENS[9]}" for _ in range(50)], 512, "qwen2")
+    assert tokenizer.end_of_text == SPECIAL_TOKENS.index(END_OF_TEXT)
+    assert "endoftext" in "".join(tokenizer.token_texts[len(SPECIAL_TOKENS) + 256 :])
+    ids = tokenizer.encode(END_OF_TEXT)
+    assert min(ids) >= len(SPECIAL_TOKENS)
+    assert tokenizer.decode(ids) == END_OF_TEXT
+
+
+@given(anything)
+def test_others_read_the_file_as_we_do_and_put_end_of_text_first(text: str) -> None:
+    tokenizer = TOKENIZERS["qwen2"]
+    other = tokenizers.Tokenizer.from_str(tokenizer.to_json())
+    assert other.encode(text, add_special_tokens=False).ids == tokenizer.encode(text, specials=True)
+    assert other.encode("a").ids == [tokenizer.end_of_text, *tokenizer.encode("a")]
+    assert other.decode(tokenizer.encode(text)) == tokenizer.decode(tokenizer.encode(text))
+
+
+@pytest.mark.parametrize("name", sorted(TOKENIZERS))
+def test_words_are_cut_as_llama_cpp_cuts_them(name: str) -> None:
+    def cut(text: str) -> list[str]:
+        inner = tokenizers.Tokenizer.from_str(TOKENIZERS[name].to_json())
+        assert inner.pre_tokenizer is not None
+        return [text[a:b] for _, (a, b) in inner.pre_tokenizer.pre_tokenize_str(text)]
+
+    assert cut("it's IT'LL") == ["it", "'s", " IT", "'LL"]
+    assert cut("x'\u017fabc") == ["x", "'\u017fabc"], "the long s is no s"
+    assert cut("a  b\n\n c!?\n") == ["a", " ", " b", "\n\n", " c", "!?\n"]
+    assert TOKENIZERS[name].description["model"]["ignore_merges"] is (name == "llama-bpe")  # type: ignore[index]
+
+
+def test_parsing_specials_in_one_thread_does_not_parse_them_in_another() -> None:
+    tokenizer = learned("qwen2")
+    plain = tokenizer.encode(END_OF_TEXT)
+
+    def both(i: int) -> bool:
+        return tokenizer.encode(END_OF_TEXT, specials=bool(i % 2)) == ([tokenizer.end_of_text] if i % 2 else plain)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(both, range(2000)))
+
+
+def test_a_file_that_is_no_tokenizer_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    TOKENIZERS["qwen2"].save(path)
+    assert Tokenizer.load(path).digest == TOKENIZERS["qwen2"].digest
+    path.write_bytes(path.read_bytes()[:-100])
+    for broken in (path, tmp_path / "none.json"):
+        with pytest.raises(IntegrityError) as caught:
+            Tokenizer.load(broken)
+        assert str(broken) == caught.value.where

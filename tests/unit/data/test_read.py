@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnomon.base.errors import DataError
+from gnomon.data import read as read_module
 from gnomon.data.dedup import deduplicate
 from gnomon.data.document import MAX_BYTES, Document, Removed, cut
 from gnomon.data.read import Source, find_sources, read_documents
@@ -17,7 +18,9 @@ from gnomon.data.read import Source, find_sources, read_documents
 
 def read(path: Path, separator: str | None = None) -> tuple[list[str], list[Removed]]:
     bad: list[Removed] = []
-    documents = read_documents(Source(path, path.name), "text", separator, bad.append, lambda _: None)
+    documents = read_documents(
+        Source(path, path.name, path.stat().st_size), "text", separator, bad.append, lambda _: None
+    )
     return [d.text for d in documents], bad
 
 
@@ -33,10 +36,9 @@ def test_the_same_records_come_out_of_every_packing(tmp_path: Path, packing: str
 
 def test_a_long_zstd_window_and_several_frames_are_read(tmp_path: Path) -> None:
     parameters = zstandard.ZstdCompressionParameters(window_log=27, enable_ldm=True)
-    frames = [
-        zstandard.ZstdCompressor(compression_params=parameters).compress(b"one\n" * 100),
-        zstandard.compress(b"two"),
-    ]
+    long = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    frames = [long.compress(b"one\n" * 100) + long.flush(), zstandard.compress(b"two")]
+    assert zstandard.get_frame_parameters(frames[0]).window_size == 128 << 20
     (tmp_path / "a.txt.zst").write_bytes(b"".join(frames))
     assert read(tmp_path / "a.txt.zst")[0] == ["one\n" * 100 + "two"]
 
@@ -55,14 +57,16 @@ def test_a_cut_packed_file_is_an_error_that_names_it(tmp_path: Path, packing: st
 
 
 def test_each_bad_record_is_quarantined_with_its_line_and_reason(tmp_path: Path) -> None:
-    lines = [b'{"text": "fine"}', b"{broken", b'{"other": "x"}', b'{"text": 3}', b'{"text": "  "}', b'{"text": "a\\u0000b"}',
-             b'{"text": "caf\xe9"}', b'{"text": "\\ud800"}', b"[1]", b"", b'{"text": "also fine"}']  # fmt: skip
+    lines = [b'{"text": "fine"}', b"{broken", b'{"other": "x"}', b'{"text": 3}', b'{"text": "  "}',
+             b'{"text": "a\\u0000b"}', b'{"text": "caf\xe9"}', b'{"text": "\\ud800"}', b"[1]", b"",
+             b'{"text": "also fine"}']  # fmt: skip
     (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines))
     texts, bad = read(tmp_path / "a.jsonl")
     assert texts == ["fine", "also fine"]
     assert [(b.origin, b.reason) for b in bad] == [
-        ("a.jsonl:2", "invalid JSON"), ("a.jsonl:3", "no text"), ("a.jsonl:4", "no text"), ("a.jsonl:5", "empty"),
-        ("a.jsonl:6", "NUL character"), ("a.jsonl:7", "invalid UTF-8"), ("a.jsonl:8", "invalid Unicode"),
+        ("a.jsonl:2", "invalid JSON"), ("a.jsonl:3", "no text"), ("a.jsonl:4", "text is no string"),
+        ("a.jsonl:5", "empty"), ("a.jsonl:6", "NUL character"), ("a.jsonl:7", "invalid UTF-8"),
+        ("a.jsonl:8", "invalid Unicode"),
         ("a.jsonl:9", "no text"),
     ]  # fmt: skip
 
@@ -73,9 +77,29 @@ def test_deep_json_is_a_bad_record_and_no_crash(tmp_path: Path) -> None:
     assert (texts, [b.reason for b in bad]) == (["fine"], ["invalid JSON"])
 
 
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    for name, data in (("a.jsonl", b'{"text": "fine"}\n'), ("b.txt", b"fine")):
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + data)
+        assert read(tmp_path / name) == (["fine"], [])
+
+
+def test_a_record_that_would_fill_the_memory_is_left_out_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_module, "MAX_RECORD_BYTES", 100)
+    long = json.dumps({"text": "long " * 100})
+    (tmp_path / "a.jsonl").write_text('{"text": "one"}\n' + long + '\n{"text": "two"}\n' + long)
+    texts, bad = read(tmp_path / "a.jsonl")
+    assert texts == ["one", "two"]
+    assert [(b.origin, b.reason) for b in bad] == [("a.jsonl:2", "too long"), ("a.jsonl:4", "too long")]
+
+
 def test_a_text_file_with_invalid_utf8_says_at_which_byte(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_bytes(b"x" * 1234 + b"\xff")
-    assert read(tmp_path / "a.txt")[1] == [Removed("a.txt", "invalid UTF-8", "byte 1,234 of the file")]
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbf" + b"x" * 1234 + b"\xff")
+    assert read(tmp_path / "a.txt") == ([], [Removed("a.txt:1", "invalid UTF-8", "byte 1,237 of the file")])
+    (tmp_path / "b.txt").write_bytes(b"%%\n\none\n%%\n\ntwo \xff\n%%three")
+    assert read(tmp_path / "b.txt", separator="%%") == (
+        ["one", "three"],
+        [Removed("b.txt:1", "empty"), Removed("b.txt:6", "invalid UTF-8", "byte 16 of the file")],
+    )
 
 
 def test_a_separator_cuts_text_files(tmp_path: Path) -> None:
@@ -121,7 +145,7 @@ def test_paths_that_give_nothing_are_errors(tmp_path: Path, name: str, says: str
 def test_duplicates_go_whatever_their_spacing_and_accents() -> None:
     texts = ["a  b", "a b", "caf\u00e9", "cafe\u0301", "A b"]
     gone: list[Removed] = []
-    kept = deduplicate((Document(t, f"f:{i}") for i, t in enumerate(texts)), gone.append, {})
+    kept = deduplicate((Document(t, f"f:{i}") for i, t in enumerate(texts)), "train", gone.append, {})
     assert [d.text for d in kept] == ["a  b", "caf\u00e9", "A b"]
     assert [(g.origin, g.reason, g.detail) for g in gone] == [
         ("f:1", "duplicate", "of f:0"),

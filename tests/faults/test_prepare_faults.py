@@ -1,0 +1,129 @@
+"""Whatever stops a preparation, nothing half is visible, and the same command again gives the same digest."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gnomon.base import faults
+from gnomon.base.errors import DataError, StorageError
+from gnomon.base.progress import silent
+from gnomon.config import DataConfig, TokenizerConfig
+from gnomon.data.prepare import prepare
+from gnomon.store.datasets import Dataset, list_datasets, verify_dataset
+from tests.world import write_corpus
+
+POINTS = (
+    "prepare.source_read@1",
+    "prepare.source_read@3",
+    "prepare.shard_written@2",
+    "prepare.manifest_written",
+    "folder.before_rename",
+)
+PROGRAM = """
+import sys
+from pathlib import Path
+from gnomon.base.progress import silent
+from gnomon.config import DataConfig, TokenizerConfig
+from gnomon.data.prepare import prepare
+folder = Path(sys.argv[1])
+data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"))
+print(prepare(data, TokenizerConfig(), 512, silent).digest)
+"""
+
+
+def made(folder: Path) -> Dataset:
+    data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"))
+    return prepare(data, TokenizerConfig(), 512, silent)
+
+
+def started(folder: Path, armed: str = "") -> subprocess.Popen[str]:
+    environment = os.environ | {"GNOMON_FAULTS": armed}
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(folder)], env=environment, stdout=subprocess.PIPE, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def digest(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What an undisturbed preparation of the corpus gives."""
+    folder = tmp_path_factory.mktemp("whole")
+    write_corpus(folder / "texts")
+    return made(folder).digest
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_kill_leaves_nothing_half_and_the_next_call_ends_well(tmp_path: Path, digest: str, point: str) -> None:
+    write_corpus(tmp_path / "texts")
+    name, _, nth = point.partition("@")
+    died = started(tmp_path, f"{name}=kill@{nth or 1}")
+    died.communicate(timeout=120)
+    assert died.returncode == -signal.SIGKILL
+    assert list_datasets(tmp_path / "datasets") == []
+    again = made(tmp_path)
+    assert again.digest == digest
+    assert [p.name for p in again.folder.parent.iterdir()] == [again.version], "leavings were swept"
+
+
+@pytest.mark.parametrize("point", [p for p in POINTS if "source" not in p])
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, digest: str, point: str) -> None:
+    write_corpus(tmp_path / "texts")
+    name, _, nth = point.partition("@")
+    faults.arm(f"{name}=ENOSPC@{nth or 1}")
+    try:
+        with pytest.raises(StorageError, match="no space left") as caught:
+            made(tmp_path)
+    finally:
+        faults.arm("")
+    assert caught.value.exit_code == 6
+    assert not [p for p in (tmp_path / "datasets").rglob("*") if p.is_file() and p.suffix != ".lock"]
+    assert made(tmp_path).digest == digest
+
+
+def test_a_file_that_cannot_be_read_on_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "texts")
+    faults.arm("read.opened=EACCES@3")
+    try:
+        with pytest.raises(DataError, match="cannot be read: Permission denied") as caught:
+            made(tmp_path)
+    finally:
+        faults.arm("")
+    assert str(caught.value.where).endswith(("one.txt", "stories.jsonl"))
+    assert list_datasets(tmp_path / "datasets") == []
+
+
+def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "texts")
+
+    def meddle(stage: str, done: int, total: int | None, unit: str) -> None:
+        if stage == "learning the tokenizer":
+            (tmp_path / "texts" / "one.txt").write_text("Something else.")
+
+    data = DataConfig(train=[str(tmp_path / "texts")], root=str(tmp_path / "datasets"))
+    with pytest.raises(DataError, match="changed while it was read: 1 document"):
+        prepare(data, TokenizerConfig(), 512, meddle)
+    assert list_datasets(tmp_path / "datasets") == []
+
+
+def test_two_that_prepare_the_same_at_once_give_one_version(tmp_path: Path, digest: str) -> None:
+    write_corpus(tmp_path / "texts")
+    pair = [started(tmp_path) for _ in range(2)]
+    assert [p.communicate(timeout=120)[0].strip() for p in pair] == [digest, digest]
+    (only,) = list_datasets(tmp_path / "datasets")
+    assert verify_dataset(only.folder) == []
+
+
+def test_a_damaged_version_is_replaced_and_the_others_stay(tmp_path: Path, digest: str) -> None:
+    write_corpus(tmp_path / "texts")
+    whole = made(tmp_path)
+    (whole.folder / "card.md").unlink()
+    (whole.folder / "train" / "offsets-00000.npy").write_bytes(b"")
+    other = tmp_path / "datasets" / "texts" / "0123456789ab"
+    other.mkdir()
+    (other / "manifest.json").write_text("{}")
+    assert made(tmp_path).digest == digest
+    assert verify_dataset(whole.folder) == []
+    assert sorted(p.name for p in whole.folder.parent.iterdir()) == sorted([other.name, whole.version])

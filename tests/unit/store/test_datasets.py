@@ -1,0 +1,139 @@
+"""A dataset version says what it holds, also in many shards, and every contradiction in it is found."""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gnomon.base.errors import DataError, IntegrityError
+from gnomon.base.progress import silent
+from gnomon.config import DataConfig, TokenizerConfig
+from gnomon.data import shards
+from gnomon.data.prepare import prepare
+from gnomon.data.stream import validation_rows
+from gnomon.store.datasets import Dataset, list_datasets, open_dataset, verify_dataset
+from gnomon.store.manifest import describe, write_manifest
+from tests.world import write_corpus
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("whole")
+    write_corpus(folder / "texts")
+    data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"))
+    return prepare(data, TokenizerConfig(), 512, silent)
+
+
+@pytest.fixture
+def copy(whole: Dataset, tmp_path: Path) -> Dataset:
+    """A version to be spoiled."""
+    folder = tmp_path / "datasets" / whole.name / whole.version
+    shutil.copytree(whole.folder, folder)
+    return open_dataset(folder)
+
+
+def seal(dataset: Dataset, body: dict[str, Any]) -> None:
+    """Write a manifest that fits the files as they are now, so that only what they hold can be wrong."""
+    paths = [dataset.folder / f["path"] for f in body["files"]]
+    write_manifest(dataset.folder, body | {"files": describe(dataset.folder, paths)})
+
+
+def test_the_same_text_in_many_shards_is_the_same_text(
+    whole: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "SHARD_BYTES", 20_000)
+    write_corpus(tmp_path / "texts")
+    data = DataConfig(train=[str(tmp_path / "texts")], root=str(tmp_path / "datasets"))
+    many = prepare(data, TokenizerConfig(), 512, silent)
+    one, split = whole.split("train"), many.split("train")
+    assert len(split.files) > 3
+    assert all(ids.nbytes <= 20_000 for ids in split.shards)
+    assert np.array_equal(np.concatenate(split.shards), one.shards[0])
+    assert np.array_equal(split.offsets, one.offsets)
+    assert all(np.array_equal(split.tokens(i), one.tokens(i)) for i in range(one.documents))
+    assert verify_dataset(many.folder) == []
+    rows = [list(validation_rows(d, 64, 4, None)) for d in (whole, many)]
+    assert [r.tokens.tolist() for r in rows[0]] == [r.tokens.tolist() for r in rows[1]]
+
+
+def test_documents_are_counted_from_0_and_end_where_the_manifest_says(whole: Dataset) -> None:
+    split = whole.split("train")
+    for outside in (-1, split.documents):
+        with pytest.raises(IndexError):
+            split.tokens(outside)
+    assert sum(len(split.tokens(i)) for i in range(split.documents)) == split.n_tokens == int(split.offsets[-1])
+    assert (whole.split("validation").protected, split.protected) == (True, False)
+    assert split.shards[0].dtype == np.uint16
+
+
+@pytest.mark.parametrize("place", [0, 70, -1])
+def test_one_changed_bit_is_found_with_its_file_and_place(copy: Dataset, place: int) -> None:
+    path = copy.folder / "train" / "tokens-00000.npy"
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    (damage,) = verify_dataset(copy.folder)
+    assert (damage.file, damage.offset) == ("train/tokens-00000.npy", 0)
+
+
+def too_large(ids: np.ndarray, offsets: np.ndarray) -> None:
+    ids[5] = 512
+
+
+def no_beginning(ids: np.ndarray, offsets: np.ndarray) -> None:
+    ids[int(offsets[1])] = 200
+
+
+def crossed(ids: np.ndarray, offsets: np.ndarray) -> None:
+    offsets[1], offsets[2] = offsets[2], offsets[1]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (too_large, "not below the vocabulary of 512"),
+        (no_beginning, "begin with end-of-text"),
+        (crossed, "do not rise"),
+    ],
+)
+def test_what_the_files_hold_is_checked_and_not_only_their_hashes(
+    copy: Dataset, spoil: Callable[[np.ndarray, np.ndarray], None], says: str
+) -> None:
+    files = copy.split("train").files[0]
+    ids, offsets = np.load(files.tokens), np.load(files.offsets)
+    spoil(ids, offsets)
+    np.save(files.tokens, ids)
+    np.save(files.offsets, offsets)
+    seal(copy, copy.manifest)
+    (damage,) = verify_dataset(copy.folder)
+    assert says in damage.why
+
+
+def test_counts_that_do_not_add_up_are_found(copy: Dataset) -> None:
+    body = json.loads(json.dumps(copy.manifest))
+    body["splits"]["train"]["tokens"] += 1
+    seal(copy, body)
+    assert [d.why for d in verify_dataset(copy.folder)] == ["the shards do not add up to the split"]
+
+
+def test_a_folder_without_a_dataset_and_a_newer_format_are_told_apart(copy: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no dataset here"):
+        open_dataset(tmp_path)
+    seal(copy, copy.manifest | {"format": 99})
+    with pytest.raises(IntegrityError, match="format 99"):
+        open_dataset(copy.folder)
+
+
+def test_one_damaged_version_does_not_hide_the_others(copy: Dataset, caplog: pytest.LogCaptureFixture) -> None:
+    cut = copy.folder.with_name("0123456789ab")
+    shutil.copytree(copy.folder, cut)
+    (cut / "manifest.json").write_bytes((cut / "manifest.json").read_bytes()[:100])
+    with caplog.at_level(logging.WARNING):
+        assert [d.version for d in list_datasets(copy.folder.parents[1])] == [copy.version]
+    assert "0123456789ab" in caplog.text
+    assert list_datasets(copy.folder / "nowhere") == []
