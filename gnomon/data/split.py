@@ -9,8 +9,8 @@ def held_out(sizes: dict[str, int], share: float) -> list[str]:
     """Return the ids of two or more documents that are held out: at least one, never all.
 
     `sizes` are bytes by id. Held out are all whose hash falls below `share`, so that a document of a large text stays
-    on its side when others come and go; and, where these few are short, more in the order of their hashes, until they have
-    `share` of all bytes.
+    on its side when others come and go; and, where these few are short, more in the order of their hashes, until they
+    have `share` of all bytes.
     """
     by_rank = sorted(sizes, key=lambda i: derive(0, SALT, i))
     wanted, held = share * sum(sizes.values()), 0
