@@ -45,6 +45,7 @@ def read_json(path: Path) -> Any:
 
 
 def sha256_bytes(data: bytes | memoryview) -> str:
+    """Return the hex SHA-256 of bytes."""
     return hashlib.sha256(data).hexdigest()
 
 
