@@ -232,11 +232,11 @@ def export(
     from gnomon.export.write import export as write
     from gnomon.observe.console import Console
 
-    if format == "hf" and dtype not in (None, "f32"):
-        raise ConfigError(f"the hf format is written in f32, not {dtype}", do="leave --dtype out")
+    if format == "hf" and dtype not in (None, "f32", "bf16"):
+        raise ConfigError(f"the hf format is written in f32 or bf16, not {dtype}", do="choose one of them")
     bundle, console = load_bundle(run), Console()
-    gguf = [dtype or "f16"] if format == "gguf" else []
-    result = write(bundle, out or bundle.run.export_folder, gguf, format == "hf", console.progress)
+    gguf, hf = ([dtype or "f16"], False) if format == "gguf" else ([], dtype or "f32")
+    result = write(bundle, out or bundle.run.export_folder, gguf, hf, console.progress)
     console.finish()
     files = [str(path) for path in result.files]
     if as_json:

@@ -31,7 +31,7 @@ from gnomon.evaluate.loss import Score, score
 from gnomon.events.bus import Bus
 from gnomon.events.journal import EventLog, Journal, read_events
 from gnomon.events.types import CheckpointDamaged, RunStarted, RunStopped
-from gnomon.export.write import export
+from gnomon.export.write import export, verify_export
 from gnomon.model.generate import Sampling
 from gnomon.observe.console import Console
 from gnomon.observe.report import report_html
@@ -298,4 +298,6 @@ def verify(path: Path) -> list[Damage]:
         body = read_manifest(path)
     except IntegrityError as e:
         return [Damage("manifest.json", None, e.what)]
+    if body.get("kind") == "export":
+        return verify_export(path)
     return verify_dataset(path) if "splits" in body else damaged(path, body["files"])

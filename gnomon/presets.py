@@ -88,3 +88,6 @@ PRESETS: dict[str, Shape] = {
     "40M": Shape(32768, width=512, layers=8, heads=8, kv_heads=2, head_width=64, feed_forward=1536, context=512),
     "124M": Shape(32768, width=768, layers=16, heads=12, kv_heads=4, head_width=64, feed_forward=2048, context=1024),
 }
+
+GGUF_DTYPES = ("f32", "f16", "bf16", "q8_0")
+"""Number formats that a GGUF can be written in."""

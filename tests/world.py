@@ -6,14 +6,20 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from pydoc_data import topics
 from typing import Any
 
 import torch
+from safetensors.torch import save
 
+from gnomon.base.files import pretty_json, write_atomic
 from gnomon.bundle import Bundle, load_bundle
 from gnomon.data.stream import Rows, make_rows
 from gnomon.model.lm import LanguageModel, initialize
+from gnomon.model.loss import next_token_loss
 from gnomon.presets import Shape
+from gnomon.store.runs import Run
+from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.train.optim import make_optimizer
 from gnomon.train.readback import Readback
 from gnomon.train.schedule import Schedule
@@ -119,11 +125,41 @@ def gnomon(*arguments: str | Path, **environment: str) -> subprocess.CompletedPr
     )
 
 
-def taught_bundle(folder: Path) -> Bundle:
-    """Train a small model on the demo's text in `folder` for a few seconds and return it."""
-    config = small_config(
-        folder, data={"train": str(ROOT / "examples" / "texts")}, tokenizer={"vocabulary": 1024}, model={"context": 128}
-    )
-    done = gnomon("train", config, "budget=150K tokens", "export.gguf=[]", "export.hf=false")
-    assert done.returncode == 0, done.stderr
-    return load_bundle(folder / "run")
+def saved_bundle(folder: Path, model: LanguageModel, tokenizer: Tokenizer) -> Bundle:
+    """Write a run that holds only a plan, a tokenizer and one checkpoint of `model`, and return it as read
+    from disk.
+    """
+    run = Run(folder)
+    plan = {"shape": model.shape.as_dict(), "dataset": "0" * 64, "dataset_folder": None}
+    write_atomic(run.plan_path, pretty_json(plan))
+    tokenizer.save(run.tokenizer_path)
+    run.checkpoints.commit({"model.safetensors": save(model.state_dict())}, step=1, reason="finished", metrics={})
+    return load_bundle(folder)
+
+
+def real_text() -> str:
+    """Return some 700 KB of English that every Python carries: the help of its language reference."""
+    return "\n\n".join(topics.topics.values())
+
+
+def reader_of(text: str, tokenizer: Tokenizer, shape: Shape, steps: int) -> LanguageModel:
+    """Return a model that has read a short `text` over and over, so that its logits are peaked as those of
+    real models are.
+    """
+    model = LanguageModel(shape)
+    initialize(model, seed=1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, betas=(0.9, 0.95), weight_decay=0.0)
+    warm_up_and_decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: min(1.0, (i + 1) / 10) * (1 - i / steps))
+    ids = torch.tensor(tokenizer.encode(text))
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(steps):
+        starts = torch.randint(len(ids) - 64, (16,), generator=generator)
+        rows = torch.stack([ids[s : s + 64] for s in starts.tolist()])
+        rows[:, 0] = tokenizer.end_of_text
+        loss, _ = next_token_loss(model(rows[:, :-1]).hidden, model.head, rows[:, 1:])
+        (loss / rows[:, 1:].numel()).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        warm_up_and_decay.step()
+        optimizer.zero_grad()
+    return model.eval()

@@ -28,6 +28,8 @@ class Event(_Value):
 
 
 class RunStarted(Event):
+    """A process began to train a run, from the start or from a checkpoint."""
+
     kind: Literal["run_started"] = "run_started"
     run: str
     step: int  # 0, or where the run goes on
@@ -50,6 +52,8 @@ class StepDone(Event):
 
 
 class Validated(Event):
+    """Loss on held-out text, nats a token, and how it stands among the validations before."""
+
     kind: Literal["validated"] = "validated"
     step: int
     loss: float
@@ -60,6 +64,8 @@ class Validated(Event):
 
 
 class Sampled(Event):
+    """What the model wrote after a prompt."""
+
     kind: Literal["sampled"] = "sampled"
     step: int
     prompt: str
@@ -67,6 +73,8 @@ class Sampled(Event):
 
 
 class CheckpointSaved(Event):
+    """A checkpoint is on disk and was read back whole; `reason` is best, rolling, or why the run ended."""
+
     kind: Literal["checkpoint_saved"] = "checkpoint_saved"
     step: int
     checkpoint: str
@@ -92,6 +100,8 @@ class SaveFailed(Event):
 
 
 class DataSkipped(Event):
+    """Rows of the stream were left out; the journal says so too."""
+
     kind: Literal["data_skipped"] = "data_skipped"
     step: int
     rows: int
@@ -114,7 +124,7 @@ class InterruptAsked(Event):
 
 
 class RunStopped(Event):
-    """`reason` is one of finished, early_stop, interrupted, not_finite."""
+    """A process stopped training; `reason` is one of finished, early_stop, interrupted, not_finite."""
 
     kind: Literal["run_stopped"] = "run_stopped"
     step: int

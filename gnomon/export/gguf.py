@@ -6,14 +6,15 @@ to be put first (`add_bos_token`), and a prompt is read there as it was in train
 """
 
 from pathlib import Path
-from typing import Any
 
 import gguf
 import numpy as np
 from gguf.quants import quantize
+from torch import Tensor
 
+from gnomon.base.errors import ConfigError, GnomonError
 from gnomon.bundle import Bundle, bundle_metadata
-from gnomon.presets import Shape
+from gnomon.presets import GGUF_DTYPES, Shape
 from gnomon.taxonomy import PAD, SPECIAL_TOKENS
 
 ARCHITECTURE = "qwen3"
@@ -23,6 +24,9 @@ TYPES = {
     "bf16": (gguf.GGMLQuantizationType.BF16, gguf.LlamaFileType.MOSTLY_BF16),
     "q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
 }
+TEMPERATURE, TOP_P = 0.8, 0.95
+"""How clients sample where the user says nothing."""
+
 _PARTS = {
     "input_layernorm": "attn_norm",
     "self_attn.q_proj": "attn_q",
@@ -47,25 +51,67 @@ def gguf_names(layers: int) -> dict[str, str]:
 
 
 def write_gguf(bundle: Bundle, path: Path, dtype: str) -> None:
-    """Write the model to `path`: matrices in `dtype` (f32 f16 bf16 q8_0), gains of norms in f32."""
+    """Write the model to `path`: matrices in `dtype` (f32 f16 bf16 q8_0), gains of norms in f32.
+
+    The head is the embedding again and left out. Raises ConfigError for a model or dtype that GGUF cannot
+    hold; an OSError of the disk comes through as it is.
+    """
+    refuse_what_gguf_cannot_hold(bundle, dtype)
     writer = gguf.GGUFWriter(path, ARCHITECTURE)
-    _add_shape(writer, bundle.shape, dtype)
+    try:
+        _add_origin(writer, bundle)
+        _add_shape(writer, bundle.shape, dtype)
+        _add_tokenizer(writer, bundle)
+        names = gguf_names(bundle.shape.layers)
+        for ours, tensor in bundle.model.state_dict().items():
+            _add_tensor(writer, names[ours], tensor, TYPES[dtype][0])
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+    finally:
+        writer.close()
+
+
+def refuse_what_gguf_cannot_hold(bundle: Bundle, dtype: str) -> None:
+    """Raise ConfigError when the dtype is not known, or llama.cpp could not read the tokenizer back as it is."""
+    if dtype not in GGUF_DTYPES:
+        raise ConfigError(f"a GGUF is not written in {dtype!r}", where="dtype", do=f"choose {', '.join(GGUF_DTYPES)}")
+    tokenizer = bundle.tokenizer
+    try:
+        cutting = tokenizer.pretokenizer
+    except GnomonError as e:
+        raise _unfit(e.what, bundle) from None
+    model = tokenizer.description["model"]
+    assert isinstance(model, dict)
+    if model["type"] != "BPE" or tokenizer.description["normalizer"] is not None:
+        raise _unfit("the tokenizer is no byte-level BPE without a normalizer", bundle)
+    if bool(model.get("ignore_merges")) != (cutting == "llama-bpe"):
+        raise _unfit(f"llama.cpp merges the words of a {cutting} tokenizer otherwise than this one", bundle)
+    if tuple(tokenizer.token_texts[: len(SPECIAL_TOKENS)]) != SPECIAL_TOKENS:
+        raise _unfit("the special tokens are not the first ids of the tokenizer", bundle)
+    if tokenizer.tokens > bundle.shape.vocabulary:
+        raise _unfit(
+            f"the tokenizer has {tokenizer.tokens:,} ids and the model {bundle.shape.vocabulary:,} rows for them",
+            bundle,
+        )
+
+
+def _unfit(why: str, bundle: Bundle) -> ConfigError:
+    return ConfigError(
+        f"GGUF cannot hold this model: {why}",
+        where=str(bundle.run.tokenizer_path),
+        do="put back the tokenizer.json that the model was trained with",
+    )
+
+
+def _add_origin(writer: gguf.GGUFWriter, bundle: Bundle) -> None:
+    writer.add_type("model")
     writer.add_name(bundle.name)
+    writer.add_size_label(f"{bundle.shape.parameters / 1e6:.3g}M")
+    writer.add_sampling_temp(TEMPERATURE)
+    writer.add_sampling_top_p(TOP_P)
     for key, value in bundle_metadata(bundle).items():
         writer.add_string(key, value)
-    _add_tokenizer(writer, bundle)
-    names = gguf_names(bundle.shape.layers)
-    for ours, tensor in bundle.model.state_dict().items():
-        data = tensor.numpy()
-        kind = TYPES[dtype][0] if data.ndim == 2 else gguf.GGMLQuantizationType.F32
-        if kind == gguf.GGMLQuantizationType.F32:
-            writer.add_tensor(names[ours], np.ascontiguousarray(data, dtype=np.float32))
-        else:
-            writer.add_tensor(names[ours], quantize(data, kind), raw_dtype=kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
 
 
 def _add_shape(writer: gguf.GGUFWriter, shape: Shape, dtype: str) -> None:
@@ -87,9 +133,11 @@ def _add_shape(writer: gguf.GGUFWriter, shape: Shape, dtype: str) -> None:
 
 def _add_tokenizer(writer: gguf.GGUFWriter, bundle: Bundle) -> None:
     tokenizer = bundle.tokenizer
-    unused = [f"<|unused_{i}|>" for i in range(tokenizer.tokens, bundle.shape.vocabulary)]
+    # special tokens are all CONTROL: llama.cpp would find USER_DEFINED ones in plain text, where training had none
     kinds = [gguf.TokenType.CONTROL] * len(SPECIAL_TOKENS)
     kinds += [gguf.TokenType.NORMAL] * (tokenizer.tokens - len(SPECIAL_TOKENS))
+    # no learned token can bear these names: in byte-level BPE a space is written Ġ
+    unused = [f"<|unused {i}|>" for i in range(tokenizer.tokens, bundle.shape.vocabulary)]
     kinds += [gguf.TokenType.UNUSED] * len(unused)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(tokenizer.pretokenizer)
@@ -98,32 +146,17 @@ def _add_tokenizer(writer: gguf.GGUFWriter, bundle: Bundle) -> None:
     writer.add_token_merges([" ".join(pair) for pair in tokenizer.merges])
     writer.add_bos_token_id(tokenizer.end_of_text)
     writer.add_eos_token_id(tokenizer.end_of_text)
+    writer.add_eot_token_id(tokenizer.end_of_text)  # else llama.cpp picks one by its name
     writer.add_pad_token_id(tokenizer.special_id(PAD))
     writer.add_add_bos_token(True)
 
 
-def read_gguf(path: Path) -> tuple[Shape, dict[str, np.ndarray], dict[str, Any]]:
-    """Return what a GGUF file says: shape, float32 tensors by their GGUF names, and all metadata."""
-    reader = gguf.GGUFReader(path)
-    fields = {name: field.contents() for name, field in reader.fields.items()}
-
-    def value(key: str) -> Any:
-        return fields[f"{ARCHITECTURE}.{key}"]
-
-    shape = Shape(
-        vocabulary=value("vocab_size"),
-        width=value("embedding_length"),
-        layers=value("block_count"),
-        heads=value("attention.head_count"),
-        kv_heads=value("attention.head_count_kv"),
-        head_width=value("attention.key_length"),
-        feed_forward=value("feed_forward_length"),
-        context=value("context_length"),
-        rope_theta=value("rope.freq_base"),
-        norm_epsilon=value("attention.layer_norm_rms_epsilon"),
-    )
-    tensors = {
-        t.name: gguf.quants.dequantize(t.data, t.tensor_type).reshape(tuple(reversed(t.shape.tolist())))
-        for t in reader.tensors
-    }
-    return shape, tensors, fields
+def _add_tensor(writer: gguf.GGUFWriter, name: str, tensor: Tensor, kind: gguf.GGMLQuantizationType) -> None:
+    data = np.ascontiguousarray(tensor.detach().float().cpu().numpy())
+    if data.ndim == 1 or kind == gguf.GGMLQuantizationType.F32:
+        writer.add_tensor(name, data)
+    else:
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # what does not fit becomes infinite, and is refused when read back
+            writer.add_tensor(name, quantize(data, kind), raw_dtype=kind)

@@ -3,30 +3,42 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save
 
+from gnomon.base.errors import ConfigError
 from gnomon.base.files import pretty_json, write_synced
 from gnomon.bundle import Bundle, bundle_metadata
-from gnomon.presets import Shape
 from gnomon.taxonomy import END_OF_TEXT, PAD, SPECIAL_TOKENS
 
+DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
-def write_hf(bundle: Bundle, folder: Path) -> None:
-    """Write the model in float32 into `folder`, which exists and is empty."""
-    tensors = {f"model.{name}": tensor for name, tensor in bundle.model.state_dict().items()}
-    write_synced(folder / "model.safetensors", save(tensors, {"format": "pt"} | bundle_metadata(bundle)))
-    write_synced(folder / "config.json", pretty_json(_config(bundle)))
-    end = bundle.tokenizer.end_of_text
-    write_synced(
-        folder / "generation_config.json",
-        pretty_json({"bos_token_id": end, "eos_token_id": end, "pad_token_id": bundle.tokenizer.special_id(PAD)}),
-    )
+
+def write_hf(bundle: Bundle, folder: Path, dtype: str) -> None:
+    """Write the model in `dtype` (f32 bf16) into `folder`, which exists and is empty.
+
+    The head is the embedding again and left out. Raises ConfigError for another dtype; an OSError of the disk
+    comes through.
+    """
+    if dtype not in DTYPES:
+        raise ConfigError(f"a Hugging Face folder is not written in {dtype!r}", where="dtype", do="choose f32 or bf16")
+    end, pad = bundle.tokenizer.end_of_text, bundle.tokenizer.special_id(PAD)
+    weights = {
+        f"model.{name}": t.detach().to("cpu", DTYPES[dtype]).contiguous()
+        for name, t in bundle.model.state_dict().items()
+    }
+    write_synced(folder / "model.safetensors", save(weights, {"format": "pt"}))
+    write_synced(folder / "config.json", pretty_json(_config(bundle, dtype)))
+    generation = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": pad}
+    write_synced(folder / "generation_config.json", pretty_json(generation))
     write_synced(folder / "tokenizer.json", bundle.tokenizer.to_json().encode())
     write_synced(folder / "tokenizer_config.json", pretty_json(_tokenizer_config(bundle)))
+    write_synced(folder / "special_tokens_map.json", pretty_json(_special_tokens()))
 
 
-def _config(bundle: Bundle) -> dict[str, Any]:
+def _config(bundle: Bundle, dtype: str) -> dict[str, Any]:
     shape, end = bundle.shape, bundle.tokenizer.end_of_text
+    word = str(DTYPES[dtype]).removeprefix("torch.")
     return {
         "architectures": ["Qwen3ForCausalLM"],
         "model_type": "qwen3",
@@ -49,34 +61,26 @@ def _config(bundle: Bundle) -> dict[str, Any]:
         "bos_token_id": end,
         "eos_token_id": end,
         "pad_token_id": bundle.tokenizer.special_id(PAD),
-        "torch_dtype": "float32",
-        "dtype": "float32",
+        "torch_dtype": word,  # read by transformers 4
+        "dtype": word,  # read by transformers 5
+        # not in the safetensors' own metadata, whose order differs from one writing to the next
+        "gnomon": {key.removeprefix("gnomon."): value for key, value in bundle_metadata(bundle).items()},
+    }
+
+
+def _special_tokens() -> dict[str, Any]:
+    return {
+        "bos_token": END_OF_TEXT,
+        "eos_token": END_OF_TEXT,
+        "pad_token": PAD,
+        "additional_special_tokens": [t for t in SPECIAL_TOKENS if t not in (END_OF_TEXT, PAD)],
     }
 
 
 def _tokenizer_config(bundle: Bundle) -> dict[str, Any]:
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": END_OF_TEXT,
-        "eos_token": END_OF_TEXT,
-        "pad_token": PAD,
-        "additional_special_tokens": [t for t in SPECIAL_TOKENS if t not in (END_OF_TEXT, PAD)],
+        **_special_tokens(),
         "model_max_length": bundle.shape.context,
         "clean_up_tokenization_spaces": False,
     }
-
-
-def shape_from_hf(config: dict[str, Any]) -> Shape:
-    """Return the shape that a config.json describes."""
-    return Shape(
-        vocabulary=config["vocab_size"],
-        width=config["hidden_size"],
-        layers=config["num_hidden_layers"],
-        heads=config["num_attention_heads"],
-        kv_heads=config["num_key_value_heads"],
-        head_width=config["head_dim"],
-        feed_forward=config["intermediate_size"],
-        context=config["max_position_embeddings"],
-        rope_theta=config["rope_parameters"]["rope_theta"],
-        norm_epsilon=config["rms_norm_eps"],
-    )

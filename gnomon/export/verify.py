@@ -1,51 +1,82 @@
-"""Reads a written export back, independently of the writer, and compares what it says with what the model says."""
+"""Reads a written export back, apart from the writer, and compares what it says with what the model says.
 
-from dataclasses import asdict, dataclass
+Names are looked up in llama.cpp's own table and the shape is taken from the file, so that a mistake of the
+writer is not made a second time here.
+"""
+
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from gnomon.base.errors import IntegrityError
+from gnomon.base.errors import GnomonError, IntegrityError
 from gnomon.base.files import read_json
 from gnomon.base.seeds import derive
 from gnomon.bundle import Bundle
 from gnomon.data.stream import validation_rows
-from gnomon.export.gguf import gguf_names, read_gguf
-from gnomon.export.hf import shape_from_hf
 from gnomon.model.lm import LanguageModel
 from gnomon.presets import Shape
 from gnomon.store.datasets import open_dataset
+from gnomon.taxonomy import END_OF_TEXT, PAD, SPECIAL_TOKENS
 from gnomon.tokenizer.tokenizer import Tokenizer
 
-GATES = {"f32": (1e-9, 1.0), "f16": (1e-5, 0.995), "bf16": (3e-4, 0.97), "q8_0": (1e-3, 0.96)}
-"""For each number format: the largest mean KL divergence (nats) and the smallest share of equal likeliest tokens.
-About ten times what trained models of 1M to 5M parameters show; float32 must also agree within 1e-4 in every logit."""
-
-MAX_ABS_F32 = 1e-4
 PROBE_TOKENS = 2048
+CHUNK_TOKENS = 256
+"""Rows of logits compared at once: at a vocabulary of 32,768 and double precision, 64 MiB an array."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What an export may differ by: mean KL divergence in nats, share of equal likeliest tokens, largest logit."""
+
+    mean_kl: float
+    top1: float
+    max_abs: float | None
+
+
+GATES = {
+    "f32": Gate(1e-9, 1.0, 1e-4),
+    "f16": Gate(1e-5, 0.99, None),
+    "bf16": Gate(5e-4, 0.97, None),
+    "q8_0": Gate(5e-3, 0.93, None),
+}
+"""About ten times the divergence that models of 0.2M to 5M parameters, trained on text, showed at most: f16
+7e-7, bf16 4e-5, q8_0 4e-4, with 99.9, 99.5 and 97.9 % equal top tokens. It is what rounding may cost; that
+every weight is the model's own, rounded once, is checked weight by weight beside it, so that these need
+not be tight to find a mistake.
+"""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How an export compares with the model: largest logit difference, mean KL in nats, share of equal top tokens."""
+    """How an export compares with the model: largest difference of a logit, mean KL in nats, share of equal
+    top tokens.
+    """
 
     file: str
+    format: str
     dtype: str
     max_abs: float
     mean_kl: float
     top1: float
 
     @property
+    def tolerance(self) -> Gate:
+        return GATES[self.dtype]
+
+    @property
     def ok(self) -> bool:
-        kl, top1 = GATES[self.dtype]
-        exact = self.dtype != "f32" or self.max_abs <= MAX_ABS_F32
-        return exact and self.mean_kl <= kl and self.top1 >= top1
+        gate = self.tolerance
+        near = gate.max_abs is None or self.max_abs <= gate.max_abs
+        return near and self.mean_kl <= gate.mean_kl and self.top1 >= gate.top1
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"ok": self.ok}
+        return asdict(self) | {"ok": self.ok, "tolerance": asdict(self.tolerance)}
 
     def __str__(self) -> str:
         top1 = f"top token equal {100 * self.top1:.2f} %"
@@ -53,77 +84,242 @@ class Verdict:
 
 
 def verify_gguf(bundle: Bundle, path: Path, name: str, dtype: str) -> Verdict:
-    """Return the verdict on a GGUF file. Raises IntegrityError for wrong names, tokens or figures."""
-    shape, tensors, fields = read_gguf(path)
-    _check_tokens(bundle, fields, name)
-    back = {theirs: ours for ours, theirs in gguf_names(shape.layers).items()}
-    unknown = tensors.keys() ^ back.keys()
-    if unknown:
-        raise IntegrityError(f"{name} has tensors too many or too few: {sorted(unknown)[:3]}", where=str(path))
-    found = {back[n]: torch.from_numpy(np.array(t, dtype=np.float32)) for n, t in tensors.items()}
-    return _judge(bundle, shape, found, name, dtype)
+    """Return the verdict on a GGUF file. Raises IntegrityError that names what differs: words, weights or figures."""
+    shape, weights, said = read_gguf(path)
+    _same_words(name, said, _gguf_words(bundle, dtype))
+    return _judge(bundle, shape, weights, name, "gguf", dtype)
 
 
-def verify_hf(bundle: Bundle, folder: Path, name: str) -> Verdict:
-    """Return the verdict on a Hugging Face folder. Raises IntegrityError for wrong names, tokens or figures."""
-    tensors = {n.removeprefix("model."): t for n, t in load_file(folder / "model.safetensors").items()}
-    if Tokenizer.load(folder / "tokenizer.json").digest != bundle.tokenizer.digest:
-        raise IntegrityError(f"{name} holds another tokenizer", where=str(folder))
-    return _judge(bundle, shape_from_hf(read_json(folder / "config.json")), tensors, name, "f32")
+def verify_hf(bundle: Bundle, folder: Path, name: str, dtype: str) -> Verdict:
+    """Return the verdict on a Hugging Face folder. Raises IntegrityError that names what differs."""
+    shape, weights, said = read_hf(folder)
+    _same_words(name, said, _hf_words(bundle, dtype))
+    return _judge(bundle, shape, weights, name, "hf", dtype)
 
 
-def _check_tokens(bundle: Bundle, fields: dict[str, Any], name: str) -> None:
-    tokenizer = bundle.tokenizer
-    expected = {
+def read_gguf(path: Path) -> tuple[Shape, dict[str, torch.Tensor], dict[str, Any]]:
+    """Return what a GGUF file says: shape, float32 weights by the model's own names, and all metadata.
+
+    Raises IntegrityError for a file that is cut, or that does not hold a whole qwen3 model and nothing else.
+    """
+    try:
+        reader = gguf.GGUFReader(path)
+        said = {name: field.contents() for name, field in reader.fields.items()}
+        shape = Shape(**{ours: said[f"qwen3.{theirs}"] for ours, theirs in _GGUF_SHAPE.items()})
+        arrays = {
+            t.name: gguf.dequantize(t.data, t.tensor_type).reshape(t.shape[::-1].tolist()) for t in reader.tensors
+        }
+    except (ValueError, KeyError, IndexError, TypeError, GnomonError) as e:
+        raise IntegrityError(f"not a whole GGUF file of a qwen3 model: {e!r}", where=str(path)) from e
+    table = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN3, shape.layers)
+    weights = {}
+    for ours in LanguageModel(shape).state_dict():
+        theirs = table.get_name(f"model.{ours}", try_suffixes=(".weight",))
+        if theirs not in arrays:
+            raise IntegrityError(f"the tensor {theirs} is missing", where=str(path))
+        weights[ours] = torch.from_numpy(np.array(arrays.pop(theirs), dtype=np.float32))
+    if arrays:
+        raise IntegrityError(f"there are tensors too many: {', '.join(sorted(arrays)[:3])}", where=str(path))
+    return shape, weights, said
+
+
+def read_hf(folder: Path) -> tuple[Shape, dict[str, torch.Tensor], dict[str, Any]]:
+    """Return what a Hugging Face folder says: shape, float32 weights by the model's own names, and words to check.
+
+    Raises IntegrityError for files that are missing or cut.
+    """
+    try:
+        config = read_json(folder / "config.json")
+        shape = Shape(
+            rope_theta=config["rope_parameters"]["rope_theta"],
+            **{ours: config[theirs] for ours, theirs in _HF_SHAPE.items()},
+        )
+        tensors = load_file(folder / "model.safetensors")
+        words = read_json(folder / "tokenizer_config.json") | {
+            "generation": read_json(folder / "generation_config.json")
+        }
+        digest = Tokenizer.load(folder / "tokenizer.json").digest
+    except (OSError, KeyError, TypeError, SafetensorError) as e:
+        raise IntegrityError(f"not a whole Hugging Face folder of a qwen3 model: {e!r}", where=str(folder)) from e
+    kinds = sorted({str(t.dtype).removeprefix("torch.") for t in tensors.values()})
+    weights = {name.removeprefix("model."): tensor.float() for name, tensor in tensors.items()}
+    return shape, weights, config | words | {"weights": kinds, "tokenizer": digest}
+
+
+_GGUF_SHAPE = {
+    "vocabulary": "vocab_size",
+    "width": "embedding_length",
+    "layers": "block_count",
+    "heads": "attention.head_count",
+    "kv_heads": "attention.head_count_kv",
+    "head_width": "attention.key_length",
+    "feed_forward": "feed_forward_length",
+    "context": "context_length",
+    "rope_theta": "rope.freq_base",
+    "norm_epsilon": "attention.layer_norm_rms_epsilon",
+}
+_HF_SHAPE = {
+    "vocabulary": "vocab_size",
+    "width": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "kv_heads": "num_key_value_heads",
+    "head_width": "head_dim",
+    "feed_forward": "intermediate_size",
+    "context": "max_position_embeddings",
+    "norm_epsilon": "rms_norm_eps",
+}
+
+
+def _gguf_words(bundle: Bundle, dtype: str) -> dict[str, Any]:
+    """Return what the metadata of a GGUF must say besides the shape."""
+    tokenizer, spare = bundle.tokenizer, bundle.shape.vocabulary - bundle.tokenizer.tokens
+    control, normal, unused = 3, 1, 5  # as llama.cpp counts them
+    specials = len(SPECIAL_TOKENS)
+    return {
+        "general.architecture": "qwen3",
+        "general.name": bundle.name,
+        "general.file_type": {"f32": 0, "f16": 1, "bf16": 32, "q8_0": 7}[dtype],
+        "general.quantization_version": 2,
+        "qwen3.attention.value_length": bundle.shape.head_width,
+        "qwen3.rope.dimension_count": bundle.shape.head_width,
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": tokenizer.pretokenizer,
+        "tokenizer.ggml.tokens": tokenizer.token_texts + [f"<|unused {tokenizer.tokens + i}|>" for i in range(spare)],
+        "tokenizer.ggml.token_type": (
+            [control] * specials + [normal] * (tokenizer.tokens - specials) + [unused] * spare
+        ),
+        "tokenizer.ggml.merges": [f"{left} {right}" for left, right in tokenizer.merges],
         "tokenizer.ggml.bos_token_id": tokenizer.end_of_text,
         "tokenizer.ggml.eos_token_id": tokenizer.end_of_text,
+        "tokenizer.ggml.eot_token_id": tokenizer.end_of_text,
+        "tokenizer.ggml.padding_token_id": tokenizer.special_id(PAD),
         "tokenizer.ggml.add_bos_token": True,
-        "tokenizer.ggml.merges": [" ".join(pair) for pair in tokenizer.merges],
     }
-    wrong = [key for key, value in expected.items() if fields.get(key) != value]
-    if fields["tokenizer.ggml.tokens"][: tokenizer.tokens] != tokenizer.token_texts:
-        wrong.append("tokenizer.ggml.tokens")
+
+
+def _hf_words(bundle: Bundle, dtype: str) -> dict[str, Any]:
+    """Return what the JSON files of a Hugging Face folder must say besides the shape."""
+    ids = {
+        "bos_token_id": bundle.tokenizer.end_of_text,
+        "eos_token_id": bundle.tokenizer.end_of_text,
+        "pad_token_id": bundle.tokenizer.special_id(PAD),
+    }
+    word = {"f32": "float32", "bf16": "bfloat16"}[dtype]
+    return ids | {
+        "architectures": ["Qwen3ForCausalLM"],
+        "tie_word_embeddings": True,
+        "attention_bias": False,
+        "use_sliding_window": False,
+        "rope_theta": bundle.shape.rope_theta,
+        "torch_dtype": word,
+        "dtype": word,
+        "weights": [word],
+        "generation": ids,
+        "tokenizer": bundle.tokenizer.digest,
+        "model_max_length": bundle.shape.context,
+        "bos_token": END_OF_TEXT,
+        "eos_token": END_OF_TEXT,
+        "pad_token": PAD,
+    }
+
+
+def _same_words(name: str, said: dict[str, Any], meant: dict[str, Any]) -> None:
+    wrong = [key for key, value in meant.items() if key not in said or said[key] != value]
     if wrong:
-        raise IntegrityError(f"{name} says something else than the tokenizer in {', '.join(wrong)}")
+        raise _refusal(name, f"it differs in {', '.join(wrong)}")
 
 
-def _judge(bundle: Bundle, shape: Shape, tensors: dict[str, torch.Tensor], name: str, dtype: str) -> Verdict:
-    twin = LanguageModel(shape)
-    try:
-        twin.load_state_dict(tensors, strict=True)
-    except RuntimeError as e:
-        raise IntegrityError(f"{name} does not hold this model: {e}") from e
-    verdict = compare(bundle.model, twin.eval(), probe(bundle), name, dtype)
+def _judge(
+    bundle: Bundle, shape: Shape, weights: dict[str, torch.Tensor], name: str, format: str, dtype: str
+) -> Verdict:
+    """Return the verdict on what was read back. Raises IntegrityError where shape, weights or figures are not
+    the model's.
+    """
+    for field in fields(Shape):
+        is_, meant = getattr(shape, field.name), getattr(bundle.shape, field.name)
+        if np.float32(is_) != np.float32(meant):  # GGUF keeps numbers in float32
+            raise _refusal(name, f"its {field.name} is {is_:g} and the model's {meant:g}")
+    for key, tensor in weights.items():
+        if not tensor.isfinite().all():
+            raise _refusal(name, f"{key} holds a number that is not finite in {dtype}")
+    verdict = compare(bundle.model, revive(shape, weights, bundle, name), probe(bundle), name, format, dtype)
     if not verdict.ok:
-        raise IntegrityError(
-            f"{name} does not say what the model says: {verdict}",
-            do="nothing was kept under its name; run the export again, and report this if it stays",
-        )
+        raise _refusal(name, str(verdict))
+    for key, ours in bundle.model.state_dict().items():
+        if not _is_rounding(ours.cpu(), weights[key], dtype if ours.ndim == 2 or format == "hf" else "f32"):
+            raise _refusal(name, f"{key} differs by more than rounding to {dtype}")
     return verdict
 
 
+def _refusal(name: str, why: str) -> IntegrityError:
+    return IntegrityError(
+        f"{name} does not say what the model says: {why}",
+        do="nothing was kept under its name; run the export again, and report this if it stays",
+    )
+
+
+def revive(shape: Shape, weights: dict[str, torch.Tensor], bundle: Bundle, name: str) -> LanguageModel:
+    """Return a model of what was read back, where the bundle's own model is. Raises IntegrityError for unfit
+    weights.
+    """
+    twin = LanguageModel(shape)
+    try:
+        twin.load_state_dict(weights, strict=True)
+    except RuntimeError as e:
+        raise _refusal(name, str(e)) from None
+    return twin.eval().to(bundle.model.head.device)
+
+
+def _is_rounding(ours: torch.Tensor, theirs: torch.Tensor, dtype: str) -> bool:
+    """Return whether every weight is the model's, rounded as `dtype` does and no further."""
+    size, off = ours.double().abs(), (ours.double() - theirs.double()).abs()
+    match dtype:
+        case "f32":
+            return torch.equal(ours, theirs)
+        case "f16":
+            limit = size * 2**-11 + 2**-25  # half a unit in the last of 11 places; the latter below 2^-14
+        case "bf16":
+            limit = size * 2**-8 + 2**-134
+        case "q8_0":
+            largest = size.reshape(-1, 32).amax(1, keepdim=True).expand(-1, 32).reshape(size.shape)
+            # half a step of 1/127 of the block's largest, and 127 times the rounding of that step to float16
+            limit = largest * (1 / 254 + 2**-11) * (1 + 1e-5) + 127 * 2**-25
+        case _:
+            raise AssertionError(dtype)
+    return bool((off <= limit).all())
+
+
 @torch.inference_mode()
-def compare(model: LanguageModel, twin: LanguageModel, tokens: torch.Tensor, name: str, dtype: str) -> Verdict:
-    """Return how the logits of two models differ on token ids [rows, length]."""
-    ours, theirs = (m.logits(m(tokens).hidden).flatten(0, 1).double() for m in (model, twin))
-    log_p, log_q = ours.log_softmax(1), theirs.log_softmax(1)
+def compare(
+    model: LanguageModel, twin: LanguageModel, tokens: torch.Tensor, file: str, format: str, dtype: str
+) -> Verdict:
+    """Return how the logits of two models on one device differ on token ids [rows, length]."""
+    device = model.head.device
+    ours, theirs = (m(tokens.to(device)).hidden.flatten(0, 1).split(CHUNK_TOKENS) for m in (model, twin))
+    largest, kl, same = [], 0.0, 0
+    for our_hidden, their_hidden in zip(ours, theirs, strict=True):
+        a, b = model.logits(our_hidden).double().cpu(), twin.logits(their_hidden).double().cpu()
+        log_p, log_q = a.log_softmax(1), b.log_softmax(1)
+        largest.append((a - b).abs().max())
+        kl += float((log_p.exp() * (log_p - log_q)).sum())
+        same += int((a.argmax(1) == b.argmax(1)).sum())
     return Verdict(
-        file=name,
-        dtype=dtype,
-        max_abs=float((ours - theirs).abs().max()),
-        mean_kl=max(0.0, float((log_p.exp() * (log_p - log_q)).sum(1).mean())),
-        top1=float((ours.argmax(1) == theirs.argmax(1)).double().mean()),
+        file, format, dtype, float(torch.stack(largest).max()), max(kl, 0.0) / tokens.numel(), same / tokens.numel()
     )
 
 
 def probe(bundle: Bundle) -> torch.Tensor:
-    """Return ids to compare on, [rows, context]: held-out text where it is at hand, else a fixed mixture."""
+    """Return token ids to compare on, [rows, context]: held-out text where it is at hand, else a fixed
+    mixture of ids.
+    """
     length = bundle.shape.context
     rows = max(1, PROBE_TOKENS // length)
-    folder = Path(str(bundle.plan.get("dataset_folder")))
-    if (folder / "manifest.json").exists():
-        return next(validation_rows(open_dataset(folder), length, rows, None)).tokens
+    folder = bundle.plan.get("dataset_folder")
+    if folder and (Path(folder) / "manifest.json").exists():
+        try:
+            return next(validation_rows(open_dataset(Path(folder)), length, rows, None)).tokens
+        except GnomonError:
+            pass  # damaged, or of another version: any ids will do
     generator = torch.Generator().manual_seed(derive(0, "probe"))
     return torch.randint(bundle.tokenizer.tokens, (rows, length), generator=generator)

@@ -2,17 +2,19 @@
 compared.
 """
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gnomon.base import faults
-from gnomon.base.errors import IntegrityError
+from gnomon.base.errors import ConfigError, DataError, IntegrityError
 from gnomon.base.files import (
+    canonical_json,
     fsync_folder,
     no_space_is_an_error,
+    read_json,
+    sha256_bytes,
     staged_folder,
     sweep_staging,
     sync_tree,
@@ -20,131 +22,194 @@ from gnomon.base.files import (
 )
 from gnomon.base.progress import Progress
 from gnomon.bundle import Bundle
-from gnomon.export.gguf import write_gguf
+from gnomon.export.gguf import refuse_what_gguf_cannot_hold, write_gguf
 from gnomon.export.hf import write_hf
 from gnomon.export.modelfile import modelfile
 from gnomon.export.verify import Verdict, verify_gguf, verify_hf
-from gnomon.store.manifest import NAME, damaged, describe, read_manifest, write_manifest
+from gnomon.store.manifest import NAME, Damage, damaged, describe, read_manifest, write_manifest
+from gnomon.store.runs import RunLock
 
-FORMAT = 1
+FORMAT, KIND = 1, "export"
 SMALLEST_FIRST = ("q8_0", "f16", "bf16", "f32")
 """Which GGUF the Modelfile names, where there are several."""
 
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What an export holds: paths, verdicts as plain values, and a table of name, bytes, compression and verdict."""
+    """What was asked for: paths, verdicts as plain values, and a row each of name, bytes, share of f32 and
+    verdict in words.
+    """
 
     files: list[Path]
     verdicts: list[dict[str, Any]]
     table: list[dict[str, Any]]
 
 
-def export(bundle: Bundle, out: Path, gguf: Sequence[str], hf: bool, progress: Progress) -> ExportResult:
-    """Write the asked formats of a model to the folder `out`, each verified, and return all it holds of this model.
+@dataclass(frozen=True)
+class _Item:
+    name: str  # of the file or folder
+    format: str
+    dtype: str
 
-    What is there already, whole and from the same checkpoint, is left alone; what an interrupted export left
-    is swept. Raises IntegrityError when a file that was written does not say what the model says,
-    StorageError when the disk is full.
+
+def export(bundle: Bundle, out: Path, gguf: Sequence[str], hf: bool | str, progress: Progress) -> ExportResult:
+    """Write a model to the folder `out`: a GGUF in each of the dtypes `gguf`, a Hugging Face folder (True:
+    f32; or bf16).
+
+    Each is read back and compared before it appears. What is there already, whole and from the same
+    checkpoint, is left alone; what an interrupted export left is swept. Raises ConfigError for a model that
+    the format cannot hold or a folder of something else, IntegrityError when what was written does not say
+    what the model says, StorageError when the disk is full; in each case the folder keeps what it had.
     """
+    asked = _asked(bundle, gguf, hf)
+    _refuse_a_folder_of_something_else(out)
     with no_space_is_an_error(out):
         out.mkdir(parents=True, exist_ok=True)
-        sweep_staging(out)
-        done = _done(bundle, out)
-        asked = [(f"{bundle.name}-{dtype}.gguf", dtype) for dtype in gguf] + ([("hf", "f32")] if hf else [])
-        missing = [(name, dtype) for name, dtype in asked if name not in done]
-        if not missing and (out / NAME).exists():
-            return _result(out, list(done.values()), bundle)
-        (out / NAME).unlink(missing_ok=True)  # from here on the folder is in the making
-        for number, (name, dtype) in enumerate(missing):
-            progress("exporting", number, len(missing), "formats")
-            verdict = _write_folder(bundle, out, name) if name == "hf" else _write_file(bundle, out, name, dtype)
-            done[name] = verdict.as_dict()
-        progress("exporting", len(missing), len(missing), "formats")
-        _write_modelfile(bundle, out, done)
-        _write_manifest(bundle, out, done)
-    return _result(out, list(done.values()), bundle)
+        with RunLock(out / ".lock"):
+            body = _body_before(out)
+            sweep_staging(out)
+            digest = _digest(bundle)
+            exports = {name: e for name, e in body.get("exports", {}).items() if not damaged(out, e["files"])}
+            missing = [item for item in asked if exports.get(item.name, {}).get("checkpoint") != digest]
+            for number, item in enumerate(missing):
+                progress("exporting", number, len(missing), "formats")
+                exports[item.name] = _write(bundle, out, item, digest)
+                _record(bundle, out, exports, digest)
+            progress("exporting", len(missing), len(missing), "formats")
+            _write_modelfile(bundle, out, exports, digest)
+            if missing or _described(bundle, out, exports, digest) != body:
+                _record(bundle, out, exports, digest)
+    chosen = [exports[item.name] for item in asked]
+    files = [out / item.name for item in asked] + [p for p in [out / "Modelfile"] if p.exists()]
+    return ExportResult(files, [e["verdict"] for e in chosen], [_row(bundle, e) for e in chosen])
 
 
-def _done(bundle: Bundle, out: Path) -> dict[str, dict[str, Any]]:
-    """Return the verdicts of what the folder already holds of this very checkpoint, whole, by file."""
+def verify_export(folder: Path) -> list[Damage]:
+    """Return every place where an export folder differs from its manifest, and weights that no manifest vouches for.
+
+    Raises DataError for a folder of something else.
+    """
+    try:
+        body = read_manifest(folder)
+    except IntegrityError as e:
+        return [Damage(NAME, None, e.what)]
+    if body.get("kind") != KIND:
+        raise DataError("this is no export folder", where=str(folder), do="give one that `gnomon export` wrote")
+    listed = {entry["path"] for entry in body["files"]}
+    weights = [p for ending in ("*.gguf", "*.safetensors") for p in folder.rglob(ending)]
+    strangers = sorted({p.relative_to(folder).as_posix() for p in weights if p.is_file()} - listed)
+    return damaged(folder, body["files"]) + [
+        Damage(name, None, "the manifest does not list it, so nothing says that it was verified") for name in strangers
+    ]
+
+
+def _asked(bundle: Bundle, gguf: Sequence[str], hf: bool | str) -> list[_Item]:
+    for dtype in gguf:
+        refuse_what_gguf_cannot_hold(bundle, dtype)
+    items = [_Item(f"{bundle.name}-{dtype}.gguf", "gguf", dtype) for dtype in dict.fromkeys(gguf)]
+    if hf:
+        dtype = "f32" if hf is True else hf
+        items.append(_Item("hf" if dtype == "f32" else f"hf-{dtype}", "hf", dtype))
+    return items
+
+
+def _digest(bundle: Bundle) -> str:
+    """Return the checkpoint's digest: the SHA-256 of its manifest."""
+    return sha256_bytes(canonical_json(bundle.checkpoint.manifest))
+
+
+def _refuse_a_folder_of_something_else(out: Path) -> None:
+    found = read_json(out / NAME) if (out / NAME).exists() else {"kind": KIND}
+    if not isinstance(found, dict) or found.get("kind") != KIND:
+        raise ConfigError(
+            "this folder holds something else than exports", where=str(out), do="name another folder to export to"
+        )
+
+
+def _body_before(out: Path) -> dict[str, Any]:
+    """Return the folder's manifest; empty where there is none, or none to be trusted, and all is to be written anew."""
     try:
         body = read_manifest(out)
-    except IntegrityError:
+    except IntegrityError:  # also after a kill between the manifest and its digest
         return {}
-    if body["checkpoint"] != _identity(bundle):
-        return {}
-    spoiled = {d.file.split("/")[0] for d in damaged(out, body["files"])}
-    return {v["file"]: v for v in body["verdicts"] if v["file"] not in spoiled}
+    return body if body["format"] == FORMAT else {}
 
 
-def _identity(bundle: Bundle) -> dict[str, Any]:
-    files = {entry["path"]: entry["sha256"] for entry in bundle.checkpoint.manifest["files"]}
-    return {"run": bundle.name, "name": bundle.checkpoint.path.name, "model": files["model.safetensors"]}
-
-
-def _write_file(bundle: Bundle, out: Path, name: str, dtype: str) -> Verdict:
-    with staged_folder(out, name) as staged:
-        path = staged.path / name
-        write_gguf(bundle, path, dtype)
-        verdict = verify_gguf(bundle, path, name, dtype)
+def _write(bundle: Bundle, out: Path, item: _Item, digest: str) -> dict[str, Any]:
+    """Write one export aside, verify it, give it its name, and return its entry in the manifest."""
+    with staged_folder(out, item.name) as staged:
+        made = staged.path / item.name
+        if item.format == "hf":
+            made.mkdir()
+            write_hf(bundle, made, item.dtype)
+        else:
+            write_gguf(bundle, made, item.dtype)
+        faults.point("export.written")
+        verify = verify_hf if item.format == "hf" else verify_gguf
+        verdict = verify(bundle, made, item.name, item.dtype)
+        entry = {
+            "checkpoint": digest,
+            "verdict": verdict.as_dict(),
+            "files": describe(staged.path, [p for p in staged.path.rglob("*") if p.is_file()]),
+        }
         sync_tree(staged.path)
-        faults.point("files.before_rename")
-        path.replace(out / name)
+        faults.point("export.verified")
+        final = out / item.name
+        if final.is_dir():
+            final.rename(staged.path / "before")
+        made.replace(final)
         fsync_folder(out)
-    return verdict
+    faults.point("export.published")
+    return entry
 
 
-def _write_folder(bundle: Bundle, out: Path, name: str) -> Verdict:
-    with staged_folder(out, name) as staged:
-        write_hf(bundle, staged.path)
-        verdict = verify_hf(bundle, staged.path, name)
-        if (out / name).exists():
-            shutil.rmtree(out / name)
-        staged.publish(out / name)
-    return verdict
-
-
-def _write_modelfile(bundle: Bundle, out: Path, done: dict[str, Any]) -> None:
+def _write_modelfile(bundle: Bundle, out: Path, exports: dict[str, Any], digest: str) -> None:
+    """Write the Modelfile for the smallest GGUF of this checkpoint, unless it says so already."""
     names = [f"{bundle.name}-{dtype}.gguf" for dtype in SMALLEST_FIRST]
-    best = next((name for name in names if name in done), None)
-    if best:
-        write_atomic(out / "Modelfile", modelfile(bundle, best).encode())
+    best = next((name for name in names if exports.get(name, {}).get("checkpoint") == digest), None)
+    path = out / "Modelfile"
+    if best and not (path.exists() and path.read_bytes() == modelfile(bundle, best).encode()):
+        write_atomic(path, modelfile(bundle, best).encode())
 
 
-def _write_manifest(bundle: Bundle, out: Path, done: dict[str, dict[str, Any]]) -> None:
-    paths = [p for name in done for p in ((out / name).rglob("*") if name == "hf" else [out / name]) if p.is_file()]
-    paths += [p for p in [out / "Modelfile"] if p.exists()]
-    body = {
+def _record(bundle: Bundle, out: Path, exports: dict[str, Any], digest: str) -> None:
+    """Write the manifest of what the folder holds now."""
+    with staged_folder(out, NAME) as staged:
+        write_manifest(staged.path, _described(bundle, out, exports, digest))
+        faults.point("export.recorded")
+        for name in (NAME, f"{NAME}.sha256"):
+            (staged.path / name).replace(out / name)
+        fsync_folder(out)
+
+
+def _described(bundle: Bundle, out: Path, exports: dict[str, Any], digest: str) -> dict[str, Any]:
+    """Return the body of the manifest. Its table shows this checkpoint's exports by size; older ones are only
+    listed.
+    """
+    rows = [_row(bundle, e) for e in exports.values() if e["checkpoint"] == digest]
+    recipe = describe(out, [p for p in [out / "Modelfile"] if p.exists()])
+    return {
         "format": FORMAT,
-        "checkpoint": _identity(bundle),
-        "verdicts": list(done.values()),
-        "files": describe(out, paths),
-        "table": _table(bundle, out, list(done.values())),
+        "kind": KIND,
+        "run": bundle.name,
+        "checkpoint": {"name": bundle.checkpoint.path.name, "digest": digest},
+        "exports": exports,
+        "files": sorted(
+            [*recipe, *(file for e in exports.values() for file in e["files"])], key=lambda file: file["path"]
+        ),
+        "table": sorted(rows, key=lambda row: (row["bytes"], row["name"])),
     }
-    write_manifest(out, body)
-    fsync_folder(out)
 
 
-def _table(bundle: Bundle, out: Path, verdicts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return a row for each export: its size, how that compares with 4 bytes a parameter, and its verdict in words."""
-    rows = []
-    for v in verdicts:
-        path = out / v["file"]
-        size = sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
-        words = str(Verdict(**{k: v[k] for k in ("file", "dtype", "max_abs", "mean_kl", "top1")}))
-        rows.append(
-            {
-                "name": v["file"],
-                "bytes": size,
-                "of_f32": size / (4 * bundle.shape.parameters),
-                "verified": words,
-            }
-        )
-    return rows
-
-
-def _result(out: Path, verdicts: list[dict[str, Any]], bundle: Bundle) -> ExportResult:
-    files = [out / v["file"] for v in verdicts]
-    files += [out / "Modelfile"] if (out / "Modelfile").exists() else []
-    return ExportResult(files, verdicts, _table(bundle, out, verdicts))
+def _row(bundle: Bundle, entry: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of the table: size, how that compares with 4 bytes a parameter, and the verdict in words."""
+    known = ("file", "format", "dtype", "max_abs", "mean_kl", "top1")
+    verdict = Verdict(**{key: entry["verdict"][key] for key in known})
+    size = sum(file["bytes"] for file in entry["files"])
+    return {
+        "name": verdict.file,
+        "dtype": verdict.dtype,
+        "bytes": size,
+        "of_f32": size / (4 * bundle.shape.parameters),
+        "verified": str(verdict),
+    }

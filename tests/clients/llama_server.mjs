@@ -53,7 +53,9 @@ async function complete({ prompt, n_predict, ignore_eos, logit_bias = [], n_prob
     const bias = new Map([...(ignore_eos ? endTokens.map((token) => [token, -Infinity]) : []), ...logit_bias])
     const tokens = []
     const probabilities = []
-    let pending = typeof prompt === "string" ? model.tokenize(prompt, true) : prompt
+    let pending = typeof prompt === "string" ? promptTokens(prompt) : prompt
+    const asked = pending.length + n_predict
+    if (asked > context.contextSize) throw new Error(`${asked} tokens exceed the context of ${context.contextSize}`)
     while (tokens.length < n_predict) {
         const logits = await nextLogits(pending)
         let best = -1
@@ -71,6 +73,11 @@ async function complete({ prompt, n_predict, ignore_eos, logit_bias = [], n_prob
         completion_probabilities: probabilities,
         generation_settings: { logit_bias: ignore_eos ? endTokens.map((token) => ({ token })) : [] }
     }
+}
+
+function promptTokens(text) {
+    const opening = model.tokens.shouldPrependBosToken ? [model.tokens.bos] : []
+    return [...opening, ...model.tokenize(text, true)]
 }
 
 async function nextLogits(tokens) {

@@ -1,12 +1,33 @@
-"""One small trained model for all parity tests."""
+"""A model that has read real text, so that its logits are peaked and its tokenizer's merges are real."""
+
+from collections.abc import Iterator
 
 import pytest
+import torch
 
 from gnomon.bundle import Bundle
-from tests.world import taught_bundle
+from gnomon.presets import Shape
+from gnomon.tokenizer.train import train_tokenizer
+from tests.world import reader_of, real_text, saved_bundle
+
+READER = Shape(
+    vocabulary=1088, width=64, layers=3, heads=4, kv_heads=2, head_width=32, feed_forward=160, context=128,
+    rope_theta=50_000.0,
+)  # fmt: skip
+"""Small, and with no two sizes equal that a wrong export could mistake for one another; 64 and more ids stay unused."""
+
+
+EXCERPT = slice(20_000, 32_000)
+"""What it reads of the text."""
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A model that has learned something, so that its logits have peaks."""
-    return taught_bundle(tmp_path_factory.mktemp("taught"))
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
+    """A bundle read from disk, trained here in seconds; one thread, so that it is the same model everywhere."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    text = real_text()
+    tokenizer = train_tokenizer(text.split("\n\n"), 1024, "qwen2")
+    model = reader_of(text[EXCERPT], tokenizer, READER, steps=150)
+    yield saved_bundle(tmp_path_factory.mktemp("run") / "reader", model, tokenizer)
+    torch.set_num_threads(threads)

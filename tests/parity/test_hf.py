@@ -1,64 +1,107 @@
-"""What is exported in Hugging Face layout is, in `transformers`, the same model and the same tokenizer."""
+"""An exported folder, loaded by `transformers` itself, says what the model says: logits, ids, continuations."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gnomon.base.progress import silent
 from gnomon.bundle import Bundle
-from gnomon.export.verify import probe
-from gnomon.export.write import export
+from gnomon.export.hf import write_hf
 from gnomon.model.generate import Sampling, generate
-from tests.parity.lines import thousand_lines
-from tests.world import TINY, noisy_model
+from gnomon.taxonomy import END_OF_TEXT, SPECIAL_TOKENS
+from gnomon.tokenizer.train import train_tokenizer
+from tests.world import SENTENCES, TINY, noisy_model, saved_bundle
 
-transformers = pytest.importorskip("transformers")
+transformers = pytest.importorskip("transformers", reason="pip install transformers")
+
+anything = st.lists(st.one_of(st.text(), st.sampled_from(SPECIAL_TOKENS), st.sampled_from(SENTENCES))).map("".join)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    tokenizer = train_tokenizer(SENTENCES * 5, 500, "llama-bpe")
+    return saved_bundle(tmp_path_factory.mktemp("run") / "noisy", noisy_model(TINY), tokenizer)
 
 
 @pytest.fixture(scope="module")
 def folder(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("export")
-    export(bundle, out, [], True, silent)
-    return out / "hf"
+    folder = tmp_path_factory.mktemp("hf")
+    write_hf(bundle, folder, "f32")
+    return folder
 
 
-def test_a_model_with_lively_weights_has_the_logits_of_transformers_qwen3() -> None:
-    model = noisy_model()
-    config = transformers.Qwen3Config(
-        vocab_size=TINY.vocabulary, hidden_size=TINY.width, intermediate_size=TINY.feed_forward,
-        num_hidden_layers=TINY.layers, num_attention_heads=TINY.heads, num_key_value_heads=TINY.kv_heads,
-        head_dim=TINY.head_width, rms_norm_eps=TINY.norm_epsilon, tie_word_embeddings=True,
-        rope_parameters={"rope_type": "default", "rope_theta": TINY.rope_theta},
-    )  # fmt: skip
-    theirs = transformers.Qwen3ForCausalLM(config).eval()
-    weights = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    theirs.load_state_dict(weights | {"lm_head.weight": model.head})
-    tokens = torch.randint(TINY.vocabulary, (4, TINY.context))
-    with torch.no_grad():
-        assert (model.logits(model(tokens).hidden) - theirs(tokens).logits).abs().max() <= 1e-4
+@pytest.fixture(scope="module")
+def theirs(folder: Path) -> Any:
+    return transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
 
 
-def test_the_folder_loads_without_custom_code_and_says_the_same(bundle: Bundle, folder: Path) -> None:
-    theirs = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
-    assert type(theirs).__name__ == "Qwen3ForCausalLM"
+@pytest.fixture(scope="module")
+def words(folder: Path) -> Any:
+    return transformers.AutoTokenizer.from_pretrained(folder)
+
+
+def tokens(rows: int = 4) -> torch.Tensor:
+    return torch.randint(TINY.vocabulary, (rows, TINY.context), generator=torch.Generator().manual_seed(3))
+
+
+def test_logits_agree_in_float32(bundle: Bundle, theirs: Any) -> None:
+    with torch.inference_mode():
+        said, meant = theirs(tokens()).logits, bundle.model.logits(bundle.model(tokens()).hidden)
+    assert type(theirs).__name__ == "Qwen3ForCausalLM" and theirs.dtype == torch.float32
+    largest = float((said - meant).abs().max())
+    print(f"largest logit difference {largest:.1e} at a spread of {float(meant.std()):.2f}")
+    assert largest <= 1e-4
+    assert torch.equal(said.argmax(-1), meant.argmax(-1))
+
+
+def test_a_bf16_folder_loads_as_bf16_and_stays_near(bundle: Bundle, tmp_path: Path) -> None:
+    write_hf(bundle, tmp_path, "bf16")
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert theirs.dtype == torch.bfloat16
+    for name, weight in bundle.model.state_dict().items():
+        assert torch.equal(theirs.state_dict()[f"model.{name}"], weight.bfloat16()), name
+
+
+def test_the_head_is_the_embedding_and_not_a_copy(theirs: Any, folder: Path) -> None:
     assert theirs.lm_head.weight.data_ptr() == theirs.model.embed_tokens.weight.data_ptr()
-    tokens = probe(bundle)
+    others = torch.full((1, 8), 3)
     with torch.no_grad():
-        difference = (bundle.model.logits(bundle.model(tokens).hidden) - theirs(tokens).logits).abs().max()
-    print(f"largest logit difference {difference:.1e}")
-    assert difference <= 1e-4
-    prompt = [bundle.tokenizer.end_of_text, *bundle.tokenizer.encode("The ")]
-    greedy = Sampling(temperature=0, banned=frozenset([bundle.tokenizer.end_of_text]))
-    ours = [t[0] for t in generate(bundle.model, [prompt], 40, greedy)]
-    made = theirs.generate(torch.tensor([prompt]), max_new_tokens=40, min_new_tokens=40, do_sample=False)
-    assert made[0, len(prompt) :].tolist() == ours
+        before = theirs(others).logits[0, -1, 7]
+        theirs.model.embed_tokens.weight[7] *= 2
+        after = theirs(others).logits[0, -1, 7]
+        theirs.model.embed_tokens.weight[7] /= 2
+    assert before != 0 and after == 2 * before
+    assert theirs.config.gnomon["run"] == "noisy"
+    assert b"lm_head" not in (folder / "model.safetensors").read_bytes()[:4096]
 
 
-def test_the_tokenizer_gives_the_same_ids_and_text(bundle: Bundle, folder: Path) -> None:
-    theirs = transformers.AutoTokenizer.from_pretrained(folder)
-    for line in thousand_lines():
-        ids = bundle.tokenizer.encode(line)
-        assert theirs(line, add_special_tokens=False, split_special_tokens=True).input_ids == ids
-        assert theirs.decode(ids) == line
-    assert theirs("Once").input_ids[0] == theirs.bos_token_id == theirs.eos_token_id == bundle.tokenizer.end_of_text
+def test_greedy_continuations_are_equal(bundle: Bundle, theirs: Any) -> None:
+    prompts = [[0, *bundle.tokenizer.encode(text)] for text in SENTENCES]
+    for prompt in prompts:
+        ours = [row[0] for row in generate(bundle.model, [prompt], 24, Sampling(temperature=0))]
+        asked = torch.tensor([prompt])
+        said = theirs.generate(
+            asked, attention_mask=torch.ones_like(asked), max_new_tokens=24, min_new_tokens=24, do_sample=False,
+            eos_token_id=None,
+        )  # fmt: skip
+        assert said[0, len(prompt) :].tolist() == ours
+
+
+@settings(max_examples=400, deadline=None)
+@given(text=anything)
+def test_ids_are_equal_for_any_text(bundle: Bundle, words: Any, text: str) -> None:
+    plain = words(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    assert plain == bundle.tokenizer.encode(text)
+    assert words(text, add_special_tokens=False)["input_ids"] == bundle.tokenizer.encode(text, specials=True)
+    assert words(text)["input_ids"] == [bundle.tokenizer.end_of_text, *bundle.tokenizer.encode(text, specials=True)]
+    assert words.decode(plain) == text
+
+
+def test_special_tokens_and_length_are_known(bundle: Bundle, words: Any) -> None:
+    assert (words.bos_token, words.eos_token, words.pad_token) == (END_OF_TEXT, END_OF_TEXT, "<pad>")
+    assert (words.bos_token_id, words.pad_token_id) == (0, 1)
+    assert words.model_max_length == TINY.context
+    assert set(words.all_special_tokens) == set(SPECIAL_TOKENS)

@@ -1,75 +1,139 @@
-"""What is exported as GGUF is, in a real llama.cpp, the same model and the same tokenizer."""
+"""An exported GGUF, run by llama.cpp itself, says what the model says: ids, continuations, probabilities."""
 
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import torch
 
-from gnomon.base.progress import silent
 from gnomon.bundle import Bundle
-from gnomon.export.write import export
+from gnomon.export.gguf import write_gguf
 from gnomon.model.generate import Sampling, generate
-from tests.clients.llama import LlamaCpp
-from tests.parity.lines import thousand_lines
+from gnomon.taxonomy import SPECIAL_TOKENS
+from gnomon.tokenizer.tokenizer import PRETOKENIZERS
+from gnomon.tokenizer.train import train_tokenizer
+from tests.clients.llama import LlamaCpp, LlamaServer
+from tests.parity.conftest import EXCERPT
+from tests.world import TINY, noisy_model, real_text, saved_bundle
 
 pytestmark = pytest.mark.client
+
 DTYPES = ("f32", "f16", "bf16", "q8_0")
-TOLERANCE = {"f16": 0.02, "bf16": 0.15, "q8_0": 0.3}  # of a log-probability, in nats; keys and values are float32
-TIE = 1e-4  # logits nearer than this may be told apart either way by another order of summation
+TIE = 1e-4
+"""Two logits closer than this may change places between two programs that add in another order."""
+
+BOUNDS = {"f32": (1e-10, 1.0), "f16": (5e-6, 0.97), "bf16": (3e-4, 0.96), "q8_0": (3e-3, 0.93)}
+"""Mean KL in nats and share of equal likeliest tokens, over 128 places."""
 
 
 @pytest.fixture(scope="module")
-def exported(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    out = tmp_path_factory.mktemp("export")
-    export(bundle, out, DTYPES, False, silent)
-    return {dtype: out / f"{bundle.name}-{dtype}.gguf" for dtype in DTYPES}
+def servers(
+    llama_cpp: LlamaCpp, reader: Bundle, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, LlamaServer]]:
+    """llama.cpp with the model in every dtype, and a key/value cache in f32."""
+    folder = tmp_path_factory.mktemp("gguf")
+    with ExitStack() as stack:
+        found = {}
+        for dtype in DTYPES:
+            write_gguf(reader, folder / f"{dtype}.gguf", dtype)
+            found[dtype] = stack.enter_context(llama_cpp.server(folder / f"{dtype}.gguf", context=256, threads=1))
+        yield found
 
 
-def prompts(bundle: Bundle) -> list[list[int]]:
-    """Twenty beginnings of real lines, as the model sees them."""
-    lines = thousand_lines()[:20]
-    return [[bundle.tokenizer.end_of_text, *bundle.tokenizer.encode(line)][:24] for line in lines]
+def prompts(bundle: Bundle, count: int, length: int) -> list[list[int]]:
+    """Return what the model has read, as in training: end-of-text, then real text."""
+    ids = bundle.tokenizer.encode(real_text()[EXCERPT])
+    starts = random.Random(5).sample(range(len(ids) - length), count)
+    return [[bundle.tokenizer.end_of_text, *ids[start : start + length - 1]] for start in starts]
 
 
-def test_float32_says_the_same_64_greedy_tokens_for_20_prompts(
-    bundle: Bundle, exported: dict[str, Path], llama_cpp: LlamaCpp
-) -> None:
-    ties, banned = 0, frozenset([bundle.tokenizer.end_of_text])
-    with llama_cpp.serve(exported["f32"]) as server:
-        for prompt in prompts(bundle):
-            ours = [t[0] for t in generate(bundle.model, [prompt], 64, Sampling(temperature=0, banned=banned))]
-            theirs = server.greedy(prompt, 64)
-            assert len(theirs) == 64
-            if ours != theirs:
-                first = next(i for i in range(64) if ours[i] != theirs[i])
-                tokens = torch.tensor([prompt + [t for t in ours[:first] if t is not None]])
-                best = bundle.model.logits(bundle.model(tokens).hidden)[0, -1].topk(2).values
-                assert float(best[0] - best[1]) < TIE, f"token {first} differs and is no tie"
-                ties += 1
-    print(f"20 prompts, {ties} exact ties")
+def test_the_same_64_greedy_tokens_for_20_prompts(reader: Bundle, servers: dict[str, LlamaServer]) -> None:
+    ties, words = 0, set[int]()
+    for prompt in prompts(reader, 20, 12):
+        ours = [row[0] for row in generate(reader.model, [prompt], 64, Sampling(temperature=0))]
+        theirs = servers["f32"].greedy(prompt, 64)
+        assert len(ours) == len(theirs) == 64
+        words |= set(theirs)
+        if ours != theirs:
+            at = next(i for i in range(64) if ours[i] != theirs[i])
+            logits = our_logits(reader, prompt + theirs[:at])
+            gap = float(logits.max() - logits[theirs[at]])
+            assert gap < TIE, f"at token {at} llama.cpp takes one that is {gap:.1e} below ours"
+            ties += 1
+    print(f"{20 - ties} of 20 continuations equal, {ties} end in a tie below {TIE}; {len(words)} different tokens")
     assert ties <= 2
+    assert len(words) > 100  # a model that says the same word for ever would agree with anything
 
 
-def test_token_ids_are_equal_for_a_thousand_lines(
-    bundle: Bundle, exported: dict[str, Path], llama_cpp: LlamaCpp
-) -> None:
-    with llama_cpp.serve(exported["q8_0"]) as server:
-        for line in thousand_lines():
-            assert server.tokenize(line) == bundle.tokenizer.encode(line), repr(line)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_probabilities_are_near(reader: Bundle, servers: dict[str, LlamaServer], dtype: str) -> None:
+    server, vocabulary = servers[dtype], reader.shape.vocabulary
+    kls, same, largest = [], 0, 0.0
+    for prompt in prompts(reader, 128, 24):
+        meant = our_logits(reader, prompt).double().log_softmax(0)
+        said = server.logprobs(prompt, vocabulary)
+        assert len(said) == vocabulary
+        theirs = torch.tensor([said[i] for i in range(vocabulary)], dtype=torch.float64).log_softmax(0)
+        kls.append(float((meant.exp() * (meant - theirs)).sum()))
+        same += int(meant.argmax()) == max(said, key=said.__getitem__)
+        largest = max(largest, float((meant - theirs).abs().max()))
+    kl, top1 = sum(kls) / len(kls), same / len(kls)
+    print(
+        f"{dtype}: mean KL {kl:.1e}, top token equal {100 * top1:.2f} %, largest log-probability off by {largest:.1e}"
+    )
+    limit, least = BOUNDS[dtype]
+    assert kl <= limit and top1 >= least
+    assert dtype != "f32" or largest <= 1e-4
 
 
-@pytest.mark.parametrize("dtype", ["f16", "bf16", "q8_0"])
-def test_smaller_formats_load_and_say_nearly_the_same(
-    bundle: Bundle, exported: dict[str, Path], llama_cpp: LlamaCpp, dtype: str
-) -> None:
-    worst = 0.0
-    with llama_cpp.serve(exported[dtype]) as server:
-        for prompt in prompts(bundle):
-            hidden = bundle.model(torch.tensor([prompt])).hidden[0, -1]
-            ours = bundle.model.logits(hidden).detach().log_softmax(0)
-            theirs = server.likeliest(prompt, 5)
-            assert len(theirs) == 5
-            worst = max(worst, *(abs(float(ours[token]) - value) for token, value in theirs.items()))
-        assert len(server.greedy(prompts(bundle)[0], 8)) == 8
-    print(f"{dtype}: largest difference of a log-probability {worst:.4f}")
-    assert worst <= TOLERANCE[dtype]
+def test_a_prompt_of_text_is_read_as_in_training(reader: Bundle, servers: dict[str, LlamaServer]) -> None:
+    text = "An instance of the class"
+    asked = [reader.tokenizer.end_of_text, *reader.tokenizer.encode(text)]
+    assert servers["f32"].greedy(text, 16) == servers["f32"].greedy(asked, 16)
+    assert servers["f32"].greedy(text, 16) != servers["f32"].greedy(asked[1:], 16)
+    assert reader.tokenizer.end_of_text in servers["f32"].end_tokens()
+
+
+@pytest.mark.parametrize("pretokenizer", sorted(PRETOKENIZERS))
+def test_ids_of_a_thousand_lines_are_equal(llama_cpp: LlamaCpp, tmp_path: Path, pretokenizer: str) -> None:
+    tokenizer = train_tokenizer(real_text().split("\n\n"), 1000, pretokenizer)
+    shape = type(TINY)(**{**TINY.as_dict(), "vocabulary": tokenizer.vocabulary})
+    bundle = saved_bundle(tmp_path / "words", noisy_model(shape), tokenizer)
+    write_gguf(bundle, tmp_path / "words.gguf", "f32")
+    lines = thousand_lines()
+    with llama_cpp.server(tmp_path / "words.gguf", threads=1) as server:
+        for line in lines:
+            assert server.tokenize(line) == tokenizer.encode(line), repr(line)
+        for line in lines[::5]:
+            assert server.tokenize(line, special=True) == tokenizer.encode(line, specials=True), repr(line)
+            assert server.detokenize(tokenizer.encode(line)) == line
+
+
+def our_logits(bundle: Bundle, ids: list[int]) -> torch.Tensor:
+    """Return the logits after `ids`, [vocabulary]."""
+    with torch.inference_mode():
+        return bundle.model.logits(bundle.model(torch.tensor([ids])).hidden[0, -1])
+
+
+def thousand_lines() -> list[str]:
+    """Return real lines, and made ones of what tokenizers stumble over."""
+    draw = random.Random(11)
+    lines = draw.sample([line for line in real_text().splitlines() if line.strip()], 600)
+    hard = [
+        "12345678901", "3.14159", "1,000,000", "    ", "\t\t", " \t ", "\r\n", "\n\n\n", "  \n  ",
+        "'s", "'LL", "I'VE", "ſ's",
+        "naïve café", "Straße", "ΑΒΓ αβγ", "Русский текст", "中文分词", "日本語のテスト", "한국어",
+        "العربية", "עברית", "हिन्दी", "ไทย",
+        "👩‍👩‍👧‍👦", "🇩🇪🏳️‍🌈", "e\u0301 vs é", "\u00a0\u2003\u3000", "\u200b\u200d\ufeff", "²³¼Ⅷ٣",
+        "_snake_case", "x==y!=z",
+        "https://example.org/?q=a%20b#c", "```python\n", "...!?", "—–-", "<|", "|>", *SPECIAL_TOKENS[:40],
+    ]  # fmt: skip
+    while len(lines) < 900:
+        lines.append(draw.choice(["", " ", "  ", "\n"]).join(draw.choices(hard, k=draw.randrange(1, 7))))
+    while len(lines) < 1000:
+        points = (draw.randrange(draw.choice([0x80, 0x800, 0x3000, 0x10000, sys.maxunicode + 1])) for _ in range(20))
+        lines.append("".join(chr(p) for p in points if p and not 0xD800 <= p < 0xE000))
+    return [line for line in lines if line]

@@ -29,7 +29,7 @@ def test_chunked_loss_and_gradients_equal_the_plain_ones(
     ((plain + plain_z) / 77).backward()
     assert mine[0] == pytest.approx(plain.item(), rel=1e-6)
     assert mine[1] == pytest.approx(plain_z.item(), rel=1e-6)
-    assert hidden.grad is not None and head.grad is not None  # noqa: PT018
+    assert hidden.grad is not None and head.grad is not None
     assert torch.allclose(mine[2], hidden.grad, atol=1e-6)
     assert torch.allclose(mine[3], head.grad, atol=1e-6)
 
