@@ -26,6 +26,7 @@ from gnomon.train.state import State
 from gnomon.train.step import step
 
 SAMPLES_IN_A_RUN = 4
+MEASURED_FLOPS = 4e11  # of one step in `measure_speed`: about a second on a small processor, whatever the model's size
 SAMPLE_TOKENS = 120
 OPENING_TOKENS = 12  # of a validation document, where the config names no prompts
 
@@ -137,7 +138,8 @@ def measure_speed(config: Config, shape: Shape, device: str, dtype: Dtype, secon
 
     The weights it trains are its own, on random tokens, and are thrown away.
     """
-    rows = config.train.micro_rows or max(1, 8192 // shape.context)
+    tokens_a_step = min(8192, MEASURED_FLOPS / shape.flops_per_token(shape.context))
+    rows = config.train.micro_rows or max(1, round(tokens_a_step / shape.context))
     model = LanguageModel(shape)
     initialize(model, 0)
     model.to(torch.device(device))

@@ -55,9 +55,14 @@ apt_configuration() {
 	END
 }
 
+missing() {
+    echo "this system has no $1"
+    return 1
+}
+
 from_debian() {
-    command -v apt-get >/dev/null && command -v dpkg >/dev/null || { echo "this system has no apt"; return 1; }
-    [ -r "$KEYRING" ] || { echo "this system has no $KEYRING"; return 1; }
+    { command -v apt-get && command -v dpkg; } >/dev/null || missing "apt" || return
+    [ -r "$KEYRING" ] || missing "$KEYRING" || return
     local apt="$staging/apt" root="$staging/root" backends libraries loader
     apt_configuration "$apt" || return
     apt-get -c "$apt/apt.conf" -q update || return
@@ -67,7 +72,7 @@ from_debian() {
     for package in "$apt"/cache/archives/*.deb; do
         dpkg -x "$package" "$root" || return
     done
-    rm -rf "$apt" "$root/usr/share" "$root/usr/include"
+    rm -rf "$apt" "${root:?}/usr/share"
     # ggml looks for its processor variants beside the running program, which is ld.so, and takes the best that runs
     backends=$(cd "$root"/usr/lib/*/ggml/backends* && pwd) || return
     libraries=$(dirname "$(dirname "$backends")")
@@ -84,14 +89,14 @@ from_debian() {
 }
 
 from_npm() {
-    command -v node >/dev/null && command -v npm >/dev/null || { echo "this system has no node and npm"; return 1; }
+    { command -v node && command -v npm; } >/dev/null || missing "node and npm" || return
     local binaries
     case "$(uname -s) $(uname -m)" in
     "Linux x86_64") binaries=linux-x64 ;;
     "Linux aarch64") binaries=linux-arm64 ;;
     "Darwin arm64") binaries=mac-arm64-metal ;;
     "Darwin x86_64") binaries=mac-x64 ;;
-    *) echo "node-llama-cpp has no binaries for $(uname -sm)"; return 1 ;;
+    *) missing "binaries of node-llama-cpp for $(uname -sm)" || return ;;
     esac
     npm install --prefix "$staging" --omit=optional --ignore-scripts --no-fund --no-audit --loglevel=error \
         "node-llama-cpp@$NODE_LLAMA_CPP" "@node-llama-cpp/$binaries@$NODE_LLAMA_CPP" || return
@@ -108,6 +113,7 @@ wrapper() {
     for word in "$@"; do
         words+=" \"${word//here/\$here}\""
     done
+    # shellcheck disable=SC2016  # what is written is expanded when the wrapper runs
     printf '#!/bin/sh\nhere=$(cd "$(dirname "$0")/.." && pwd)\nexec%s "$@"\n' "$words" >"$staging/bin/$name"
     chmod +x "$staging/bin/$name"
 }
@@ -121,7 +127,7 @@ for source in debian npm; do
         echo "llama.cpp $version from $source is in $folder"
         exit 0
     fi
-    rm -rf "$staging/apt" "$staging/root" "$staging/bin" "$staging/node_modules"
+    rm -rf "$staging/apt" "$staging/root" "${staging:?}/bin" "$staging/node_modules"
 done
 
 echo "llama.cpp cannot be had, so its tests are left out: $(grep -v '^ *$' "$log" | tail -n 3 | tr '\n' ';')" >&2

@@ -13,6 +13,7 @@ class Sample:
         self._heap: list[tuple[int, str, str]] = []  # minus the id as a number, so that the highest id comes first
 
     def add(self, document: Document) -> None:
+        """Consider one more document."""
         heapq.heappush(self._heap, (-int(document.id, 16), document.id, document.text))
         self._bytes += len(document.text.encode())
         while self._bytes - len(self._heap[0][2].encode()) >= self._limit:

@@ -71,6 +71,7 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
+        """Whether every figure is within the gate of its number format."""
         gate = self.tolerance
         near = gate.max_abs is None or self.max_abs <= gate.max_abs
         return near and self.mean_kl <= gate.mean_kl and self.top1 >= gate.top1

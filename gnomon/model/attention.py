@@ -80,6 +80,7 @@ class Attention(nn.Module):
         cache: LayerCache | None,
         mask: Tensor | None,
     ) -> Tensor:
+        """Return what each token gathered from those it may see, [B, T, W]."""
         B, T, _ = x_BTW.shape
         q_BTHD = rotate(self.q_norm(self.q_proj(x_BTW).view(B, T, self.heads, self.head_width)), turn)
         k_BTKD = rotate(self.k_norm(self.k_proj(x_BTW).view(B, T, self.kv_heads, self.head_width)), turn)

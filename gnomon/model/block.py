@@ -39,5 +39,6 @@ class Block(nn.Module):
         cache: LayerCache | None,
         mask: Tensor | None,
     ) -> Tensor:
+        """Return the stream with this layer's two parts added, [B, T, W]."""
         x_BTW = x_BTW + self.self_attn(self.input_layernorm(x_BTW), turn, segments, cache, mask)
         return x_BTW + self.mlp(self.post_attention_layernorm(x_BTW))

@@ -35,11 +35,11 @@ class Run:
         self.checkpoints = CheckpointStore(folder / "checkpoints")
 
     def settle_config(self, config: dict[str, Any]) -> None:
-        """Write the config of a new run, or make sure that an existing run has the same one.
+        """Write the config of a run that has not begun, or make sure that one that has begun has the same.
 
         Raises ConfigError that names the keys that differ, with both values, and leaves the run as it is.
         """
-        if self.config_path.exists():
+        if self.plan_path.exists() and self.config_path.exists():
             before = _flat(read_json(self.config_path))
             now = _flat(config)
             differing = [

@@ -116,6 +116,15 @@ def test_existing_run_with_another_config(world: Path) -> None:
     assert (world / "run" / "config.json").read_bytes() == before
 
 
+def test_a_config_that_failed_before_the_run_began_may_be_mended(world: Path) -> None:
+    out = f"out={world}/fresh"
+    refused(
+        3, "nowhere", arguments=("train", small_config(world, budget="4K tokens"), out, f"data.train={world}/nowhere")
+    )
+    done = gnomon("train", world / "config.json", out)
+    assert done.returncode == 0, done.stderr
+
+
 def test_changed_text_under_a_run(world: Path) -> None:
     with (world / "texts" / "stories.jsonl").open("a") as f:
         f.write(json.dumps({"text": "One more story, that was not there before."}) + "\n")
