@@ -1,6 +1,4 @@
-"""Writes a model in the formats asked for. A file appears under its name only after it has been read back and
-compared.
-"""
+"""Writes a model in the formats asked for. A file gets its name once it has been read back and compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,9 +34,7 @@ SMALLEST_FIRST = ("q8_0", "f16", "bf16", "f32")
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What was asked for: paths, verdicts as plain values, and a row each of name, bytes, share of f32 and
-    verdict in words.
-    """
+    """What was asked for: paths, verdicts as plain values, rows of name, bytes, share of f32, verdict."""
 
     files: list[Path]
     verdicts: list[dict[str, Any]]
@@ -53,8 +49,7 @@ class _Item:
 
 
 def export(bundle: Bundle, out: Path, gguf: Sequence[str], hf: bool | str, progress: Progress) -> ExportResult:
-    """Write a model to the folder `out`: a GGUF in each of the dtypes `gguf`, a Hugging Face folder (True:
-    f32; or bf16).
+    """Write a model to `out`: a GGUF in each dtype of `gguf`; with `hf`, a folder (True: f32, or "bf16").
 
     Each is read back and compared before it appears. What is there already, whole and from the same
     checkpoint, is left alone; what an interrupted export left is swept. Raises ConfigError for a model that
@@ -85,7 +80,7 @@ def export(bundle: Bundle, out: Path, gguf: Sequence[str], hf: bool | str, progr
 
 
 def verify_export(folder: Path) -> list[Damage]:
-    """Return every place where an export folder differs from its manifest, and weights that no manifest vouches for.
+    """Return every place where an export folder differs from its manifest, and weights that it does not list.
 
     Raises DataError for a folder of something else.
     """
@@ -122,12 +117,14 @@ def _refuse_a_folder_of_something_else(out: Path) -> None:
     found = read_json(out / NAME) if (out / NAME).exists() else {"kind": KIND}
     if not isinstance(found, dict) or found.get("kind") != KIND:
         raise ConfigError(
-            "this folder holds something else than exports", where=str(out), do="name another folder to export to"
+            "this folder holds something else than exports",
+            where=str(out),
+            do="name another folder to export to",
         )
 
 
 def _body_before(out: Path) -> dict[str, Any]:
-    """Return the folder's manifest; empty where there is none, or none to be trusted, and all is to be written anew."""
+    """Return the folder's manifest; empty where there is none to trust, and all is to be written anew."""
     try:
         body = read_manifest(out)
     except IntegrityError:  # also after a kill between the manifest and its digest
@@ -176,33 +173,30 @@ def _record(bundle: Bundle, out: Path, exports: dict[str, Any], digest: str) -> 
     """Write the manifest of what the folder holds now."""
     with staged_folder(out, NAME) as staged:
         write_manifest(staged.path, _described(bundle, out, exports, digest))
-        faults.point("export.recorded")
         for name in (NAME, f"{NAME}.sha256"):
+            faults.point("export.recording")
             (staged.path / name).replace(out / name)
         fsync_folder(out)
 
 
 def _described(bundle: Bundle, out: Path, exports: dict[str, Any], digest: str) -> dict[str, Any]:
-    """Return the body of the manifest. Its table shows this checkpoint's exports by size; older ones are only
-    listed.
-    """
+    """Return the body of the manifest. Its table shows this checkpoint's exports, by size."""
     rows = [_row(bundle, e) for e in exports.values() if e["checkpoint"] == digest]
-    recipe = describe(out, [p for p in [out / "Modelfile"] if p.exists()])
+    files = describe(out, [p for p in [out / "Modelfile"] if p.exists()])
+    files += [file for e in exports.values() for file in e["files"]]
     return {
         "format": FORMAT,
         "kind": KIND,
         "run": bundle.name,
         "checkpoint": {"name": bundle.checkpoint.path.name, "digest": digest},
         "exports": exports,
-        "files": sorted(
-            [*recipe, *(file for e in exports.values() for file in e["files"])], key=lambda file: file["path"]
-        ),
+        "files": sorted(files, key=lambda file: file["path"]),
         "table": sorted(rows, key=lambda row: (row["bytes"], row["name"])),
     }
 
 
 def _row(bundle: Bundle, entry: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of the table: size, how that compares with 4 bytes a parameter, and the verdict in words."""
+    """Return a row of the table: size, its share of 4 bytes a parameter, and the verdict in words."""
     known = ("file", "format", "dtype", "max_abs", "mean_kl", "top1")
     verdict = Verdict(**{key: entry["verdict"][key] for key in known})
     size = sum(file["bytes"] for file in entry["files"])

@@ -31,7 +31,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def test_matrices_are_in_the_dtype_and_gains_in_f32(bundle: Bundle, tmp_path: Path, dtype: str) -> None:
     write_gguf(bundle, tmp_path / "x.gguf", dtype)
     kinds = {t.name: t.tensor_type.name.lower() for t in gguf.GGUFReader(tmp_path / "x.gguf").tensors}
-    assert len(kinds) == len(bundle.model.state_dict()) and "output.weight" not in kinds
+    assert len(kinds) == len(bundle.model.state_dict())
+    assert "output.weight" not in kinds
     assert {kinds[n] for n in kinds if "norm" in n} == {"f32"}
     assert {kinds[n] for n in kinds if "norm" not in n} == {dtype}
 
@@ -87,8 +88,10 @@ def test_what_gguf_cannot_hold_is_said_before_anything_is_written(bundle: Bundle
 
 def test_the_modelfile_passes_a_prompt_through(bundle: Bundle) -> None:
     text = modelfile(bundle, "noisy-q8_0.gguf")
-    assert 'TEMPLATE """{{ .Prompt }}"""' in text and "FROM ./noisy-q8_0.gguf\n" in text
-    assert f"PARAMETER num_ctx {TINY.context}\n" in text and 'PARAMETER stop "<|endoftext|>"' in text
+    assert 'TEMPLATE """{{ .Prompt }}"""' in text
+    assert "FROM ./noisy-q8_0.gguf\n" in text
+    assert f"PARAMETER num_ctx {TINY.context}\n" in text
+    assert 'PARAMETER stop "<|endoftext|>"' in text
     assert "LICENSE" not in text
 
 

@@ -1,4 +1,4 @@
-"""Wrong exports are refused: by what the file says of itself, and, apart from that, by the logits of what it holds."""
+"""Wrong exports are refused: by what the file says of itself, and also by the logits of what it holds."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -71,10 +71,14 @@ def round_one_matrix_to_bf16(weights: Weights) -> None:
 
 
 WRONG_WEIGHTS = [
-    permute_for_interleaved_rotation, swap_gate_and_up, swap_q_norm_and_k_norm, swap_layers, drop_the_final_norm,
-    transpose_o_proj, swap_key_value_heads, shift_the_embedding_by_one, round_one_matrix_to_bf16,
+    permute_for_interleaved_rotation, swap_gate_and_up, swap_q_norm_and_k_norm, swap_layers,
+    drop_the_final_norm, transpose_o_proj, swap_key_value_heads, shift_the_embedding_by_one,
+    round_one_matrix_to_bf16,
 ]  # fmt: skip
-WRONG_SHAPES = [replace(TINY, rope_theta=100 * TINY.rope_theta), replace(TINY, norm_epsilon=10 * TINY.norm_epsilon)]
+WRONG_SHAPES = [
+    replace(TINY, rope_theta=100 * TINY.rope_theta),
+    replace(TINY, norm_epsilon=10 * TINY.norm_epsilon),
+]
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +116,8 @@ def test_a_wrong_export_is_refused_and_its_logits_alone_would_show_it(
     for shape, weights, _ in (read_gguf(tmp_path / "x.gguf"), read_hf(tmp_path / "hf")):
         verdict = compare(bundle.model, revive(shape, weights, bundle, "x"), probe(bundle), "x", "gguf", "f32")
         print(f"{name}: {verdict}")
-        assert not verdict.ok and verdict.max_abs > 1e-4
+        assert not verdict.ok
+        assert verdict.max_abs > 1e-4
 
 
 @pytest.mark.parametrize("dtype", ["f16", "bf16", "q8_0"])
@@ -131,7 +136,8 @@ def test_rounding_hides_no_wrong_export(bundle: Bundle, tmp_path: Path, number: 
 def test_a_right_export_passes(bundle: Bundle, tmp_path: Path, dtype: str) -> None:
     write_gguf(bundle, tmp_path / "x.gguf", dtype)
     verdict = verify_gguf(bundle, tmp_path / "x.gguf", "x.gguf", dtype)
-    assert verdict.ok and (verdict.max_abs == 0) == (dtype == "f32")
+    assert verdict.ok
+    assert (verdict.max_abs == 0) == (dtype == "f32")
     assert verdict.as_dict()["tolerance"]["mean_kl"] >= verdict.mean_kl
 
 

@@ -1,4 +1,4 @@
-"""An export folder: what is there is not written again, what is damaged is, and what is another's stays untouched."""
+"""An export folder: what is there is not written again, what is damaged is, and what is another's stays."""
 
 import json
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def bundle(tmp_path: Path) -> Bundle:
 
 
 def seen(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Return identity and content of every file, so that a file written again shows even if it says the same."""
+    """Return identity and content of every file: one written again shows even if it says the same."""
     return {str(p.relative_to(folder)): (p.stat().st_ino, p.read_bytes()) for p in folder.rglob("*") if p.is_file()}
 
 
@@ -137,7 +137,7 @@ def test_what_was_written_wrongly_never_gets_its_name(
     def wrongly(right: Callable[..., None]) -> Callable[..., None]:
         sick = noisy_model(TINY)
         with torch.no_grad():
-            sick.layers[1].mlp.up_proj.weight[3] *= 1.01  # pyright: ignore[reportAttributeAccessIssue, reportIndexIssue]
+            sick.get_parameter("layers.1.mlp.up_proj.weight")[3] *= 1.01
         return lambda b, path, dtype: right(replace(b, model=sick), path, dtype)
 
     out = tmp_path / "out"
