@@ -93,7 +93,7 @@ def build_checks(
     length, split = plan.shape["context"], dataset.split("validation")
     held_out = [
         to_device(rows, plan.device)
-        for rows in validation_rows(dataset, length, plan.micro_rows, config.train.validation_tokens)
+        for rows in validation_rows(dataset, length, plan.micro_rows, plan.validation_tokens)
     ]
     prompts = config.prompts or openings(dataset, tokenizer)
 

@@ -83,7 +83,7 @@ class TrainConfig(_Section):
     threads: int | None = Field(default=None, gt=0)  # of the processor; part of a run's identity
     log_every: int = Field(default=10, gt=0)  # steps between the record's log points
     validate_every: int | None = Field(default=None, gt=0)  # steps between validations
-    validation_tokens: int = Field(default=100_000, gt=0)  # read at each validation; at the end all are read
+    validation_tokens: int | None = Field(default=None, gt=0)  # read at each validation; at the end all are read
     save_every: int | None = Field(default=None, gt=0)  # steps between rolling checkpoints
     keep_last: int = Field(default=2, ge=1)  # rolling checkpoints; the best one is kept beside them
     patience: int | None = Field(

@@ -209,7 +209,7 @@ def _text(dataset: Dataset) -> Text:
     train, held_out = dataset.split("train"), dataset.split("validation")
     return Text(
         digest=dataset.digest,
-        folder=str(dataset.folder),
+        folder=str(dataset.folder.resolve()),
         vocabulary=dataset.manifest["tokenizer"]["vocabulary"],
         train_tokens=train.n_tokens,
         validation_tokens=held_out.n_tokens,
