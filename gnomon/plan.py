@@ -180,7 +180,7 @@ def _with_defaults(
 
 
 def _validation_tokens(tokens: int) -> int:
-    """Return the tokens of one of twenty validations: a two-hundredth, at a third of a step's cost, is 3 % of the time."""
+    """Return the tokens of one of twenty validations: a two-hundredth, at a third of the cost, is 3 % of the time."""
     return min(100_000, max(16_384, tokens // 200))
 
 
