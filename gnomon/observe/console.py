@@ -11,7 +11,6 @@ from rich.progress import (
     TaskID,
     TaskProgressColumn,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 
@@ -102,14 +101,15 @@ class Console:
                 TextColumn("{task.description:<22}"),
                 BarColumn(bar_width=24),
                 TaskProgressColumn(),
+                TimeRemainingColumn(compact=True, elapsed_when_finished=True),
                 TextColumn("{task.fields[text]}"),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
                 console=self._out,
             )
             self._bars.start()
         if stage not in self._tasks:
+            for task in self._bars.tasks:  # what came before is over, also where nobody knew how much it would be
+                if task.total is None:
+                    self._bars.update(task.id, total=1, completed=1)
             self._tasks[stage] = self._bars.add_task(stage, total=total, completed=done, text=text)
         self._bars.update(self._tasks[stage], completed=done, total=total, text=text)
 
