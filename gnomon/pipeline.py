@@ -23,6 +23,7 @@ from gnomon.base.files import free_bytes, pretty_json, read_json, sweep_staging,
 from gnomon.base.machine import keep_freed_memory, this_machine
 from gnomon.bundle import Bundle, continue_text, load_bundle
 from gnomon.config import Config
+from gnomon.data.document import Removed
 from gnomon.data.prepare import find_prepared, prepare
 from gnomon.data.read import find_sources, read_documents
 from gnomon.data.shards import SplitWriter
@@ -167,11 +168,11 @@ def score_split(bundle: Bundle, dataset: Dataset, plan: Plan, console: Console |
 
 def score_file(bundle: Bundle, path: Path) -> Score:
     """Return the score of a model on the text of a file or folder. Raises DataError when there is none to be used."""
-    writer, unusable = SplitWriter(bundle.tokenizer), []
-    for source in find_sources([str(path)]):
-        for document in read_documents(source, "text", None, unusable.append, lambda _: None):
-            writer.add(document, bundle.tokenizer.encode(document.text))
-    with TemporaryDirectory() as folder:
+    unusable: list[Removed] = []
+    with TemporaryDirectory() as folder, SplitWriter(bundle.tokenizer, Path(folder)) as writer:
+        for source in find_sources([str(path)]):
+            for document in read_documents(source, "text", None, unusable.append, lambda _: None):
+                writer.add(document, bundle.tokenizer.encode(document.text))
         entry = writer.write(Path(folder) / "text")
         if not entry["documents"]:
             raise DataError(

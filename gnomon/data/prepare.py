@@ -164,24 +164,25 @@ class _Work:
         """Encode every kept document into its split's shards below `folder` and return the splits'
         manifest entries.
         """
-        writers = {name: SplitWriter(tokenizer, folder) for name in ("train", "validation")}
-        waiting = dict(split_of)
-        documents = self._documents("encoding", self.recipe.validation + self.recipe.train, lambda _: None)
-        kept = (
-            (d, split) for d in documents if (split := waiting.pop(d.id, None))
-        )  # the first of equal ones, as before
-        for batch in _batches(kept, BATCH_DOCUMENTS):
-            encoded = tokenizer.encode_batch([document.text for document, _ in batch])
-            for (document, split), ids in zip(batch, encoded, strict=True):
-                writers[split].add(document, ids)
-        if waiting:
-            raise DataError(
-                f"the text changed while it was read: {len(waiting):,} documents are gone",
-                where=", ".join(self.recipe.data.train),
-                do="run the same command again when nothing else writes there",
-            )
-        self.progress("writing", 0, None, "files")
-        return {name: writer.write(folder / name) for name, writer in writers.items()}
+        with ExitStack() as opened:
+            writers = {name: opened.enter_context(SplitWriter(tokenizer, folder)) for name in ("train", "validation")}
+            waiting = dict(split_of)
+            documents = self._documents("encoding", self.recipe.validation + self.recipe.train, lambda _: None)
+            kept = (
+                (d, split) for d in documents if (split := waiting.pop(d.id, None))
+            )  # the first of equal ones, as before
+            for batch in _batches(kept, BATCH_DOCUMENTS):
+                encoded = tokenizer.encode_batch([document.text for document, _ in batch])
+                for (document, split), ids in zip(batch, encoded, strict=True):
+                    writers[split].add(document, ids)
+            if waiting:
+                raise DataError(
+                    f"the text changed while it was read: {len(waiting):,} documents are gone",
+                    where=", ".join(self.recipe.data.train),
+                    do="run the same command again when nothing else writes there",
+                )
+            self.progress("writing", 0, None, "files")
+            return {name: writer.write(folder / name) for name, writer in writers.items()}
 
     def _judged(self, stage: str, split: str, seen: Seen) -> Iterator[Document]:
         sources = self.recipe.train if split == "train" else self.recipe.validation

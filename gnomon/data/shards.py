@@ -24,17 +24,23 @@ class SplitWriter:
     """Collects encoded documents and writes them in the order of their ids, which is the order of their
     hashes.
 
-    So a run of neighbours is a fair sample, and the files do not depend on the order in which documents
-    came. The ids wait in a nameless file in `scratch` (None: the system's place for such), which vanishes
-    with the process; memory holds about 300 bytes a document and one shard.
+    So a run of neighbours is a fair sample, and the files do not depend on the order in which documents came. To be
+    used in a `with`: the ids wait in a nameless file in `scratch` (None: the system's place for such), which vanishes
+    with the process at the latest; memory holds about 300 bytes a document and one shard.
     """
 
     def __init__(self, tokenizer: Tokenizer, scratch: Path | None = None) -> None:
         self._end_of_text = tokenizer.end_of_text
         self._dtype = np.dtype(np.uint16 if tokenizer.vocabulary <= 1 << 16 else np.uint32)
-        self._spill = tempfile.TemporaryFile(dir=scratch)  # closed by `write`
+        self._spill = tempfile.TemporaryFile(dir=scratch)
         self._spilled = 0  # ids
         self._documents: list[tuple[str, str, int, int, int]] = []  # id, origin, bytes of text, start, stop
+
+    def __enter__(self) -> "SplitWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._spill.close()
 
     def add(self, document: Document, ids: list[int]) -> None:
         """Take one document: end-of-text, then its ids."""
@@ -45,13 +51,12 @@ class SplitWriter:
         self._documents.append((document.id, document.origin, size, start, self._spilled))
 
     def write(self, folder: Path) -> dict[str, Any]:
-        """Write the shards and return the split's manifest entry. Ends the writer."""
+        """Write the shards and return the split's manifest entry."""
         folder.mkdir()
         self._documents.sort()
-        with self._spill:
-            self._spill.flush()
-            spilled = np.memmap(self._spill, self._dtype, "r") if self._spilled else np.empty(0, self._dtype)
-            shards = [self._write_shard(folder, i, a, b, spilled) for i, (a, b) in enumerate(self._shard_bounds())]
+        self._spill.flush()
+        spilled = np.memmap(self._spill, self._dtype, "r") if self._spilled else np.empty(0, self._dtype)
+        shards = [self._write_shard(folder, i, a, b, spilled) for i, (a, b) in enumerate(self._shard_bounds())]
         return {
             "documents": len(self._documents),
             "tokens": self._spilled,
