@@ -148,14 +148,14 @@ def test_damaged_checkpoint(world: Path) -> None:
 
 def test_interrupted_export(world: Path) -> None:
     shutil.rmtree(world / "run" / "export")
-    done = gnomon("export", world / "run", "--format", "gguf", GNOMON_FAULTS="files.before_rename=kill")
+    done = gnomon("export", world / "run", "--format", "gguf", GNOMON_FAULTS="export.verified=kill")
     assert done.returncode == -9
-    left = {p.name for p in (world / "run" / "export").iterdir() if not p.name.startswith(".staging")}
-    assert "manifest.json" not in left
+    assert not list((world / "run" / "export").glob("*.gguf")), "nothing has its name before it is whole"
     again = gnomon("export", world / "run", "--format", "gguf", "--json")
     assert again.returncode == 0, again.stderr
     assert Path(json.loads(again.stdout)["files"][0]).exists()
-    assert not [p for p in (world / "run" / "export").iterdir() if p.name.startswith(".staging")]
+    assert gnomon("verify", world / "run" / "export").returncode == 0
+    assert not list((world / "run" / "export").glob(".staging*"))
 
 
 def test_a_folder_that_is_no_run(world: Path) -> None:
