@@ -28,7 +28,8 @@ class GnomonError(Exception):
             lines.append(f"  in  {self.where}")
         if self.do:
             lines.append(f"  do  {self.do}")
-        return "\n".join(lines)
+        text = "\n".join(lines)
+        return text.encode(errors="backslashreplace").decode()  # a file's name need not be text
 
 
 class ConfigError(GnomonError):

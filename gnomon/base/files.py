@@ -8,15 +8,21 @@ import math
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gnomon.base import faults
+from gnomon.base.disk import DISK, Disk, OpenFile, make_durable_folder, read_bytes, remove_tree
 from gnomon.base.errors import IntegrityError, StorageError
 
 STAGING_PREFIX = ".staging-"
-CHUNK_BYTES = 1 << 20
+_STEPS = bytes({"[": 1, "{": 1, "]": 255, "}": 255}.get(chr(byte), 0) for byte in range(256))
+MAX_JSON_BYTES = 16 << 20  # of a file that `read_json` reads; Python needs up to twenty times as much for what it says
+MAX_LEVELS = 64  # of objects and lists within each other
+MAX_LINE_BYTES = 16 << 20
 
 
 def canonical_json(value: Any) -> bytes:
@@ -35,13 +41,63 @@ def finite(number: float) -> float | str:
 
 
 def read_json(path: Path) -> Any:
-    """Return what the JSON file holds. Raises IntegrityError, with the byte, for a file that is cut or garbled."""
+    """Return what the JSON file holds. Raises IntegrityError, with the byte, for a file that is cut or garbled, larger
+    than 16 MiB, or no plain file.
+    """
     try:
-        return json.loads(path.read_bytes())
+        return parse_json(read_bytes(path, MAX_JSON_BYTES), path)
+    except OSError as e:
+        raise IntegrityError(f"{path.name} cannot be read: {e}", where=str(path)) from None
+
+
+def parse_json(data: bytes, path: Path) -> Any:
+    """Return what JSON bytes say, read strictly: no NaN, no key twice, no half of a character, at most 64 levels.
+
+    Raises IntegrityError that names `path` and the place.
+    """
+    try:
+        value = json.loads(
+            data.decode(), parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_no_key_twice
+        )
+        if _levels(data) > MAX_LEVELS:
+            raise ValueError(f"it is nested more than {MAX_LEVELS} deep")
+        if b"\\u" in data:
+            json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair could not be written again
+        return value
     except json.JSONDecodeError as e:
         raise IntegrityError(f"{path.name} is not valid JSON at byte {e.pos:,}: {e.msg}", where=str(path)) from e
     except UnicodeDecodeError as e:
         raise IntegrityError(f"{path.name} is not valid UTF-8 at byte {e.start:,}", where=str(path)) from e
+    except RecursionError:
+        raise IntegrityError(f"{path.name} is nested too deeply", where=str(path)) from None
+    except ValueError as e:
+        raise IntegrityError(f"{path.name}: {e}", where=str(path)) from None
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return number
+
+
+def _levels(data: bytes) -> int:
+    """Return how many objects and lists valid JSON has within each other."""
+    text = data.replace(b"\\\\", b"").replace(b'\\"', b"")  # what quotes are left open and close strings
+    steps = np.frombuffer(text.translate(_STEPS), np.int8)
+    in_string = np.bitwise_xor.accumulate(np.frombuffer(text, np.uint8) == ord('"'))
+    return int(steps[~in_string & (steps != 0)].cumsum(dtype=np.int32).max(initial=0))
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key comes twice in one object")
+    return found
 
 
 def sha256_bytes(data: bytes | memoryview) -> str:
@@ -49,49 +105,49 @@ def sha256_bytes(data: bytes | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def sha256_file(path: Path) -> str:
-    """Return the hex SHA-256 of a file, read in pieces."""
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
+def sha256_file(path: Path, disk: Disk = DISK, *, fresh: bool = False) -> str:
+    """Return the hex SHA-256 of a file, read in pieces; with `fresh`, from the device rather than from memory."""
+    digest = hashlib.sha256()
+    for chunk in disk.chunks(path, fresh=fresh):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
-def chunk_hashes(path: Path, chunk_bytes: int = CHUNK_BYTES) -> list[str]:
-    """Return the SHA-256 of each `chunk_bytes` of a file, cut to 16 hex digits: enough to say where it is damaged."""
-    with path.open("rb") as f:
-        return [sha256_bytes(chunk)[:16] for chunk in iter(lambda: f.read(chunk_bytes), b"")]
+def chunk_hashes(chunks: Iterable[bytes | memoryview]) -> list[str]:
+    """Return the SHA-256 of each MiB, cut to 16 hex digits: enough to say where a file is damaged."""
+    return [sha256_bytes(chunk)[:16] for chunk in chunks]
 
 
-def fsync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable. Does nothing where folders cannot be opened (Windows)."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
+def write_synced(path: Path, data: bytes | memoryview, disk: Disk = DISK) -> None:
+    """Write `data` to `path` and wait until the disk has it. The name itself is durable after `sync_folder`."""
+    _write(disk.create(path), data, sync=True)
+
+
+def _write(file: OpenFile, data: bytes | memoryview, *, sync: bool) -> None:
     try:
-        os.fsync(handle)
+        rest = memoryview(data).cast("B")
+        while len(rest):
+            rest = rest[file.write(rest) :]
+        if sync:
+            file.sync()
     finally:
-        os.close(handle)
+        file.close()
 
 
-def write_synced(path: Path, data: bytes | memoryview) -> None:
-    """Write `data` to `path` and wait until the disk has it. The name itself is durable after `fsync_folder`."""
-    with path.open("wb") as f:
-        f.write(data)
-        f.flush()
-        os.fsync(f.fileno())
-
-
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes, disk: Disk = DISK) -> None:
     """Replace `path` by `data` in one step: a reader sees the old file or the new one, also after a crash."""
-    with no_space_is_an_error(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with storage_errors(path, disk):
+        make_durable_folder(path.parent, disk)
         staged = path.with_name(f"{STAGING_PREFIX}{path.name}-{uuid.uuid4().hex[:8]}")
         try:
-            write_synced(staged, data)
+            write_synced(staged, data, disk)
             faults.point("files.before_rename")
-            staged.replace(path)
-        finally:
-            staged.unlink(missing_ok=True)
-        fsync_folder(path.parent)
+            disk.rename(staged, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                disk.remove(staged)
+            raise
+        disk.sync_folder(path.parent)
 
 
 class Staged:
@@ -105,13 +161,13 @@ class Staged:
         sync_tree(self.path)
         faults.point("folder.before_rename")
         self.path.rename(final)
-        fsync_folder(final.parent)
+        DISK.sync_folder(final.parent)
 
 
 @contextlib.contextmanager
 def staged_folder(parent: Path, label: str) -> Iterator[Staged]:
     """Give a new folder below `parent` to fill and publish; what is not published vanishes with the block."""
-    with no_space_is_an_error(parent / label):
+    with storage_errors(parent / label):
         parent.mkdir(parents=True, exist_ok=True)
         staged = Staged(parent / f"{STAGING_PREFIX}{label}-{uuid.uuid4().hex[:8]}")
         staged.path.mkdir()
@@ -125,31 +181,36 @@ def sync_tree(folder: Path) -> None:
     """Fsync every file and folder below `folder`, then `folder` itself."""
     for path in sorted(folder.rglob("*")):
         if path.is_dir():
-            fsync_folder(path)
+            DISK.sync_folder(path)
         else:
             with path.open("rb") as f:
                 os.fsync(f.fileno())
-    fsync_folder(folder)
+    DISK.sync_folder(folder)
 
 
-def sweep_staging(folder: Path) -> int:
-    """Remove what killed writers left in `folder` and return how many leavings there were. Only for the one writer."""
-    leavings = [p for p in folder.glob(f"{STAGING_PREFIX}*")] if folder.is_dir() else []
-    for path in leavings:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    return len(leavings)
+def sweep_staging(folder: Path, disk: Disk = DISK) -> int:
+    """Remove what killed writers left in `folder` and return how many leavings there were. Only for the one writer.
+
+    Raises StorageError.
+    """
+    with storage_errors(folder, disk):
+        leavings = [name for name in disk.names(folder) if name.startswith(STAGING_PREFIX)]
+        if leavings:  # or a crash might bring back the old name of something whose inside is gone
+            disk.sync_folder(folder)
+        for name in leavings:
+            remove_tree(folder / name, disk)
+        return len(leavings)
 
 
 @contextlib.contextmanager
-def no_space_is_an_error(path: Path) -> Iterator[None]:
-    """Turn the disk's refusals (full, over quota, read-only, not permitted) into one StorageError that names `path`."""
+def storage_errors(path: Path, disk: Disk = DISK) -> Iterator[None]:
+    """Turn the disk's refusals (full, over quota, read-only, gone, sick) into one StorageError that names `path`."""
     try:
         yield
     except OSError as e:
         if e.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = free_bytes(path)
             raise StorageError(
-                f"no space left on the disk ({free / 2**20:,.0f} MiB free) while writing {path.name}",
+                f"no space left on the disk ({_free(path, disk)}) while writing {path.name}",
                 where=str(path),
                 do="free some space and run the same command again; what was written before is whole",
             ) from e
@@ -159,39 +220,84 @@ def no_space_is_an_error(path: Path) -> Iterator[None]:
                 where=str(path),
                 do="make the folder writable, or choose another `out`",
             ) from e
-        raise
+        if e.errno == errno.EFBIG:
+            raise StorageError(
+                f"{path.name} would have a file larger than this program may write",
+                where=str(path),
+                do="raise the limit (`ulimit -f unlimited`, or that of the job); what was written before is whole",
+            ) from e
+        if e.errno in (errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENOTEMPTY, errno.ENAMETOOLONG):
+            raise StorageError(
+                f"{path.name} cannot be written: something else has its place ({e.strerror})",
+                where=str(path),
+                do="see whether a link or a folder lies where a file should be, and move it away",
+            ) from e
+        raise StorageError(
+            f"the disk failed while {path.name} was written ({e.strerror or e})",
+            where=str(path),
+            do="see whether the disk is there and sound; what was written before is whole",
+        ) from e
 
 
-def free_bytes(path: Path) -> int:
-    """Return the bytes free on the disk that holds `path` (or its nearest existing parent)."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return shutil.disk_usage(path).free
+def _free(path: Path, disk: Disk) -> str:
+    try:
+        return f"{disk.free(path) / 2**20:,.0f} MiB free"
+    except OSError as e:
+        return f"how much is free cannot be seen: {e.strerror}"
 
 
-def append_line(path: Path, line: bytes, *, durable: bool = False) -> None:
-    """Append one line to a log file; with `durable` the disk has it before this returns.
-
-    A tail without a line end, left by a kill, is closed first, so that one torn line never swallows the next.
+class LineFile:
+    """A log that grows by whole lines. A tail without a line end, left by a kill or a full disk, is closed first,
+    so that one torn line never swallows the next.
     """
-    with no_space_is_an_error(path), path.open("ab+") as f:
-        if f.tell() > 0:
-            f.seek(-1, os.SEEK_END)
-            if f.read(1) != b"\n":
-                f.write(b"\n")
-        f.write(line + b"\n")
-        f.flush()
-        if durable:
-            os.fsync(f.fileno())
+
+    def __init__(self, path: Path, disk: Disk = DISK) -> None:
+        self.path, self._disk = path, disk
+        self._whole: bool | None = None  # whether the file ends with a line end; None: look it up
+        self._named = False  # whether its name is durable: who made it may have been killed right after
+
+    def append(self, lines: bytes, *, durable: bool = False) -> None:
+        """Append lines, given without the last line end; with `durable` the disk has them before this returns.
+
+        Raises StorageError; how much of the lines is then in the file is open, and readers pass over a torn one.
+        """
+        with storage_errors(self.path, self._disk):
+            torn = not (self._ends_whole() if self._whole is None else self._whole)
+            self._whole = False  # if this fails, the device may lack what the file seems to end with
+            _write(self._disk.append(self.path), (b"\n" if torn else b"") + lines + b"\n", sync=durable)
+            if durable and not self._named:
+                self._disk.sync_folder(self.path.parent)
+                self._named = True
+            self._whole = True
+
+    def _ends_whole(self) -> bool:
+        last = b"\n"
+        if self._disk.kind(self.path) != "nothing":
+            for chunk in self._disk.chunks(self.path, fresh=True):  # as an earlier process may have failed
+                last = chunk[-1:]
+        return last == b"\n"
 
 
-def read_lines(path: Path) -> Iterator[Any]:
-    """Yield the JSON values of a log file, leaving out lines that a kill tore."""
-    if not path.exists():
+def read_lines(path: Path, disk: Disk = DISK) -> Iterator[Any]:
+    """Yield the JSON values of a log file, leaving out lines that a kill tore; nothing if there is no file."""
+    for _, line in raw_lines(path, disk):
+        with contextlib.suppress(ValueError, RecursionError):
+            yield json.loads(line)
+
+
+def raw_lines(path: Path, disk: Disk = DISK) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a log file that are not empty, with their numbers from 1; nothing if there is no file.
+
+    Of a line without end 16 MiB are kept, so that no file can fill the memory.
+    """
+    if disk.kind(path) != "file":
         return
-    with path.open("rb") as f:
-        for line in f:
-            try:
-                yield json.loads(line)
-            except ValueError:
-                continue
+    number, rest = 0, b""
+    for chunk in disk.chunks(path):
+        *lines, rest = (rest[:MAX_LINE_BYTES] + chunk).split(b"\n")
+        for line in lines:
+            number += 1
+            if line:
+                yield number, line
+    if rest:
+        yield number + 1, rest
