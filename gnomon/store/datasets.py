@@ -5,21 +5,33 @@ datasets/<name>/<version>/    version: the first 12 hex digits of the manifest's
     train/ validation/        tokens-00000.npy  offsets-00000.npy  documents-00000.jsonl.zst  ...
 """
 
+import itertools
+import json
 import logging
+import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import zstandard
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gnomon.base.disk import DISK
 from gnomon.base.errors import DataError, IntegrityError
 from gnomon.base.files import STAGING_PREFIX, canonical_json, sha256_bytes
 from gnomon.store.manifest import NAME, Damage, damaged, read_manifest
+from gnomon.store.schema import Count
 
 FORMAT = 1
+MAX_LINE_BYTES = 1 << 16  # of what is known of a document
+HEAD_BYTES = 256
+_HEAD = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '(<u[248])', 'fortran_order': False, 'shape': \((\d{1,15}),\), \} *\n", re.DOTALL
+)
 log = logging.getLogger(__name__)
 
 
@@ -43,6 +55,47 @@ def shard_files(folder: Path, number: int) -> ShardFiles:
     )
 
 
+class _File(BaseModel):
+    path: str
+    bytes: Count
+
+
+class _Shard(BaseModel):
+    documents: Count
+    tokens: Count
+
+
+class _Split(BaseModel):
+    documents: Count
+    tokens: Count
+    bytes: Count
+    protected: bool
+    shards: Annotated[list[_Shard], Field(min_length=1, fail_fast=True)]
+
+
+class _Splits(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    train: _Split
+    validation: _Split
+
+
+class _Tokenizer(BaseModel):
+    vocabulary: Count
+    end_of_text: Count
+
+
+class _Body(BaseModel):
+    """What is needed of a dataset's manifest to open it; the files are checked one by one where they are verified."""
+
+    name: str
+    recipe: str
+    tokenizer: _Tokenizer
+    splits: _Splits
+    files: Annotated[list[_File], Field(fail_fast=True)]
+    removed: dict[str, int]
+
+
 class Split:
     """The documents of one split. Document i is `tokens(i)`: end-of-text, then its ids; its last target
     is end-of-text.
@@ -61,13 +114,22 @@ class Split:
 
     @cached_property
     def shards(self) -> list[np.ndarray]:
-        """The ids of each shard, memory-mapped."""
-        return [np.asarray(np.load(f.tokens, mmap_mode="r")) for f in self.files]
+        """The ids of each shard, memory-mapped. Raises IntegrityError for a file that holds something else."""
+        return [_mapped(f.tokens, ("<u2", "<u4")) for f in self.files]
 
     @cached_property
     def shard_offsets(self) -> list[np.ndarray]:
-        """Where each document begins in its shard, and where the last one ends."""
-        return [np.load(f.offsets) for f in self.files]
+        """Where each document begins in its shard, and where the last one ends. Raises IntegrityError for offsets that
+        do not cut the shard into documents.
+        """
+        found = [np.array(_mapped(f.offsets, ("<u8",))) for f in self.files]
+        for files, ids, offsets in zip(self.files, self.shards, found, strict=True):
+            rising = len(offsets) > 0 and bool((offsets[1:] > offsets[:-1]).all())
+            if not rising or int(offsets[0]) != 0 or int(offsets[-1]) != len(ids):
+                raise IntegrityError("the offsets do not rise from 0 to the number of tokens", where=str(files.offsets))
+        if [len(offsets) - 1 for offsets in found] != np.diff(self._starts).tolist():
+            raise IntegrityError("the documents are not as many as the manifest says", where=str(self.files[0].offsets))
+        return found
 
     @cached_property
     def offsets(self) -> np.ndarray:
@@ -84,6 +146,51 @@ class Split:
         shard = bisect_right(self._starts, document) - 1
         offsets, inside = self.shard_offsets[shard], document - self._starts[shard]
         return self.shards[shard][int(offsets[inside]) : int(offsets[inside + 1])]
+
+    def origin(self, document: int) -> str:
+        """Return where a document came from, such as `stories.jsonl:6`."""
+        shard = bisect_right(self._starts, document) - 1
+        path = self.files[shard].documents
+        line = next(itertools.islice(document_lines(path), document - self._starts[shard], None), None)
+        try:
+            return str(json.loads(line or b"")["origin"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise IntegrityError(f"nothing is known of document {document:,}", where=str(path)) from None
+
+
+def _mapped(path: Path, dtypes: tuple[str, ...]) -> np.ndarray:
+    """Return the row of numbers in a .npy file as Gnomon writes it, memory-mapped."""
+    try:
+        if DISK.kind(path) != "file":
+            raise ValueError("it is missing or no plain file")
+        with path.open("rb") as f:
+            head = _HEAD.match(f.read(HEAD_BYTES))
+        if head is None or head[1].decode() not in dtypes:
+            raise ValueError(f"it is no row of {' or '.join(dtypes)}")
+        dtype, count, start = np.dtype(head[1].decode()), int(head[2]), head.end()
+        if path.stat().st_size != start + count * dtype.itemsize:
+            raise ValueError(f"it has not the bytes of {count:,} numbers")
+        return np.asarray(np.memmap(path, dtype, "r", start, (count,)))
+    except (OSError, ValueError) as e:
+        raise IntegrityError(f"{path.name} is not a sound .npy file: {e}", where=str(path)) from None
+
+
+def document_lines(path: Path) -> Iterator[bytes]:
+    """Yield what is known of a shard's documents, a line each, read piece by piece. Raises IntegrityError."""
+    rest = b""
+    try:
+        if DISK.kind(path) != "file":
+            raise OSError("it is missing or no plain file")
+        with path.open("rb") as f, zstandard.ZstdDecompressor().stream_reader(f) as text:
+            while piece := text.read(1 << 20):
+                *lines, rest = (rest + piece).split(b"\n")
+                if len(rest) > MAX_LINE_BYTES:
+                    raise OSError("a line is too long")
+                yield from lines
+    except (OSError, zstandard.ZstdError) as e:
+        raise IntegrityError(f"{path.name} cannot be read: {e}", where=str(path)) from None
+    if rest:
+        raise IntegrityError(f"{path.name} ends within a line", where=str(path))
 
 
 @dataclass(frozen=True)
@@ -128,6 +235,12 @@ def open_dataset(folder: Path) -> Dataset:
             where=str(folder),
             do="update gnomon, or prepare the text anew",
         )
+    try:
+        _Body.model_validate(manifest, strict=True)
+    except ValidationError as e:
+        first = e.errors()[0]
+        place = ".".join(map(str, first["loc"]))[:100]
+        raise IntegrityError(f"the manifest does not hold: {place}: {first['msg']}", where=str(folder)) from None
     return Dataset(folder, manifest)
 
 
@@ -168,23 +281,30 @@ def verify_dataset(folder: Path) -> list[Damage]:
 def _faults_of(split: Split, entry: dict[str, Any], tokenizer: dict[str, Any]) -> list[tuple[Path, str]]:
     """Return the files of a split that contradict the manifest, with the reason."""
     found: list[tuple[Path, str]] = []
-    for files, counts, ids, offsets in zip(
-        split.files, entry["shards"], split.shards, split.shard_offsets, strict=True
-    ):
-        lengths = np.diff(offsets.astype(np.int64))
-        if len(lengths) != counts["documents"] or len(ids) != counts["tokens"]:
-            found.append((files.tokens, "its documents or tokens are not as many as the manifest says"))
-        elif int(offsets[0]) != 0 or (lengths < 1).any() or int(offsets[-1]) != len(ids):
-            found.append((files.offsets, "the offsets do not rise from 0 to the number of tokens"))
+    try:
+        shards = list(zip(split.files, entry["shards"], split.shards, split.shard_offsets, strict=True))
+    except IntegrityError as e:
+        return [(Path(e.where or split.files[0].tokens), e.what)]
+    for files, counts, ids, offsets in shards:
+        if len(ids) != counts["tokens"]:
+            found.append((files.tokens, "its tokens are not as many as the manifest says"))
         elif len(ids) and int(ids.max()) >= tokenizer["vocabulary"]:
             found.append((files.tokens, f"an id is not below the vocabulary of {tokenizer['vocabulary']:,}"))
         elif (ids[offsets[:-1]] != tokenizer["end_of_text"]).any():
             found.append((files.tokens, "a document does not begin with end-of-text"))
-        elif zstandard.decompress(files.documents.read_bytes()).count(b"\n") != counts["documents"]:
-            found.append((files.documents, "its lines are not as many as the documents"))
+        else:
+            found += [(files.documents, why) for why in _faults_of_lines(files.documents, counts["documents"])]
     if (sum(s["documents"] for s in entry["shards"]), sum(s["tokens"] for s in entry["shards"])) != (
         split.documents,
         split.n_tokens,
     ):
         found.append((split.files[0].tokens.parent, "the shards do not add up to the split"))
     return found
+
+
+def _faults_of_lines(path: Path, documents: int) -> Iterator[str]:
+    try:
+        if sum(1 for _ in itertools.islice(document_lines(path), documents + 1)) != documents:
+            yield "its lines are not as many as the documents"
+    except IntegrityError as e:
+        yield e.what

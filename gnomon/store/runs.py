@@ -1,20 +1,42 @@
 """A run's folder: what lies where, that only one process writes it, and that it stays the run it was.
 
 runs/first/  config.json  plan.json  tokenizer.json  events.jsonl  journal.jsonl  checkpoints/  eval/  export/
-             report.html  lock
+             report.html  lock  attempts/  supervisor.jsonl
 """
 
+import contextlib
 import json
 import os
+import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from gnomon.base.errors import ConfigError
-from gnomon.base.files import pretty_json, read_json, write_atomic
+from gnomon.base.disk import DISK, open_plain
+from gnomon.base.errors import ConfigError, IntegrityError, StorageError
+from gnomon.base.files import pretty_json, read_json, storage_errors, write_atomic
 from gnomon.store.checkpoints import CheckpointStore
 
-FREE_TO_CHANGE = ("export", "prompts", "data.root")
+ATTEMPTS = "attempts"
+_ATTEMPT = re.compile(r"\d{6,15}", re.ASCII)
+MOST_TOLD = 8  # keys of a config that differ
+LOCK_SECONDS = 3.0  # for a process that is just ending to let go of its run
+
+FREE_TO_CHANGE = (
+    "export",
+    "prompts",
+    "data.root",
+    "train.keep_last",
+    "train.keep_every",
+    "train.background_saves",
+    "train.loader_workers",
+    "train.supervise",
+    "train.processes",
+    "train.restarts",
+    "train.hang_seconds",
+)
 """Keys of a config that do not change what is trained; a run may go on with other values."""
 
 
@@ -40,24 +62,74 @@ class Run:
         Raises ConfigError that names the keys that differ, with both values, and leaves the run as it is.
         """
         if self.plan_path.exists() and self.config_path.exists():
-            before = _flat(read_json(self.config_path))
+            written = read_json(self.config_path)
+            if not isinstance(written, dict):
+                raise IntegrityError("the run's config is no object", where=str(self.config_path))
+            before = _flat(written)
             now = _flat(config)
             differing = [
-                f"{key}: the run has {json.dumps(before.get(key))}, asked is {json.dumps(now.get(key))}"
+                f"{key:.100}: the run has {json.dumps(before.get(key)):.100}, asked is {json.dumps(now.get(key)):.100}"
                 for key in sorted(before.keys() | now.keys())
                 if before.get(key) != now.get(key) and not key.startswith(FREE_TO_CHANGE) and key != "out"
             ]
             if differing:
                 raise ConfigError(
-                    "this folder holds a run with another config\n      " + "\n      ".join(differing),
+                    "this folder holds a run with another config\n      " + "\n      ".join(differing[:MOST_TOLD]),
                     where=str(self.folder),
                     do="give this run its own folder with out=runs/another, or put the old values back",
                 )
         write_atomic(self.config_path, pretty_json(config))
 
+    def begin_attempt(self) -> int:
+        """Return the number of this attempt to train the run, taken so that no other process can have it too.
+
+        From here on a writer of an earlier attempt, wherever it still runs, is refused at its next commit. Raises
+        StorageError.
+        """
+        folder = self.folder / ATTEMPTS
+        with storage_errors(folder):
+            while True:
+                number = newest_attempt(self.folder) + 1
+                try:
+                    (folder / f"{number:06d}").mkdir(parents=True)
+                except FileExistsError:
+                    continue
+                DISK.sync_folder(folder)
+                return number
+
     def lock(self) -> "RunLock":
         """Return the run's lock, to be used in a `with`."""
         return RunLock(self.folder / "lock")
+
+
+def newest_attempt(folder: Path) -> int:
+    """Return the number of a run's newest attempt, 0 before the first."""
+    return max((int(name) for name in DISK.names(folder / ATTEMPTS) if _ATTEMPT.fullmatch(name)), default=0)
+
+
+def fence(folder: Path, attempt: int) -> Callable[[], None]:
+    """Return what a store calls around a commit: it raises StorageError once the run is gone, or another attempt's.
+
+    A run's folder that was moved away is not made anew: what was moved back would then be beside it, or inside.
+    """
+
+    def check() -> None:
+        with storage_errors(folder):
+            newest = newest_attempt(folder)
+        if newest < attempt:
+            raise StorageError(
+                f"the run's folder has been taken away from under attempt {attempt}",
+                where=str(folder),
+                do="put the folder back, or run the same command again to train it anew",
+            )
+        if newest > attempt:
+            raise StorageError(
+                f"attempt {newest} has taken this run over from attempt {attempt}",
+                where=str(folder),
+                do="leave it to the newer process",
+            )
+
+    return check
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -78,9 +150,13 @@ class RunLock:
         self._handle: int | None = None
 
     def __enter__(self) -> "RunLock":
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        if not _try_lock(self._handle):
+        with storage_errors(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._handle = open_plain(self._path, os.O_RDWR | os.O_CREAT)
+        deadline = time.monotonic() + LOCK_SECONDS
+        while not (taken := _try_lock(self._handle)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if not taken:
             holder = os.read(self._handle, 100).decode(errors="replace").strip()
             os.close(self._handle)
             raise ConfigError(
@@ -88,8 +164,9 @@ class RunLock:
                 where=str(self._path.parent),
                 do="wait for it, stop it, or give this run another `out` folder",
             )
-        os.ftruncate(self._handle, 0)
-        os.write(self._handle, f"pid {os.getpid()}\n".encode())
+        with contextlib.suppress(OSError):  # a word for people; the lock holds without it
+            os.ftruncate(self._handle, 0)
+            os.write(self._handle, f"pid {os.getpid()}\n".encode())
         return self
 
     def __exit__(

@@ -13,12 +13,12 @@ from gnomon.store.checkpoints import CheckpointStore
 WRITER = """
 import sys
 from pathlib import Path
-from gnomon.store.checkpoints import CheckpointStore
+from gnomon.store.checkpoints import CheckpointStore, Facts, Retention
 store = CheckpointStore(Path(sys.argv[1]))
 store.sweep()
 for i in range(1, 5):
-    store.commit({"a": bytes([i]) * 1000, "b": bytes([i]) * 10}, i, "rolling", {})
-    store.retain(2)
+    store.commit({"a": bytes([i]) * 1000, "b": bytes([i]) * 10}, Facts(i, "rolling", {}))
+    store.retain(Retention(2), print)
 """
 POINTS = [
     f"{name}={what}@{nth}"

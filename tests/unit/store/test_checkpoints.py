@@ -1,14 +1,15 @@
 """A checkpoint that is visible is whole; one that is damaged is found, named, set aside, and the one before is used."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gnomon.base import faults
+from gnomon.base.disk import CHUNK_BYTES
 from gnomon.base.errors import IntegrityError, StorageError
-from gnomon.base.files import CHUNK_BYTES
-from gnomon.store.checkpoints import Checkpoint, CheckpointStore
+from gnomon.store.checkpoints import Checkpoint, CheckpointStore, Facts, Retention
 from gnomon.store.manifest import Damage
 
 
@@ -22,7 +23,7 @@ def files(mark: int) -> dict[str, bytes]:
 def filled(folder: Path, count: int) -> CheckpointStore:
     store = CheckpointStore(folder / "checkpoints")
     for i in range(1, count + 1):
-        store.commit(files(i), i * 10, "rolling", {"is_best": i == 2})
+        store.commit(files(i), Facts(i * 10, "rolling", {"is_best": i == 2}))
     return store
 
 
@@ -31,7 +32,7 @@ def test_what_is_committed_is_read_back(tmp_path: Path) -> None:
     newest = store.all()[-1]
     assert newest.read() == files(3)
     assert (newest.sequence, newest.step) == (3, 30)
-    assert newest.manifest["parent"] == store.all()[1].path.name
+    assert newest.manifest.parent == store.all()[1].path.name
     assert (store.folder / "LATEST").read_text().strip() == newest.path.name
 
 
@@ -52,7 +53,7 @@ def test_a_flipped_bit_anywhere_is_found_and_the_checkpoint_before_is_used(tmp_p
     if place == "model.safetensors":
         assert (places[0].file, places[0].offset) == (place, at // CHUNK_BYTES * CHUNK_BYTES)
     assert (store.folder / "quarantine" / damaged.path.name / "REASON.json").exists()
-    assert store.commit(files(9), 40, "rolling", {}).sequence == 4, "a sequence number is never given twice"
+    assert store.commit(files(9), Facts(40, "rolling", {})).sequence == 4, "a sequence number is never given twice"
 
 
 @pytest.mark.parametrize("cut", ["missing", "shorter", "longer", "link"])
@@ -90,7 +91,7 @@ def test_when_every_checkpoint_is_damaged_the_run_does_not_start_over_silently(t
 
 def test_retention_keeps_the_last_ones_and_the_best(tmp_path: Path) -> None:
     store = filled(tmp_path, 6)
-    store.retain(keep_last=2)
+    store.retain(Retention(keep_last=2), lambda *_: None)
     assert [c.sequence for c in store.all()] == [2, 5, 6]
     assert store.best() == store.all()[0]
 
@@ -99,10 +100,13 @@ def test_a_newer_schema_is_refused_with_the_remedy(tmp_path: Path) -> None:
     from gnomon.store.manifest import write_manifest
 
     checkpoint = filled(tmp_path, 1).all()[0]
-    write_manifest(checkpoint.path, checkpoint.manifest | {"schema": 99})
+    write_manifest(checkpoint.path, checkpoint.manifest.model_dump(by_alias=True) | {"schema": 99})
     with pytest.raises(IntegrityError, match="schema 99") as caught:
-        _ = checkpoint.manifest
+        _ = replace(checkpoint).manifest
     assert caught.value.do == "update gnomon"
+    with pytest.raises(IntegrityError, match="schema 99"):
+        CheckpointStore(checkpoint.path.parent).newest_whole(lambda *_: None)
+    assert checkpoint.path.exists(), "what only a newer version can judge stays where it is"
 
 
 @pytest.mark.parametrize("point", ["checkpoint.file_written", "checkpoint.manifest_written", "folder.before_rename"])
@@ -112,7 +116,7 @@ def test_a_full_or_read_only_disk_leaves_the_old_ones_and_nothing_half(tmp_path:
     faults.arm(f"{point}={code}")
     try:
         with pytest.raises(StorageError):
-            store.commit(files(3), 30, "rolling", {})
+            store.commit(files(3), Facts(30, "rolling", {}))
     finally:
         faults.arm("")
     assert [c.read() for c in store.all()] == [files(1), files(2)]
