@@ -17,12 +17,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from gnomon.base.errors import ConfigError
 from gnomon.presets import PRESETS
 
-Dtype = Literal["bf16", "fp32"]
+Dtype = Literal["bf16", "fp16", "fp32"]
 """Number formats that matrix products run in; weights stay float32."""
 
 
+MAX_THREADS = 1 << 16
+MAX_NUMBER = 2**53
+MAX_LEVELS = 16  # of sections and lists within each other
+
+
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataConfig(_Section):
@@ -79,16 +84,25 @@ class TrainConfig(_Section):
     beta2: float = Field(default=0.95, ge=0, lt=1)  # AdamW's memory of squared gradients
     clip: float = Field(default=1.0, gt=0)  # gradient norm above which a step is scaled down
     z_loss: float = Field(default=0.0, ge=0)  # weight of log²Z, which keeps logits from drifting
-    dtype: Literal["auto", "bf16", "fp32"] = "auto"  # of the matrix products; weights stay fp32
-    threads: int | None = Field(default=None, gt=0)  # of the processor; part of a run's identity
+    dtype: Literal["auto", "bf16", "fp16", "fp32"] = "auto"  # of the matrix products; weights stay fp32
+    threads: int | None = Field(default=None, gt=0, le=MAX_THREADS)  # of the processor; part of a run's identity
     log_every: int = Field(default=10, gt=0)  # steps between the record's log points
     validate_every: int | None = Field(default=None, gt=0)  # steps between validations
     validation_tokens: int | None = Field(default=None, gt=0)  # read at each validation; at the end all are read
     save_every: int | None = Field(default=None, gt=0)  # steps between rolling checkpoints
-    keep_last: int = Field(default=2, ge=1)  # rolling checkpoints; the best one is kept beside them
+    keep_last: int = Field(default=3, ge=1)  # rolling checkpoints; the best one is kept beside them
+    keep_every: int | None = Field(default=None, gt=0)  # steps; a checkpoint at a multiple of it is kept for good
+    background_saves: bool = True  # by a process of its own, from a copy: 12 bytes a parameter of memory
+    loader_workers: int = Field(default=1, ge=0)  # threads that prepare batches ahead
+    dropout: float = Field(default=0.0, ge=0, lt=1)  # of what attention and feed-forward add to the stream
+    exact: bool = False  # sums in an order that gives the same bits with 1, 2, 4, … processes
     patience: int | None = Field(
         default=None, gt=0
     )  # validations without a better loss before the run stops; None: never
+    supervise: bool = True  # a small parent process starts training again after a crash or a hang
+    processes: int = Field(default=1, gt=0)  # that train together on this machine
+    restarts: int = Field(default=5, ge=0)  # after crashes, without progress in between, before giving up
+    hang_seconds: int | None = Field(default=None, gt=0)  # of silence that count as a hang; None: learned, 300 or more
 
 
 class ExportConfig(_Section):
@@ -105,7 +119,7 @@ class Config(_Section):
     size: str = "5M"  # a preset: 1M 5M 15M 40M 124M
     budget: str = "10m"  # a time ("90s", "10m", "2h") or an amount ("400K tokens", "2B tokens")
     out: str = "runs/model"  # the run's folder
-    seed: int = Field(default=1337, ge=0)  # of weights, order of text and samples
+    seed: int = Field(default=1337, ge=0, lt=2**63)  # of weights, order of text and samples
     prompts: list[str] = []  # sampled during and after training; empty: the openings of validation documents
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
@@ -121,7 +135,9 @@ class Config(_Section):
     @classmethod
     def _known_size(cls, value: str) -> str:
         if value not in PRESETS:
-            raise ValueError(f"unknown size {value!r}{_nearest(value, PRESETS)}; the sizes are {' '.join(PRESETS)}")
+            raise ValueError(
+                f"unknown size {value[:40]!r}{_nearest(value, PRESETS)}; the sizes are {' '.join(PRESETS)}"
+            )
         return value
 
     @field_validator("budget")
@@ -131,17 +147,22 @@ class Config(_Section):
         return value
 
 
-_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])", re.I)
-_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmb]?)\s*(?:tokens?|tok)", re.I)
+_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])", re.I | re.ASCII)
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmb]?)\s*(?:tokens?|tok)", re.I | re.ASCII)
 
 
 def parse_budget(text: str) -> tuple[Literal["seconds", "tokens"], float]:
     """Return what a budget counts and how much of it; `"10m"` is 600 seconds, `"2B tokens"` two thousand million."""
+    kind: Literal["seconds", "tokens"]
     if m := _TIME.fullmatch(text.strip()):
-        return "seconds", float(m[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[m[2].lower()]
-    if m := _AMOUNT.fullmatch(text.strip()):
-        return "tokens", float(m[1]) * {"": 1, "k": 1e3, "m": 1e6, "b": 1e9}[m[2].lower()]
-    raise ValueError(f'budget {text!r} is neither a time ("90s", "10m", "2h") nor an amount ("400K tokens")')
+        kind, amount = "seconds", float(m[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[m[2].lower()]
+    elif m := _AMOUNT.fullmatch(text.strip()):
+        kind, amount = "tokens", float(m[1]) * {"": 1, "k": 1e3, "m": 1e6, "b": 1e9}[m[2].lower()]
+    else:
+        raise ValueError(f'budget {text[:40]!r} is neither a time ("90s", "10m", "2h") nor an amount ("400K tokens")')
+    if amount > MAX_NUMBER:
+        raise ValueError(f"budget {text[:40]!r} is more than anybody has")
+    return kind, amount
 
 
 def load_config(path: Path, overrides: list[str] | None = None) -> Config:
@@ -157,10 +178,23 @@ def load_config(path: Path, overrides: list[str] | None = None) -> Config:
 
 def make_config(written: dict[str, Any], *, where: str = "config") -> Config:
     """Return the Config that a plain dict describes. Raises ConfigError as `load_config` does."""
+    _refuse_monsters(written, [], where)
     try:
         return Config.model_validate(written)
     except ValidationError as e:
         raise _explain(e, where) from None
+
+
+def _refuse_monsters(value: Any, path: list[str], where: str) -> None:
+    """Raise ConfigError for a number that no option can mean and for nesting that no option has."""
+    key = ".".join(path)[:100]
+    if isinstance(value, dict | list):
+        if len(path) == MAX_LEVELS:
+            raise ConfigError(f"{key}: nested more than {MAX_LEVELS} deep", where=where, do="no option is so deep")
+        for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            _refuse_monsters(inner, [*path, str(name)], where)
+    elif isinstance(value, int | float) and not abs(value) <= MAX_NUMBER and key != "seed":
+        raise ConfigError(f"{key}: the number is too large, or none", where=where, do="write a smaller one")
 
 
 def read_written(path: Path) -> dict[str, Any]:
@@ -182,6 +216,8 @@ def read_written(path: Path) -> dict[str, Any]:
         ) from None
     except tomllib.TOMLDecodeError as e:
         raise ConfigError(f"not valid TOML: {e}", where=str(path)) from None
+    except (ValueError, RecursionError) as e:  # a number of thousands of digits, brackets without end
+        raise ConfigError(f"the config cannot be meant: {e}", where=str(path), do="write a plain config") from None
     if not isinstance(written, dict):
         raise ConfigError("a config is one object of keys and values", where=str(path))
     return written
@@ -195,6 +231,8 @@ def _lay_over(written: dict[str, Any], word: str) -> None:
         value = json.loads(text)
     except ValueError:
         value = text
+    except RecursionError:
+        raise ConfigError(f"{key!r:.100} is nested too deeply", where="overrides", do="write a plain value") from None
     *parents, last = key.split(".")
     if parents[:1] == ["data"] and not isinstance(written.get("data", {}), dict):
         written["data"] = {"train": written["data"]}
@@ -208,7 +246,7 @@ def _lay_over(written: dict[str, Any], word: str) -> None:
 def _explain(error: ValidationError, where: str) -> ConfigError:
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
-    key = ".".join(path)
+    key = ".".join(path)[:100]
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         section = _section_at(path[:-1])
@@ -221,7 +259,7 @@ def _explain(error: ValidationError, where: str) -> ConfigError:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         return ConfigError(f"the key {key!r} is missing{more}", where=where, do=f'add "{key}" to the config')
-    got = f", got {first['input']!r}" if first["type"] != "value_error" else ""
+    got = f", got {first['input']!r:.100}" if first["type"] != "value_error" else ""
     return ConfigError(
         f"{key}: {message}{got}{more}", where=where, do="see gnomon/config.py for every key and its meaning"
     )

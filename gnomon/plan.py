@@ -1,18 +1,21 @@
 """Config, machine and text become a Plan: every number of the run, each with its reason. Nothing is decided later."""
 
 import math
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
-from gnomon.base.errors import ConfigError, DataError
+from gnomon.base.errors import ConfigError, DataError, IntegrityError
+from gnomon.base.files import read_json
 from gnomon.base.machine import Machine
-from gnomon.config import Config, Dtype, parse_budget
-from gnomon.presets import PRESETS, Shape
+from gnomon.config import MAX_THREADS, Config, Dtype, parse_budget
+from gnomon.presets import PRESETS, Shape, read_shape
 
 MIN_ROWS, MIN_STEPS = 8, 400
 TRAINING_SHARE_OF_TIME = 0.9  # of a time budget; the rest is validation, samples and checkpoints
 BYTES_PER_WEIGHT_TRAINING = 16  # float32 weight, gradient and two moments
+CHECKPOINT_BYTES_PER_WEIGHT = 12  # float32 weight and two moments, copied to be written in the background
 PROCESS_BYTES = 350 << 20  # Python and torch themselves, measured on Linux with torch 2.13
 
 
@@ -29,10 +32,15 @@ class Text(BaseModel):
     bytes_per_token: float
 
 
+_Count = Annotated[StrictInt, Field(ge=0, lt=2**200)]
+_Positive = Annotated[StrictInt, Field(gt=0, lt=2**200)]
+_Amount = Annotated[float, Field(gt=0)]
+
+
 class Plan(BaseModel):
     """Every number of a run. `reasons` says why, by the number's name."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     size: str
     shape: dict[str, Any]
@@ -40,26 +48,38 @@ class Plan(BaseModel):
     dataset_folder: str | None
     device: Literal["cpu", "cuda"]
     dtype: Dtype
-    threads: int
-    seed: int
-    rows_per_step: int
-    micro_rows: int
-    steps: int
-    lr: float
-    warmup_steps: int
-    validate_every: int
-    validation_tokens: int
-    save_every: int
-    parameters: int
-    parameter_table: dict[str, int]
-    tokens: int
-    flops: float
-    tokens_per_second: float
-    seconds: float
-    memory_bytes: int
-    inference_bytes: int
-    disk_bytes: int
+    threads: Annotated[StrictInt, Field(gt=0, le=MAX_THREADS)]
+    seed: Annotated[StrictInt, Field(ge=0, lt=2**63)]
+    rows_per_step: _Positive
+    micro_rows: _Positive
+    steps: _Positive
+    lr: _Amount
+    warmup_steps: _Count
+    validate_every: _Positive
+    validation_tokens: _Positive
+    save_every: _Positive
+    parameters: _Positive
+    parameter_table: dict[str, _Count]
+    tokens: _Positive
+    flops: _Amount
+    tokens_per_second: _Amount
+    seconds: _Amount
+    memory_bytes: _Count
+    inference_bytes: _Count
+    disk_bytes: _Count
     reasons: dict[str, str]
+
+
+def read_plan(path: Path) -> Plan:
+    """Return the plan that a run began with. Raises IntegrityError when the file is damaged or no plan."""
+    try:
+        plan = Plan.model_validate(read_json(path))
+    except ValidationError as e:
+        first = e.errors()[0]
+        place = ".".join(map(str, first["loc"]))[:100]
+        raise IntegrityError(f"the plan does not hold: {place}: {first['msg']}", where=str(path)) from None
+    read_shape(plan.shape, str(path))
+    return plan
 
 
 def shape_of(config: Config, vocabulary: int | None = None) -> Shape:
@@ -82,6 +102,7 @@ def make_plan(
     dtype: tuple[Dtype, str],
     tokens_per_second: tuple[float, str],
     text: Text | None = None,
+    processes: int = 1,
 ) -> Plan:
     """Return the plan of a run. `dtype` and `tokens_per_second` come with their reasons, since they were measured.
 
@@ -114,7 +135,9 @@ def make_plan(
             "a twentieth of the steps, 200 at most",
         )
     micro, reasons["micro_rows"] = _micro_rows(config, shape, rows)
+    _refuse_uneven_shares(config, rows, micro, processes)
     training, reasons["memory_bytes"] = _memory(shape, micro, dtype[0])
+    training += CHECKPOINT_BYTES_PER_WEIGHT * shape.parameters * config.train.background_saves
     if training > machine.memory_bytes and device == "cpu":
         raise ConfigError(
             f"training needs about {training / 2**30:.1f} GiB and the machine has {machine.memory_bytes / 2**30:.1f}",
@@ -130,7 +153,7 @@ def make_plan(
         dataset_folder=text.folder if text else None,
         device=device,
         dtype=dtype[0],
-        threads=config.train.threads or machine.cores,
+        threads=config.train.threads or max(1, machine.cores // processes),
         seed=config.seed,
         rows_per_step=rows,
         micro_rows=micro,
@@ -233,16 +256,36 @@ def _micro_rows(config: Config, shape: Shape, rows: int) -> tuple[int, str]:
     return micro, "rows of one forward pass: at most 8,192 tokens, which keeps activations small"
 
 
+def _refuse_uneven_shares(config: Config, rows: int, micro: int, processes: int) -> None:
+    """Raise ConfigError when a batch cannot be dealt out to the processes, or not in the way `exact` needs it."""
+    if rows % processes:
+        raise ConfigError(
+            f"a batch has {rows} rows, which {processes} processes cannot share evenly",
+            where="train.batch_tokens",
+            do="ask for a batch whose rows are a multiple of the processes",
+        )
+    passes = rows // micro
+    if config.train.exact and (
+        rows % micro or passes & (passes - 1) or processes & (processes - 1) or passes < processes
+    ):
+        raise ConfigError(
+            f"train.exact needs powers of two: {rows} rows a step are {rows / micro:g} passes of {micro} rows, for "
+            f"{processes} processes",
+            where="train.exact",
+            do="set train.micro_rows so that rows a step / micro_rows is a power of two, and not below the processes",
+        )
+
+
 def _memory(shape: Shape, micro_rows: int, dtype: Dtype) -> tuple[int, str]:
     """Return the bytes of training, and their parts in words."""
     inner = shape.head_width * (shape.heads + 2 * shape.kv_heads)
-    stream, product = 4, 2 if dtype == "bf16" else 4
+    stream, product = 4, 4 if dtype == "fp32" else 2
     per_token = shape.layers * (
         shape.width * (6 * stream + 3 * product) + inner * (3 * product + 8) + shape.feed_forward * 5 * product
     ) + shape.width * 4 * stream  # fmt: skip
     activations = per_token * micro_rows * shape.context
     logits = min(2048, micro_rows * shape.context) * shape.vocabulary * (12 + product)
-    copies = shape.parameters * product if dtype == "bf16" else 0
+    copies = 0 if dtype == "fp32" else shape.parameters * product
     total = PROCESS_BYTES + BYTES_PER_WEIGHT_TRAINING * shape.parameters + copies + activations + logits
     parts = (
         f"weights and optimizer {16 * shape.parameters / 2**20:,.0f} MiB, activations {activations / 2**20:,.0f} MiB"

@@ -5,10 +5,10 @@ rotary positions over the whole head, no biases, tied output head. That is what 
 `transformers` read without custom code.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from gnomon.base.errors import ConfigError
+from gnomon.base.errors import ConfigError, IntegrityError
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,25 @@ class Shape:
         table = self.parameter_table()
         weights = table["embedding"] + table["attention"] + table["feed_forward"]
         return 6 * weights + 6 * self.layers * self.heads * self.head_width * length
+
+
+MAX_SIZE = 1 << 31
+"""Of anything in a shape that is read from a file."""
+
+
+def read_shape(said: Any, where: str) -> Shape:
+    """Return the shape that an artifact describes. Raises IntegrityError, with `where`, for anything that is none."""
+    names = [f.name for f in fields(Shape)]
+    if not isinstance(said, dict) or sorted(said) != sorted(names):
+        raise IntegrityError(f"the shape is not one of {', '.join(names)}", where=where)
+    for name, value in said.items():
+        whole = name not in ("rope_theta", "norm_epsilon")
+        if type(value) not in ((int,) if whole else (int, float)) or not 0 < value <= MAX_SIZE:
+            raise IntegrityError(f"the shape's {name} is {value!r:.40}", where=where)
+    try:
+        return Shape(**said)
+    except ConfigError as e:
+        raise IntegrityError(f"the shape cannot be: {e.what}", where=where) from None
 
 
 PRESETS: dict[str, Shape] = {

@@ -15,8 +15,8 @@ from gnomon.base.errors import ConfigError, DataError
 from gnomon.base.files import (
     STAGING_PREFIX,
     canonical_json,
-    no_space_is_an_error,
     staged_folder,
+    storage_errors,
     sweep_staging,
     write_synced,
 )
@@ -83,7 +83,7 @@ def _make(recipe: Recipe, progress: Progress) -> Dataset:
 @contextmanager
 def _only_writer(folder: Path, progress: Progress) -> Iterator[None]:
     """Hold the lock of a dataset's name; wait for it while another process has it."""
-    with no_space_is_an_error(folder), ExitStack() as held:
+    with storage_errors(folder), ExitStack() as held:
         while True:
             try:
                 held.enter_context(RunLock(folder.with_name(f".{folder.name}.lock")))

@@ -1,10 +1,9 @@
-"""The stream of batches: a pure function of (dataset digest, seed, journal). Its whole state is the
+"""The stream of batches: a pure function of (dataset digest, seed, decisions). Its whole state is the
 number of the next row.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 from gnomon.base.errors import DataError
 from gnomon.base.seeds import derive, permutation
 from gnomon.data.pack import WINDOW_DOCUMENTS, Layout, pack, rows_needed
+from gnomon.events.journal import Decisions
 from gnomon.store.datasets import Dataset, Split
 
 IGNORE = -100
@@ -44,13 +44,19 @@ class Rows:
 
 @dataclass(frozen=True)
 class Batch:
-    """The rows of one optimizer step, in micro-batches. `next_row` is the cursor after it."""
+    """The rows of one optimizer step, in micro-batches. `next_row` is the cursor after it.
+
+    With several processes `micros` are this one's; `loss_tokens` counts those of all.
+    """
 
     micros: tuple[Rows, ...]
     loss_tokens: int
     first_row: int
     next_row: int
     row_ids: tuple[int, ...]
+    micro_rows: int
+    rate_factor: float = 1.0  # of the learning rate; below 1 after a roll-back
+    accept: bool = False  # the guard takes what comes from here on as usual
 
 
 class Stream:
@@ -63,10 +69,13 @@ class Stream:
         rows_per_batch: int,
         micro_rows: int,
         seed: int,
-        journal: list[dict[str, Any]],
+        decisions: Decisions,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
-        self._split, self._length, self._seed, self._journal = dataset.split("train"), length, seed, journal
-        self._rows_per_batch, self._micro_rows = rows_per_batch, micro_rows
+        self._split, self._length, self._seed, self.decisions = dataset.split("train"), length, seed, decisions
+        self.rows_per_batch, self._micro_rows = rows_per_batch, micro_rows
+        self._share = slice(rank * rows_per_batch // world, (rank + 1) * rows_per_batch // world)
         self._windows = Windows(self._split, length)
         self.rows_per_epoch = int(self._windows.rows.sum())
         # epoch, its windows in order, where their rows end; (epoch, window), its rows in order
@@ -80,31 +89,43 @@ class Stream:
             )
 
     def batches(self, from_row: int) -> Iterator[Batch]:
-        """Yield batches from global row `from_row` on, without end.
-
-        Before each batch the journal is looked at: an entry `{"at_row": r, "skip_rows": n}` sends the
-        stream that is about to serve row r to row r + n. Of several entries for one row the first counts,
-        so that a decision which a resumed run takes again changes nothing.
-        """
+        """Yield batches from global row `from_row` on, without end."""
         row = from_row
         while True:
-            row = self._after_skips(row)
-            ids = range(row, row + self._rows_per_batch)
-            micros = tuple(self._rows(ids[i : i + self._micro_rows]) for i in range(0, len(ids), self._micro_rows))
-            row += self._rows_per_batch
-            yield Batch(micros, sum(m.loss_tokens for m in micros), ids[0], row, tuple(ids))
+            batch = self.take(row)
+            row = batch.next_row
+            yield batch
 
-    def _after_skips(self, row: int) -> int:
-        """Return where the stream goes on; depends on the row alone, not on the way there."""
-        skips: dict[int, int] = {}
-        for entry in self._journal:
-            skips.setdefault(entry["at_row"], entry.get("skip_rows", 0))
-        while skip := skips.get(row, 0):
-            row += skip
-        return row
+    def take(self, row: int) -> Batch:
+        """Return the batch that is served at global row `row`; what was decided about it is in it."""
+        start = self.decisions.after_skips(row)
+        ids = range(start, start + self.rows_per_batch)
+        micro_rows = self.decisions.micro_rows(start, self._micro_rows)
+        places = [self._find(i) for i in ids]
+        own = places[self._share]
+        return Batch(
+            micros=tuple(
+                _gather(self._split, own[i : i + micro_rows], self._length) for i in range(0, len(own), micro_rows)
+            ),
+            loss_tokens=sum(map(_tokens_at, places)),
+            first_row=start,
+            next_row=ids[-1] + 1,
+            row_ids=tuple(ids),
+            micro_rows=micro_rows,
+            rate_factor=self.decisions.rate_factor(start),
+            accept=self.decisions.accepts(row, start + self.rows_per_batch),
+        )
 
-    def _rows(self, ids: Sequence[int]) -> Rows:
-        return _gather(self._split, [self._find(row) for row in ids], self._length)
+    def documents(self, first_row: int, rows: int, most: int = 20) -> list[str]:
+        """Return the origins of the documents that lie in rows from `first_row` on, each once, at most so many."""
+        found: dict[str, None] = {}
+        for row in range(first_row, first_row + rows):
+            layout, first, at = self._find(row)
+            for piece in range(layout.first[at], layout.first[at + 1]):
+                found[self._split.origin(first + int(layout.document[piece]))] = None
+            if len(found) >= most:
+                break
+        return list(found)[:most]
 
     def _find(self, row: int) -> Place:
         """Return where a global row lies."""
@@ -160,6 +181,13 @@ def rows_of(split: Split, length: int, micro_rows: int, max_tokens: int | None) 
             micro = _gather(split, [(layout, first, r) for r in range(row, min(row + micro_rows, rows))], length)
             given += micro.loss_tokens
             yield micro
+
+
+def _tokens_at(place: Place) -> int:
+    """Return the loss-bearing tokens of a row: all of its tokens, each of which has a successor."""
+    layout, _, row = place
+    pieces = slice(layout.first[row], layout.first[row + 1])
+    return int((layout.stop[pieces] - layout.start[pieces]).sum())
 
 
 def _gather(split: Split, places: list[Place], length: int) -> Rows:

@@ -16,6 +16,10 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
+Verdict = Literal["ok", "not_finite", "spike", "overflow"]
+"""Of a step: a loss or gradient that is not finite, far above what was usual, or too large for fp16 at its scale."""
+
+
 class Event(_Value):
     """Something that happened: `kind` names it (a string that each class fixes), `time` is seconds since 1970.
 
@@ -46,7 +50,12 @@ class StepDone(Event):
     grad_norm: float
     lr: float
     tokens: int  # loss-bearing tokens seen so far
-    skipped: bool  # the step was not finite and left the weights alone
+    row: int  # of the stream, the first of this step
+    verdict: Verdict = "ok"  # anything else: the step left weights, moments and step count as they were
+    bad_in_a_row: int = 0  # steps up to this one that were not ok, overflows aside
+    bad_recently: int = 0  # of the last 200 steps
+    bad_since_row: int = 0  # first row of the steps that are bad in a row
+    loss_scale: float = 1.0  # of fp16
     tokens_per_second: float
     memory_bytes: int
 
@@ -79,7 +88,8 @@ class CheckpointSaved(Event):
     step: int
     checkpoint: str
     bytes: int
-    seconds: float
+    seconds: float  # until it was on disk and verified
+    stall_seconds: float  # of these, the time that training stood still
     reason: str
 
 
@@ -97,6 +107,58 @@ class SaveFailed(Event):
     kind: Literal["save_failed"] = "save_failed"
     step: int
     why: str
+
+
+class SaveSkipped(Event):
+    """A save was due and left out: the one before was still being written, or the run is in trouble."""
+
+    kind: Literal["save_skipped"] = "save_skipped"
+    step: int
+    why: str
+    skipped: int  # saves left out so far by this process
+
+
+class MemoryShort(Event):
+    """A step did not fit into memory; it was not taken, and nothing has changed."""
+
+    kind: Literal["memory_short"] = "memory_short"
+    step: int
+    micro_rows: int
+    why: str
+
+
+class MicroRowsChanged(Event):
+    """Forward passes have fewer rows from here on; batch and loss stay the same. The journal says so too."""
+
+    kind: Literal["micro_rows_changed"] = "micro_rows_changed"
+    step: int
+    micro_rows: int
+    why: str
+
+
+class RolledBack(Event):
+    """The run went back to `step`; some rows ahead are left out and the rate is lower over them. The journal has it."""
+
+    kind: Literal["rolled_back"] = "rolled_back"
+    step: int  # where it went back to
+    from_step: int
+    checkpoint: str | None  # None: back to the start
+    at_row: int
+    skip_rows: int
+    rate_factor: float
+    why: str
+
+
+class GaveUp(Event):
+    """Going back did not help, or cannot: what the run shows, for people. The run stops."""
+
+    kind: Literal["gave_up"] = "gave_up"
+    step: int
+    why: str
+    first_row: int
+    rows: int
+    documents: list[str]  # that lie in these rows
+    state: list[str]  # tensors whose values cannot be right, each with the reason
 
 
 class DataSkipped(Event):
@@ -124,12 +186,16 @@ class InterruptAsked(Event):
 
 
 class RunStopped(Event):
-    """A process stopped training; `reason` is one of finished, early_stop, interrupted, not_finite."""
+    """A process stopped training; `reason` is one of finished, early_stop, interrupted, unhealthy, out_of_memory."""
 
     kind: Literal["run_stopped"] = "run_stopped"
     step: int
     reason: str
     seconds: float
+
+
+EVENTS: dict[str, type[Event]] = {known.model_fields["kind"].default: known for known in Event.__subclasses__()}
+"""Every event by its kind."""
 
 
 class Request(_Value):
@@ -142,6 +208,24 @@ class SkipData(Request):
     """Leave out the next `rows` rows of the stream. Journalled, so that a resumed run skips them too."""
 
     rows: int = Field(gt=0)
+
+
+class RollBack(Request):
+    """Go back to a checkpoint before row `at_row`, and when that row comes again leave `skip_rows` rows out.
+
+    The rate is multiplied by `rate_factor` over the next `rate_rows` rows. `accept`: the guard takes what comes then as
+    the new normal. Journalled.
+    """
+
+    at_row: int
+    skip_rows: int = Field(ge=0)
+    rate_factor: float = Field(gt=0, le=1)
+    rate_rows: int = Field(ge=0)
+    accept: bool = False
+
+
+class Shrink(Request):
+    """Halve the rows of one forward pass. Journalled."""
 
 
 class Save(Request):

@@ -24,8 +24,9 @@ class SwiGLU(nn.Module):
 class Block(nn.Module):
     """Pre-norm transformer layer in the shape of Qwen3."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = dropout  # of what is added to the stream, in training
         self.input_layernorm = RMSNorm(shape.width, shape.norm_epsilon)
         self.self_attn = Attention(shape)
         self.post_attention_layernorm = RMSNorm(shape.width, shape.norm_epsilon)
@@ -40,5 +41,8 @@ class Block(nn.Module):
         mask: Tensor | None,
     ) -> Tensor:
         """Return the stream with this layer's two parts added, [B, T, W]."""
-        x_BTW = x_BTW + self.self_attn(self.input_layernorm(x_BTW), turn, segments, cache, mask)
-        return x_BTW + self.mlp(self.post_attention_layernorm(x_BTW))
+        x_BTW = x_BTW + self._drop(self.self_attn(self.input_layernorm(x_BTW), turn, segments, cache, mask))
+        return x_BTW + self._drop(self.mlp(self.post_attention_layernorm(x_BTW)))
+
+    def _drop(self, x_BTW: Tensor) -> Tensor:
+        return F.dropout(x_BTW, self.dropout, self.training) if self.dropout else x_BTW

@@ -28,11 +28,11 @@ class Output:
 class LanguageModel(nn.Module):
     """A decoder-only transformer of the given shape, with the embedding as output head."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, dropout: float = 0.0) -> None:
         super().__init__()
         self.shape = shape
         self.embed_tokens = nn.Embedding(shape.vocabulary, shape.width)
-        self.layers = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.layers = nn.ModuleList(Block(shape, dropout) for _ in range(shape.layers))
         self.norm = RMSNorm(shape.width, shape.norm_epsilon)
 
     def forward(

@@ -38,7 +38,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             x_NW, w_VW = hidden_NW.to(dtype), head_VW.to(dtype)
             sums = torch.zeros(2, dtype=torch.float32, device=x_NW.device)
             grad_hidden_NW = torch.empty_like(x_NW) if wants_grad else x_NW
-            grad_head_VW = torch.zeros_like(head_VW) if wants_grad else head_VW
+            wide = torch.float32 if dtype == torch.float16 else dtype  # a sum over tokens may leave fp16's range
+            grad_head_VW = torch.zeros_like(head_VW, dtype=wide) if wants_grad else head_VW
             for start in range(0, len(labels_N), CHUNK_TOKENS):
                 here = slice(start, start + CHUNK_TOKENS)
                 counts_C1 = (labels_N[here] != IGNORE)[:, None]
@@ -56,7 +57,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                     grad_CV.scatter_add_(1, picks_C1, torch.full_like(log_z_C1, -1.0))
                     grad_CV = grad_CV.mul_(counts_C1).to(dtype)
                     torch.mm(grad_CV, w_VW, out=grad_hidden_NW[here])
-                    grad_head_VW += grad_CV.T @ x_NW[here]
+                    grad_head_VW += grad_CV.to(wide).T @ x_NW[here].to(wide)
         if wants_grad:
             ctx.save_for_backward(grad_hidden_NW, grad_head_VW)
             ctx.hidden_dtype = hidden_NW.dtype

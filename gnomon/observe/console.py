@@ -14,10 +14,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from gnomon.base.heartbeat import beat
 from gnomon.events.types import (
     CheckpointDamaged,
     CheckpointSaved,
     Event,
+    GaveUp,
+    MicroRowsChanged,
+    RolledBack,
     RunStarted,
     RunStopped,
     Sampled,
@@ -46,11 +50,13 @@ class Console:
         (self._bars.console if self._bars else self._out).print(text, style=style, markup=False)
 
     def progress(self, stage: str, done: int, total: int | None, unit: str) -> None:
-        """Show that `done` of `total` units of a stage are behind us."""
+        """Show that `done` of `total` units of a stage are behind us, and tell a supervisor that work moves on."""
+        beat()
         self._show(stage, done, total, _amount(done, total, unit))
 
     def __call__(self, event: Event) -> None:
-        """Show one event of a run."""
+        """Show one event of a run, and tell a supervisor that work moves on."""
+        beat()
         match event:
             case RunStarted():
                 self._steps = event.steps
@@ -58,7 +64,7 @@ class Console:
                 if event.resumed_from:
                     self.say(f"going on from {event.resumed_from}, step {event.step:,} of {event.steps:,}")
             case StepDone():
-                mark = " (not finite, skipped)" if event.skipped else ""
+                mark = "" if event.verdict == "ok" else f" ({event.verdict.replace('_', ' ')}, skipped)"
                 self._loss = f"loss {event.loss:.3f}{mark}"
                 self._show(
                     "training",
@@ -75,12 +81,22 @@ class Console:
                 )
             case Sampled():
                 self.say(f"step {event.step:>6,}  sample: {_one_line(event.prompt + event.text)}", style="dim")
-            case CheckpointSaved() if event.reason in ("interrupted", "early_stop", "not_finite"):
+            case CheckpointSaved() if event.reason in ("interrupted", "early_stop"):
                 self.say(f"saved {event.checkpoint} ({event.bytes / 2**20:,.0f} MiB, {event.seconds:.1f} s)")
             case CheckpointDamaged():
                 self.say(f"checkpoint {event.checkpoint} is damaged and was set aside: {event.why}", style="yellow")
             case SaveFailed():
                 self.say(f"step {event.step:,}: no checkpoint could be written: {event.why}", style="yellow")
+            case MicroRowsChanged():
+                self.say(f"step {event.step:,}: {event.why}; going on with {event.micro_rows} rows", style="yellow")
+            case RolledBack():
+                self.say(
+                    f"step {event.from_step:,}: {event.why}; back to step {event.step:,}, leaving out "
+                    f"{event.skip_rows:,} rows, rate x {event.rate_factor}",
+                    style="yellow",
+                )
+            case GaveUp():
+                self.say(f"step {event.step:,}: {event.why}", style="red")
             case RunStopped():
                 self.finish()
             case _:

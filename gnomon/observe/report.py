@@ -131,7 +131,10 @@ def _plan(plan: dict[str, Any]) -> str:
 
 
 def _what_happened(events: list[dict[str, Any]]) -> str:
-    kinds = ("run_started", "checkpoint_damaged", "save_failed", "data_skipped", "run_stopped")
+    kinds = (
+        "run_started", "checkpoint_damaged", "save_failed", "data_skipped", "micro_rows_changed", "rolled_back",
+        "gave_up", "run_stopped",
+    )  # fmt: skip
     rows = "".join(
         "<tr><td>"
         + escape(e["kind"].replace("_", " "))

@@ -1,21 +1,30 @@
 """Observers: what a run asks for when something happens. Each is a function of the events alone."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from gnomon.events.types import (
     Event,
     InterruptAsked,
+    MemoryShort,
     Observer,
     Request,
+    RollBack,
     Save,
     SaveDue,
+    Shrink,
     StepDone,
     Stop,
     Validated,
 )
 
-SKIPS_BEFORE_STOP = 25
-"""Steps in a row that were not finite, after which training on is pointless."""
+BAD_IN_A_ROW = 3
+"""Steps refused one after the other, after which it is the weights or the data, not chance."""
+
+BAD_RECENTLY = 12
+"""Steps of the last 200 that were refused, after which the rate is too high."""
+
+RATE_FACTOR, RATE_STEPS = 0.5, 100
+"""What the learning rate is multiplied with after going back, and for how many steps."""
 
 
 def save_when_due(event: Event) -> Iterable[Request]:
@@ -42,18 +51,39 @@ def stop_early(patience: int) -> Observer:
     return observe
 
 
-def stop_when_not_finite() -> Observer:
-    """Return an observer that asks to stop when so many steps in a row were not finite that the run cannot recover."""
-    in_a_row = 0
+def shrink_when_memory_is_short(event: Event) -> Iterable[Request]:
+    """Ask for smaller forward passes when a step did not fit into memory."""
+    if isinstance(event, MemoryShort):
+        yield Shrink(why=event.why)
+
+
+def go_back_when_unhealthy(rows_per_step: int, earlier: Callable[[int], int]) -> Observer:
+    """Return an observer that asks to go back when steps keep being refused, each time further past the rows they had.
+
+    It remembers nothing: a step's event says how many before it were bad, and `earlier(row)` how many times the run
+    went back near that row. So a resumed run asks for what the one that was not stopped asks for.
+    """
 
     def observe(event: Event) -> Iterable[Request]:
-        nonlocal in_a_row
-        if isinstance(event, StepDone):
-            in_a_row = in_a_row + 1 if event.skipped else 0
-            if in_a_row >= SKIPS_BEFORE_STOP:
-                yield Stop(
-                    why=f"{in_a_row} steps in a row had a loss or gradient that is not finite",
-                    reason="not_finite",
-                )
+        if not isinstance(event, StepDone) or event.verdict in ("ok", "overflow"):
+            return
+        if event.bad_in_a_row == BAD_IN_A_ROW:
+            first, why = event.bad_since_row, f"{BAD_IN_A_ROW} steps in a row, up to step {event.step:,}, were refused"
+        elif event.bad_recently == BAD_RECENTLY:
+            first, why = event.row, f"{BAD_RECENTLY} of the last 200 steps, up to step {event.step:,}, were refused"
+        else:
+            return
+        times = earlier(first)
+        what = (
+            "loss or gradient not finite" if event.verdict == "not_finite" else "loss or gradient far above the usual"
+        )
+        yield RollBack(
+            why=f"{why}: {what}",
+            at_row=first,
+            skip_rows=(event.row + rows_per_step - first) * 2**times,
+            rate_factor=RATE_FACTOR,
+            rate_rows=RATE_STEPS * rows_per_step,
+            accept=times >= 2 and event.verdict == "spike",
+        )
 
     return observe

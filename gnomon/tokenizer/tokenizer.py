@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tokenizers
 
+from gnomon.base.disk import read_bytes
 from gnomon.base.errors import IntegrityError
 from gnomon.base.files import canonical_json, sha256_bytes, write_atomic
 from gnomon.taxonomy import END_OF_TEXT, SPECIAL_TOKENS
@@ -22,6 +23,9 @@ there.
 Cases are spelled out as llama.cpp does: `(?i:'s)` would also take the long s (U+017F), and ids would
 differ.
 """
+
+MAX_BYTES = 256 << 20
+"""Of a tokenizer.json."""
 
 BLOCK = 64
 """The vocabulary that a model sees is a multiple of this; ids past the last token are unused."""
@@ -44,7 +48,7 @@ class Tokenizer:
         garbled.
         """
         try:
-            return cls.from_json(path.read_text("utf-8"))
+            return cls.from_json(read_bytes(path, MAX_BYTES).decode())
         except (OSError, UnicodeDecodeError, IntegrityError) as e:
             what = e.what if isinstance(e, IntegrityError) else f"the tokenizer cannot be read: {e}"
             raise IntegrityError(what, where=str(path)) from e
@@ -53,9 +57,13 @@ class Tokenizer:
     def from_json(cls, text: str) -> "Tokenizer":
         """Return the tokenizer that `to_json` described. Raises IntegrityError for anything else."""
         try:
-            return cls(tokenizers.Tokenizer.from_str(text))
+            inner = tokenizers.Tokenizer.from_str(text)
         except Exception as e:  # the library raises plain Exception
-            raise IntegrityError(f"not a tokenizer.json: {e}") from e
+            raise IntegrityError(f"not a tokenizer.json: {e!s:.200}") from e
+        vocabulary = inner.get_vocab()
+        if END_OF_TEXT not in vocabulary or max(vocabulary.values()) >= len(vocabulary):
+            raise IntegrityError(f"a tokenizer.json without {END_OF_TEXT}, or with ids left out")
+        return cls(inner)
 
     def to_json(self) -> str:
         """Return the content of a `tokenizer.json`."""

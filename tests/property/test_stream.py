@@ -16,6 +16,7 @@ from gnomon.data import stream as stream_module
 from gnomon.data.pack import Layout, pack
 from gnomon.data.prepare import prepare
 from gnomon.data.stream import Batch, Stream, validation_rows
+from gnomon.events.journal import Decisions
 from gnomon.store.datasets import Dataset
 from tests.world import write_corpus
 
@@ -41,7 +42,7 @@ def same(a: Batch, b: Batch) -> bool:
 
 
 def stream(dataset: Dataset, journal: list[dict[str, object]] | None = None, seed: int = 3, micro: int = 4) -> Stream:
-    return Stream(dataset, 64, 8, micro, seed, [] if journal is None else journal)
+    return Stream(dataset, 64, 8, micro, seed, Decisions(journal))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
@@ -53,7 +54,7 @@ def test_a_stream_begun_anywhere_equals_the_rest_of_the_whole(
     journal: list[dict[str, object]] = []
     whole: list[Batch] = []
     cursor = 0
-    for number, batch in enumerate(islice(Stream(dataset, 64, 8, 4, 3, journal).batches(0), 45)):
+    for number, batch in enumerate(islice(Stream(dataset, 64, 8, 4, 3, Decisions(journal)).batches(0), 45)):
         assert batch.first_row == cursor
         assert same(batch, next(free.batches(cursor))), "a skip moves the cursor and changes no row"
         whole.append(batch)
@@ -122,7 +123,7 @@ def test_validation_is_the_whole_split_in_a_fixed_order(dataset: Dataset) -> Non
 
 def test_a_text_smaller_than_a_batch_is_refused_with_the_way_out(dataset: Dataset) -> None:
     with pytest.raises(DataError, match="one batch needs 100,000") as caught:
-        Stream(dataset, 64, 100_000, 4, 0, [])
+        Stream(dataset, 64, 100_000, 4, 0, Decisions())
     assert "train.batch_tokens" in str(caught.value.do)
 
 

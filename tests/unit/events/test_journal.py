@@ -1,7 +1,9 @@
 """A record that survives kills: torn lines cost themselves only, and a resumed run reads as one run."""
 
+import errno
 from pathlib import Path
 
+from gnomon.base.disk import OpenFile, RealDisk
 from gnomon.events.bus import Bus
 from gnomon.events.journal import EventLog, Journal, read_events
 from gnomon.events.types import Event, RunStarted, Save, StepDone
@@ -14,7 +16,7 @@ def step_done(step: int, loss: float) -> StepDone:
         grad_norm=1.0,
         lr=0.1,
         tokens=step,
-        skipped=False,
+        row=0,
         tokens_per_second=1.0,
         memory_bytes=1,
     )
@@ -54,6 +56,16 @@ def test_numbers_that_are_not_finite_survive_the_record(tmp_path: Path) -> None:
     assert losses[1:] == [float("inf"), 0.1 + 0.2]
 
 
+def test_events_wait_while_the_disk_takes_none_and_follow_in_order(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    log = EventLog(folder / "events.jsonl")
+    for i in (1, 2):
+        log(step_done(i, 1.0))
+    folder.mkdir()
+    log(step_done(3, 1.0))
+    assert [e["step"] for e in read_events(folder / "events.jsonl")] == [1, 2, 3]
+
+
 def test_a_sink_that_fails_is_left_out_and_the_others_go_on() -> None:
     seen: list[Event] = []
 
@@ -65,3 +77,30 @@ def test_a_sink_that_fails_is_left_out_and_the_others_go_on() -> None:
     bus.publish(step_done(2, 1.0))
     assert [e.attempt for e in seen] == [3, 3]
     assert [r.why for r in bus.ask(seen[0])] == ["x"]
+
+
+def test_a_decision_that_the_disk_took_and_denied_counts_once(tmp_path: Path) -> None:
+    disk = Denying()
+    journal = Journal(tmp_path / "journal.jsonl", disk)
+    for row in (8, 16, 24):
+        disk.denies = row == 16
+        journal.add({"at_row": row, "until_row": 99, "rate_factor": 0.5})
+    read = Journal(tmp_path / "journal.jsonl")
+    assert (tmp_path / "journal.jsonl").read_bytes().count(b'"at_row":16') == 2
+    assert read.entries == journal.entries
+    assert (len(read.entries), read.rate_factor(50)) == (3, 0.125)
+
+
+class Denying(RealDisk):
+    """A disk that takes all bytes and says of some that it has not."""
+
+    denies = False
+
+    def append(self, path: Path) -> OpenFile:
+        file = super().append(path)
+        if self.denies:
+            file.sync = self.fail  # pyright: ignore[reportAttributeAccessIssue]
+        return file
+
+    def fail(self) -> None:
+        raise OSError(errno.EIO, "denied")

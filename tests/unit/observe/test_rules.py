@@ -1,17 +1,34 @@
 """What a run asks for when something happens."""
 
-from gnomon.events.types import InterruptAsked, SaveDue, StepDone, Stop, Validated
-from gnomon.observe.rules import SKIPS_BEFORE_STOP, save_when_due, stop_early, stop_on_interrupt, stop_when_not_finite
+from gnomon.events.types import (
+    InterruptAsked,
+    MemoryShort,
+    RollBack,
+    SaveDue,
+    Shrink,
+    StepDone,
+    Stop,
+    Validated,
+    Verdict,
+)
+from gnomon.observe.rules import (
+    go_back_when_unhealthy,
+    save_when_due,
+    shrink_when_memory_is_short,
+    stop_early,
+    stop_on_interrupt,
+)
 
 
 def validated(since_best: int) -> Validated:
     return Validated(step=1, loss=1.0, bits_per_byte=1.0, tokens=1, best=since_best == 0, since_best=since_best)
 
 
-def stepped(skipped: bool) -> StepDone:
+def stepped(verdict: Verdict, in_a_row: int, recently: int = 0, row: int = 80, since: int = 64) -> StepDone:
     return StepDone(
-        step=1, loss=1.0, grad_norm=1.0, lr=0.1, tokens=1, skipped=skipped, tokens_per_second=1.0, memory_bytes=1
-    )
+        step=10, loss=1.0, grad_norm=1.0, lr=0.1, tokens=1, row=row, verdict=verdict, bad_in_a_row=in_a_row,
+        bad_recently=recently, bad_since_row=since, tokens_per_second=1.0, memory_bytes=1,
+    )  # fmt: skip
 
 
 def test_a_checkpoint_is_asked_for_when_due_and_at_the_best_validation() -> None:
@@ -28,14 +45,23 @@ def test_patience_ends_a_run_that_no_longer_improves() -> None:
     assert stop.reason == "early_stop"
 
 
-def test_steps_in_a_row_that_are_not_finite_end_a_run_and_single_ones_do_not() -> None:
-    observe = stop_when_not_finite()
-    asked = [list(observe(stepped(skipped=True))) for _ in range(SKIPS_BEFORE_STOP - 1)]
-    asked.append(list(observe(stepped(skipped=False))))
-    assert not any(asked)
-    asked = [list(observe(stepped(skipped=True))) for _ in range(SKIPS_BEFORE_STOP)]
-    assert not any(asked[:-1])
-    assert isinstance(asked[-1][0], Stop)
+def test_steps_in_a_row_that_are_refused_send_the_run_back_past_their_rows_and_single_ones_do_not() -> None:
+    for times in (0, 1, 2):
+        observe = go_back_when_unhealthy(8, lambda _, n=times: n)
+        assert not any(list(observe(stepped("spike", n))) for n in (1, 2, 4, 5))
+        (back,) = observe(stepped("spike", 3))
+        assert isinstance(back, RollBack)
+        assert (back.at_row, back.skip_rows) == (64, (80 + 8 - 64) * 2**times), "further each time"
+        assert back.accept == (times == 2), "what comes again and again is the new normal"
+    assert list(observe(stepped("overflow", 3))) == list(observe(stepped("ok", 0, recently=12))) == []
+    (back,) = observe(stepped("not_finite", 1, recently=12))
+    assert isinstance(back, RollBack)
+    assert (back.at_row, back.accept) == (80, False)
+
+
+def test_a_step_that_did_not_fit_into_memory_asks_for_smaller_ones() -> None:
+    (asked,) = shrink_when_memory_is_short(MemoryShort(step=1, micro_rows=8, why="x"))
+    assert isinstance(asked, Shrink)
 
 
 def test_an_interrupt_asks_to_stop() -> None:
