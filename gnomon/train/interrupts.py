@@ -2,10 +2,12 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterable
 from types import FrameType, TracebackType
 from typing import Any
 
+from gnomon.base.heartbeat import ECHO_SECONDS, beat, is_supervised
 from gnomon.events.types import Event, InterruptAsked
 
 
@@ -17,6 +19,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.received: str | None = None
+        self._received_at = 0.0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interrupts":
@@ -32,11 +35,14 @@ class Interrupts:
             signal.signal(number, handler)
 
     def check(self, model: object, step: int) -> Iterable[Event]:
-        """Yield InterruptAsked once a signal has come."""
+        """Yield InterruptAsked once a signal has come; a supervisor learns here that the step is done."""
+        beat(step)
         if self.received:
             yield InterruptAsked(step=step, signal=self.received)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.received and is_supervised() and time.monotonic() - self._received_at < ECHO_SECONDS:
+            return  # the same request, once from its sender and once from the supervisor
         if self.received:
             raise KeyboardInterrupt
-        self.received = signal.Signals(number).name
+        self.received, self._received_at = signal.Signals(number).name, time.monotonic()
