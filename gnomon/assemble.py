@@ -1,26 +1,41 @@
 """Puts a run together from its plan: state, batches, checks, observers. The only builder; it decides nothing."""
 
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable
 
 import torch
 
 from gnomon.bundle import continue_text
 from gnomon.config import Config, Dtype
+from gnomon.data.loader import Loader, to_device
 from gnomon.data.stream import Batch, Rows, Stream, validation_rows
 from gnomon.evaluate.loss import score
+from gnomon.events.bus import Bus, Sink
+from gnomon.events.journal import Decisions, EventLog, Journal
 from gnomon.events.types import Check, Event, Observer, Sampled, SaveDue, Validated
 from gnomon.model.generate import Sampling
 from gnomon.model.lm import LanguageModel, initialize
-from gnomon.observe.rules import save_when_due, stop_early, stop_on_interrupt, stop_when_not_finite
+from gnomon.observe.rules import (
+    go_back_when_unhealthy,
+    save_when_due,
+    shrink_when_memory_is_short,
+    stop_early,
+    stop_on_interrupt,
+)
 from gnomon.plan import Plan
 from gnomon.presets import Shape
+from gnomon.store.checkpoints import Retention
 from gnomon.store.datasets import Dataset
+from gnomon.store.runs import Run
 from gnomon.tokenizer.tokenizer import Tokenizer
+from gnomon.train.guard import Guard
+from gnomon.train.hands import Hands
 from gnomon.train.interrupts import Interrupts
 from gnomon.train.optim import make_optimizer
+from gnomon.train.parallel import World
 from gnomon.train.readback import Readback
+from gnomon.train.rollback import STRETCH_STEPS
+from gnomon.train.saver import Saver
 from gnomon.train.schedule import Schedule
 from gnomon.train.state import State
 from gnomon.train.step import step
@@ -33,7 +48,7 @@ OPENING_TOKENS = 12  # of a validation document, where the config names no promp
 
 def build_state(plan: Plan, config: Config) -> State:
     """Return the state before the first step, with weights from the plan's seed."""
-    model = LanguageModel(Shape(**plan.shape))
+    model = LanguageModel(Shape(**plan.shape), config.train.dropout)
     initialize(model, plan.seed)
     model.to(torch.device(plan.device))
     schedule = Schedule(
@@ -63,31 +78,56 @@ def _state(model: LanguageModel, schedule: Schedule, device: str, dtype: Dtype, 
         clip=config.train.clip,
         z_loss=config.train.z_loss,
         seed=seed,
+        exact=config.train.exact,
         model=model,
         optimizer=optimizer,
+        guard=Guard(device, fp16=dtype == "fp16"),
     )
 
 
-def batches(plan: Plan, dataset: Dataset, journal: list[dict[str, object]], row: int) -> Iterator[Batch]:
-    """Yield the run's batches from `row` on, on the plan's device, for as long as they are taken."""
-    length = plan.shape["context"]
-    stream = Stream(dataset, length, plan.rows_per_step, plan.micro_rows, plan.seed, journal)
-    for batch in stream.batches(row):
-        yield replace(batch, micros=tuple(to_device(rows, plan.device) for rows in batch.micros))
+def start_over(state: State) -> None:
+    """Put the state before the first step back, in place."""
+    initialize(state.model, state.seed)
+    for moments in state.optimizer.state.values():
+        for tensor in moments.values():
+            tensor.zero_()
+    state.guard.load(Guard(state.device, fp16=state.dtype == "fp16").tensors())
+    state.step = state.row = state.tokens = state.since_best = 0
+    state.best_loss = float("inf")
 
 
-def to_device(rows: Rows, device: str) -> Rows:
-    """Return the micro-batch with its tensors on `device`."""
-    if device == "cpu":
-        return rows
-    moved = {
-        k: v.to(device, non_blocking=True) for k, v in vars(rows).items() if isinstance(v, torch.Tensor)
-    }  # fmt: skip
-    return replace(rows, **moved, buckets=tuple(b.to(device, non_blocking=True) for b in rows.buckets))
+def build_hands(
+    run: Run, plan: Plan, config: Config, dataset: Dataset, world: World, attempt: int, console: Sink
+) -> Hands:
+    """Return what acts on a run besides the step: record, checkpoints, batches. The first process is the scribe."""
+    journal = Journal(run.journal_path, keep=world.first)
+    observers = build_observers(config, plan, journal)
+    sinks = [EventLog(run.events_path), console] if world.first else []
+    retention = Retention(config.train.keep_last, config.train.keep_every)
+    return Hands(
+        bus=Bus(sinks, observers, attempt=attempt),
+        journal=journal,
+        checkpoints=run.checkpoints,
+        saver=Saver(run, world, attempt, retention, background=config.train.background_saves),
+        loader=build_loader(plan, config, dataset, journal, world),
+        world=world,
+        start_over=start_over,
+        micro_rows=plan.micro_rows,
+    )
+
+
+def build_loader(plan: Plan, config: Config, dataset: Dataset, journal: Decisions, world: World) -> Loader:
+    """Return what gives the run's batches, this process's share of each."""
+
+    def stream() -> Stream:
+        length, rows = plan.shape["context"], plan.rows_per_step
+        return Stream(dataset, length, rows, plan.micro_rows, plan.seed, journal, world.rank, world.size)
+
+    return Loader(stream, config.train.loader_workers, plan.device)
 
 
 def build_checks(
-    plan: Plan, config: Config, dataset: Dataset, tokenizer: Tokenizer, interrupts: Interrupts
+    plan: Plan, config: Config, dataset: Dataset, tokenizer: Tokenizer, interrupts: Interrupts, world: World
 ) -> list[Check]:
     """Return what is looked at while the run goes: interrupts at every step, validation, samples, due saves."""
     length, split = plan.shape["context"], dataset.split("validation")
@@ -104,11 +144,12 @@ def build_checks(
             bytes_per_token=split.bytes / split.n_tokens,
             device=plan.device,
             dtype=plan.dtype,
+            world=world,
         )
         yield Validated(step=at, loss=result.loss, bits_per_byte=result.bits_per_byte, tokens=result.tokens)
 
     def sample(model: LanguageModel, at: int) -> Iterable[Event]:
-        for i, prompt in enumerate(prompts):
+        for i, prompt in enumerate(prompts if world.first else []):
             drawn = continue_text(model, tokenizer, prompt, SAMPLE_TOKENS, Sampling(top_p=0.95, seed=plan.seed + i))
             yield Sampled(step=at, prompt=prompt, text="".join(drawn))
 
@@ -120,10 +161,20 @@ def build_checks(
     ]
 
 
-def build_observers(config: Config) -> list[Observer]:
+def build_observers(config: Config, plan: Plan, journal: Decisions) -> list[Observer]:
     """Return what may ask the run for something."""
+
+    def earlier(row: int) -> int:
+        return journal.roll_backs(since_row=row - STRETCH_STEPS * plan.rows_per_step)
+
     patience = [stop_early(config.train.patience)] if config.train.patience else []
-    return [save_when_due, stop_on_interrupt, stop_when_not_finite(), *patience]
+    return [
+        save_when_due,
+        stop_on_interrupt,
+        shrink_when_memory_is_short,
+        go_back_when_unhealthy(plan.rows_per_step, earlier),
+        *patience,
+    ]
 
 
 def openings(dataset: Dataset, tokenizer: Tokenizer, count: int = 3) -> list[str]:
@@ -134,28 +185,10 @@ def openings(dataset: Dataset, tokenizer: Tokenizer, count: int = 3) -> list[str
 
 
 def measure_speed(config: Config, shape: Shape, device: str, dtype: Dtype, seconds: float = 4.0) -> float:
-    """Return the tokens a second that real training steps of this shape reach here; takes `seconds` or three steps.
-
-    The weights it trains are its own, on random tokens, and are thrown away.
-    """
+    """Return the tokens a second that real training steps of this shape reach here; takes `seconds` or three steps."""
     tokens_a_step = min(8192, MEASURED_FLOPS / shape.flops_per_token(shape.context))
     rows = config.train.micro_rows or max(1, round(tokens_a_step / shape.context))
-    model = LanguageModel(shape)
-    initialize(model, 0)
-    model.to(torch.device(device))
-    state = _state(model, Schedule("wsd", 1e-4, 10**6, 1, 0.0, 1.0), device, dtype, config, 0)
-    tokens = torch.randint(shape.vocabulary, (rows, shape.context), generator=torch.Generator().manual_seed(0))
-    places = torch.arange(shape.context).expand_as(tokens)
-    micro = Rows(
-        tokens=tokens,
-        labels=tokens.roll(-1, 1),
-        positions=places,
-        segments=torch.zeros_like(tokens),
-        buckets=(),
-        inverse=torch.empty(0, dtype=torch.int64),
-        loss_tokens=tokens.numel(),
-    )
-    batch = Batch(micros=(to_device(micro, device),), loss_tokens=tokens.numel(), first_row=0, next_row=0, row_ids=())
+    state, batch = trial(config, shape, rows, device, dtype)
     times: list[float] = []
     step(state, batch)  # the first one allocates
     state.readback.drain()
@@ -164,4 +197,23 @@ def measure_speed(config: Config, shape: Shape, device: str, dtype: Dtype, secon
         step(state, batch)
         state.readback.drain()  # waits for the device
         times.append(time.perf_counter() - start)
-    return tokens.numel() / sorted(times)[len(times) // 2]
+    return batch.loss_tokens / sorted(times)[len(times) // 2]
+
+
+def trial(config: Config, shape: Shape, rows: int, device: str, dtype: Dtype) -> tuple[State, Batch]:
+    """Return a state of its own and a batch of random tokens, on which a training step can be tried."""
+    model = LanguageModel(shape)
+    initialize(model, 0)
+    model.to(torch.device(device))
+    state = _state(model, Schedule("wsd", 1e-4, 10**6, 1, 0.0, 1.0), device, dtype, config, 0)
+    tokens = torch.randint(shape.vocabulary, (rows, shape.context), generator=torch.Generator().manual_seed(0))
+    micro = Rows(
+        tokens=tokens,
+        labels=tokens.roll(-1, 1),
+        positions=torch.arange(shape.context).expand_as(tokens),
+        segments=torch.zeros_like(tokens),
+        buckets=(),
+        inverse=torch.empty(0, dtype=torch.int64),
+        loss_tokens=tokens.numel(),
+    )
+    return state, Batch((to_device(micro, device),), tokens.numel(), 0, 0, (), rows)

@@ -1,22 +1,24 @@
 """A checkpoint brought to life: the model, its tokenizer, and where they came from."""
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load
 
 from gnomon.base.errors import DataError, IntegrityError
 from gnomon.base.files import read_json
 from gnomon.model.generate import Sampling, generate
 from gnomon.model.lm import LanguageModel
-from gnomon.presets import Shape
+from gnomon.presets import Shape, read_shape
 from gnomon.store.checkpoints import Checkpoint, CheckpointStore
 from gnomon.store.runs import Run
 from gnomon.tokenizer.tokenizer import StreamDecoder, Tokenizer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,20 +44,46 @@ class Bundle:
 def load_bundle(path: Path, device: str = "cpu") -> Bundle:
     """Return the model of a run folder (its best checkpoint, else its newest) or of one checkpoint folder.
 
-    Raises DataError when there is no run or checkpoint there, IntegrityError when its files are damaged.
+    Of a run, damaged checkpoints are passed over with a warning. Raises DataError when there is no run or checkpoint
+    there, IntegrityError when the one that was named is damaged, or all are.
     """
-    run, checkpoint = _find(path)
-    damage = checkpoint.damage()
-    if damage:
-        raise IntegrityError(
-            f"the checkpoint is damaged: {damage[0]}",
-            where=str(checkpoint.path),
-            do=f"name another checkpoint of {run.folder}/checkpoints, or train on: the run falls back by itself",
-        )
+    run, candidates = _find(path)
+    checkpoint = _first_whole(run, candidates)
     plan = read_json(run.plan_path)
-    model = LanguageModel(Shape(**plan["shape"]))
-    model.load_state_dict(load(checkpoint.read()["model.safetensors"]))
-    return Bundle(model.eval().to(torch.device(device)), Tokenizer.load(run.tokenizer_path), plan, checkpoint, run)
+    if not isinstance(plan, dict):
+        raise IntegrityError("the plan is no object", where=str(run.plan_path))
+    model = _model(read_shape(plan.get("shape"), str(run.plan_path)), checkpoint)
+    tokenizer = Tokenizer.load(run.tokenizer_path)
+    if tokenizer.tokens > model.shape.vocabulary:
+        raise IntegrityError(
+            f"the tokenizer has {tokenizer.tokens:,} tokens and the model knows {model.shape.vocabulary:,}",
+            where=str(run.tokenizer_path),
+        )
+    return Bundle(model.eval().to(torch.device(device)), tokenizer, plan, checkpoint, run)
+
+
+def _model(shape: Shape, checkpoint: Checkpoint) -> LanguageModel:
+    """Return the model that a checkpoint's weights are; nothing is made that could be larger than they are."""
+    weights = {name: torch.from_numpy(array) for name, array in checkpoint.tensors("model").items()}
+    sizes = sum(tensor.numel() for tensor in weights.values())
+    if sizes != shape.parameters or shape.layers > len(weights):
+        raise _misfit(f"they are {sizes:,} numbers and its model has {shape.parameters:,}", checkpoint)
+    model = LanguageModel(shape)
+    own = model.state_dict()
+    for name in sorted(weights.keys() | own.keys()):
+        if name not in weights or name not in own:
+            raise _misfit(f"{name:.100} is {'missing' if name in own else 'not part of it'}", checkpoint)
+        is_, was = weights[name], own[name]
+        if (is_.shape, is_.dtype) != (was.shape, was.dtype):
+            raise _misfit(f"{name} is {is_.dtype} {list(is_.shape)}", checkpoint)
+        if not torch.isfinite(is_).all():
+            raise IntegrityError(f"the weights cannot be right: {name} is not finite", where=str(checkpoint.path))
+    model.load_state_dict(weights)
+    return model
+
+
+def _misfit(why: str, checkpoint: Checkpoint) -> IntegrityError:
+    return IntegrityError(f"the weights do not fit the run's plan: {why}", where=str(checkpoint.path))
 
 
 def continue_text(
@@ -88,12 +116,30 @@ def continue_text(
     yield held + decoder.finish()
 
 
-def _find(path: Path) -> tuple[Run, Checkpoint]:
+def _first_whole(run: Run, candidates: list[Checkpoint]) -> Checkpoint:
+    passed: list[str] = []
+    for checkpoint in candidates:
+        damage = checkpoint.damage()
+        if not damage:
+            if passed:
+                log.warning("damaged: %s; %s is used instead", "; ".join(passed), checkpoint.path.name)
+            return checkpoint
+        passed.append(f"{checkpoint.path.name}/{damage[0]}")
+    of_all = f"all {len(passed)} checkpoints are" if len(passed) > 1 else "the checkpoint is"
+    raise IntegrityError(
+        f"{of_all} damaged: {passed[0]}",
+        where=str(candidates[0].path),
+        do=f"name another checkpoint of {run.folder}/checkpoints, or train on: the run falls back by itself",
+    )
+
+
+def _find(path: Path) -> tuple[Run, list[Checkpoint]]:
+    """Return the run, and its checkpoints in the order in which they are to be tried: one, if it was named."""
     if not path.exists():
         raise DataError(f"there is no run at {path}", do="train one first: gnomon train my.json")
     single = next((c for c in CheckpointStore(path.parent).all() if c.path.name == path.name), None)
     if single is not None:
-        return Run(path.parent.parent), single
+        return Run(path.parent.parent), [single]
     run = Run(path)
     if not run.plan_path.exists():
         raise DataError(
@@ -101,11 +147,10 @@ def _find(path: Path) -> tuple[Run, Checkpoint]:
             where=str(path),
             do="give a folder that `gnomon train` wrote, such as runs/first",
         )
-    store = run.checkpoints
-    checkpoint = store.best() or (store.all() or [None])[-1]
-    if checkpoint is None:
+    candidates = run.checkpoints.by_merit()
+    if not candidates:
         raise DataError("the run has no checkpoint yet", where=str(path), do="let it train on: gnomon train CONFIG")
-    return run, checkpoint
+    return run, candidates
 
 
 def bundle_metadata(bundle: Bundle) -> dict[str, str]:
@@ -113,6 +158,6 @@ def bundle_metadata(bundle: Bundle) -> dict[str, str]:
     return {
         "gnomon.run": bundle.name,
         "gnomon.step": str(bundle.checkpoint.step),
-        "gnomon.dataset": str(bundle.plan["dataset"]),
+        "gnomon.dataset": str(bundle.plan.get("dataset")),
         "gnomon.shape": json.dumps(bundle.shape.as_dict()),
     }

@@ -4,8 +4,8 @@ Every verb takes --json and then prints one JSON object as its last line on stan
 error. Exit codes are those of `base/errors.py`.
 """
 
-import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from gnomon.base.errors import ConfigError, GnomonError, IntegrityError
+from gnomon.artifacts import Json, checkpoints, print_json, report, verify
+from gnomon.base.errors import ConfigError, GnomonError
 from gnomon.base.log import tame_libraries
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ app = typer.Typer(
 data_app = typer.Typer(help="Prepare, list, show and verify datasets.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 ConfigPath = Annotated[Path, typer.Argument(help="A .json or .toml file.", metavar="CONFIG")]
 Overrides = Annotated[
     list[str] | None,
@@ -52,15 +52,25 @@ def train(config: ConfigPath, overrides: Overrides = None, as_json: Json = False
 
     A config of four lines is enough: {"data": "texts/", "size": "5M", "budget": "10m", "out": "runs/first"}
     """
-    from gnomon.observe.console import Console
+    from gnomon.base.heartbeat import attach
+    from gnomon.train.supervise import Settings, can_supervise, gnomon_command, supervise
 
+    attach()
     loaded = _config(config, overrides)
-    console = Console()
+    if loaded.train.supervise and can_supervise(os.environ):
+        command = gnomon_command("train", *(["--json"] if as_json else []), "--", str(config), *(overrides or []))
+        chosen = loaded.train
+        settings = Settings(Path(loaded.out), chosen.processes, chosen.restarts, chosen.hang_seconds)
+        raise typer.Exit(supervise(command, os.environ, settings))
+    from gnomon.observe.console import Console
     from gnomon.pipeline import train as run
 
+    console = Console()
     result = run(loaded, console)
+    if "rank" in result:
+        return  # one of several processes; the first speaks for all
     if as_json:
-        _print_json(result)
+        print_json(result)
         return
     for sample in result["samples"]:
         typer.echo(f"\n── {sample['prompt']!r} goes on ──\n{sample['prompt']}{sample['text']}")
@@ -91,7 +101,7 @@ def plan(config: ConfigPath, overrides: Overrides = None, as_json: Json = False)
     loaded = _config(config, overrides)
     planned = plan_of(loaded, prepared(loaded), Console()).model_dump(mode="json")
     if as_json:
-        _print_json(planned)
+        print_json(planned)
         return
     rows = [(k, show(k, v), planned["reasons"].get(k, "")) for k, v in planned.items() if k not in HIDDEN]
     for part, count in planned["parameter_table"].items():
@@ -122,7 +132,7 @@ def eval(
         result = score_as_dict(score_file(load_bundle(run), data))
     console.finish()
     if as_json:
-        _print_json(result)
+        print_json(result)
         return
     typer.echo(
         f"{result['bits_per_byte']:.4f} bits per byte, loss {result['loss']:.4f} nats a token, "
@@ -169,7 +179,7 @@ def generate(
         sys.stdout.write(prompt)
     text = _stream(bundle, prompt, max_tokens, sampling, stop or [], silent=as_json)
     if as_json:
-        _print_json({"text": text, "tokens": len(bundle.tokenizer.encode(text))})
+        print_json({"text": text, "tokens": len(bundle.tokenizer.encode(text))})
 
 
 @app.command()
@@ -240,49 +250,14 @@ def export(
     console.finish()
     files = [str(path) for path in result.files]
     if as_json:
-        _print_json({"files": files, "verified": result.verdicts})
+        print_json({"files": files, "verified": result.verdicts})
         return
     for row in result.table:
         typer.echo(f"{row['name']:<34} {row['bytes'] / 2**20:>9.2f} MiB  {row['verified']}")
 
 
-@app.command()
-def verify(
-    path: Annotated[Path, typer.Argument(help="A dataset, run, checkpoint or export folder.")],
-    as_json: Json = False,
-) -> None:
-    """Check every file of an artifact against its manifest, and name what is damaged, where. Exit code 5 when damaged.
-
-    Example:  gnomon verify runs/first
-    """
-    from gnomon.pipeline import verify as check
-
-    damage = check(path)
-    if as_json:
-        _print_json({"ok": not damage, "damaged": [d.as_dict() for d in damage]})
-    else:
-        typer.echo(f"{path}: whole" if not damage else "\n".join(map(str, damage)))
-    if damage:
-        raise typer.Exit(IntegrityError.exit_code)
-
-
-@app.command()
-def report(run: RunPath, as_json: Json = False) -> None:
-    """Write the run's report.html anew, from its record; works while the run trains.
-
-    Example:  gnomon report runs/first
-    """
-    from gnomon.pipeline import write_report
-    from gnomon.store.runs import Run
-
-    target = Run(run)
-    if not target.plan_path.exists():
-        raise ConfigError("this folder holds no run", where=str(run), do="give a folder that `gnomon train` wrote")
-    path = str(write_report(target))
-    if as_json:
-        _print_json({"report": path})
-    else:
-        typer.echo(path)
+for verb in (verify, checkpoints, report):
+    app.command()(verb)
 
 
 @data_app.command("prepare")
@@ -313,7 +288,7 @@ def data_ls(
 
     found = list_datasets(root)
     if as_json:
-        _print_json({"datasets": [{"name": d.name, "version": d.version, "folder": str(d.folder)} for d in found]})
+        print_json({"datasets": [{"name": d.name, "version": d.version, "folder": str(d.folder)} for d in found]})
         return
     for d in found:
         typer.echo(f"{d.name:<24} {d.version}  {d.split('train').n_tokens:>14,} tokens  {d.folder}")
@@ -349,7 +324,7 @@ def _config(path: Path, overrides: list[str] | None) -> "Config":
 def _show_dataset(dataset: Any, as_json: bool) -> None:
     body = dataset.manifest
     if as_json:
-        _print_json(
+        print_json(
             {
                 "dataset": str(dataset.folder),
                 "digest": dataset.digest,
@@ -389,10 +364,6 @@ def _ask(mark: str) -> str:
         return input(mark)
     except EOFError:
         return ""
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False))
 
 
 def main(arguments: list[str] | None = None) -> None:

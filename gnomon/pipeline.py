@@ -3,14 +3,14 @@ short goes on.
 """
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
 
-from gnomon.assemble import batches, build_checks, build_observers, build_state, measure_speed, openings
+from gnomon.assemble import build_checks, build_hands, build_state, measure_speed, openings
+from gnomon.base.disk import DISK
 from gnomon.base.errors import (
     ConfigError,
     DataError,
@@ -19,7 +19,7 @@ from gnomon.base.errors import (
     StorageError,
     TrainingError,
 )
-from gnomon.base.files import free_bytes, pretty_json, read_json, sweep_staging, write_atomic
+from gnomon.base.files import pretty_json, read_json, sweep_staging, write_atomic
 from gnomon.base.machine import keep_freed_memory, this_machine
 from gnomon.bundle import Bundle, continue_text, load_bundle
 from gnomon.config import Config
@@ -29,24 +29,26 @@ from gnomon.data.read import find_sources, read_documents
 from gnomon.data.shards import SplitWriter
 from gnomon.data.stream import rows_of, validation_rows
 from gnomon.evaluate.loss import Score, score
-from gnomon.events.bus import Bus
-from gnomon.events.journal import EventLog, Journal, read_events
-from gnomon.events.types import CheckpointDamaged, RunStarted, RunStopped
+from gnomon.events.journal import read_events
+from gnomon.events.types import Event, GaveUp, RunStarted, RunStopped, Stop
 from gnomon.export.write import export, verify_export
 from gnomon.model.generate import Sampling
 from gnomon.observe.console import Console
 from gnomon.observe.report import report_html
-from gnomon.plan import Plan, Text, asked_vocabulary, make_plan, shape_of
-from gnomon.store.checkpoints import Checkpoint
+from gnomon.plan import Plan, Text, asked_vocabulary, make_plan, read_plan, shape_of
+from gnomon.store.checkpoints import CheckpointStore
 from gnomon.store.datasets import Dataset, Split, open_dataset, verify_dataset
-from gnomon.store.manifest import Damage, damaged, read_manifest
+from gnomon.store.manifest import Damage, read_manifest
 from gnomon.store.runs import Run
+from gnomon.store.verify import Findings, verify_run
 from gnomon.tokenizer.tokenizer import Tokenizer
-from gnomon.train.act import Hands
+from gnomon.train.hands import settle
 from gnomon.train.interrupts import Interrupts
 from gnomon.train.loop import run as train_loop
+from gnomon.train.parallel import World, join
 from gnomon.train.precision import choose_dtype
-from gnomon.train.state import State, from_files
+from gnomon.train.rollback import restore
+from gnomon.train.state import State
 
 Device = Literal["cpu", "cuda"]
 
@@ -56,36 +58,54 @@ def train(config: Config, console: Console | None = None) -> dict[str, Any]:
 
     Every stage that is already done is skipped, and training goes on from its newest whole checkpoint, so
     that calling this twice, or after a kill, equals calling it once. Raises Interrupted after Ctrl-C or
-    SIGTERM, with the state saved.
+    SIGTERM, with the state saved. Of several processes (torchrun, or `train.processes`) the first prepares, evaluates
+    and exports; the others only train, and return no more than the run's folder and their rank.
     """
     console = console or Console(quiet=True)
     start = time.monotonic()
-    run = Run(Path(config.out))
-    run.settle_config(config.model_dump(mode="json"))
-    with run.lock():
-        dataset = prepare_data(config, console)
-        plan = settle_plan(run, config, dataset, console)
-        if not _finished(run, plan):
-            _train(run, plan, config, dataset, console)
-        result = evaluate(run, console)
-        bundle = load_bundle(run.folder)
-        exported = export(bundle, run.export_folder, config.export.gguf, config.export.hf, console.progress)
-        report = write_report(run)
-        console.finish()
-        state = read_json(bundle.checkpoint.path / "state.json")
-        return {
-            "run": str(run.folder),
-            "dataset": str(dataset.folder),
-            "steps": plan.steps,
-            "tokens": state["tokens"],
-            "val_loss": result["loss"],
-            "val_bits_per_byte": result["bits_per_byte"],
-            "checkpoint": str(bundle.checkpoint.path),
-            "exports": [str(path) for path in exported.files],
-            "report": str(report),
-            "samples": _samples(bundle, config, dataset),
-            "seconds": round(time.monotonic() - start, 1),
-        }
+    run, world = Run(Path(config.out)), join(_device())
+    try:
+        if not world.first:
+            console = Console(quiet=True)
+            world.gather(None)  # the first has prepared and planned
+            plan = read_plan(run.plan_path)
+            dataset = open_dataset(Path(plan.dataset_folder or ""))
+            if not _finished(run):
+                _train(run, plan, config, dataset, console, world)
+            world.leave()
+            return {"run": str(run.folder), "rank": world.rank}
+        run.settle_config(config.model_dump(mode="json"))
+        with run.lock():
+            dataset = prepare_data(config, console)
+            plan = settle_plan(run, config, dataset, console, world.size)
+            world.gather(None)
+            if not _finished(run):
+                _train(run, plan, config, dataset, console, world)
+            world.leave()
+            result = finish(run, config, dataset, console)
+            return {**result, "steps": plan.steps, "seconds": round(time.monotonic() - start, 1)}
+    finally:
+        world.abandon()
+
+
+def finish(run: Run, config: Config, dataset: Dataset, console: Console) -> dict[str, Any]:
+    """Evaluate, export and report a trained run and return what came of it; what is done is skipped."""
+    result = evaluate(run, console)
+    bundle = load_bundle(run.folder)
+    exported = export(bundle, run.export_folder, config.export.gguf, config.export.hf, console.progress)
+    report = write_report(run)
+    console.finish()
+    return {
+        "run": str(run.folder),
+        "dataset": str(dataset.folder),
+        "tokens": bundle.checkpoint.state()["tokens"],
+        "val_loss": result["loss"],
+        "val_bits_per_byte": result["bits_per_byte"],
+        "checkpoint": str(bundle.checkpoint.path),
+        "exports": [str(path) for path in exported.files],
+        "report": str(report),
+        "samples": _samples(bundle, config, dataset),
+    }
 
 
 def prepare_data(config: Config, console: Console) -> Dataset:
@@ -93,14 +113,14 @@ def prepare_data(config: Config, console: Console) -> Dataset:
     return prepare(config.data, config.tokenizer, asked_vocabulary(config), console.progress)
 
 
-def plan_of(config: Config, dataset: Dataset | None, console: Console) -> Plan:
+def plan_of(config: Config, dataset: Dataset | None, console: Console, processes: int = 1) -> Plan:
     """Return the plan of a config on this machine. Measures dtype and speed, which takes a few seconds."""
     keep_freed_memory()
     machine = this_machine()
-    device: Device = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.set_num_threads(config.train.threads or machine.cores)
+    device = _device()
+    torch.set_num_threads(config.train.threads or max(1, machine.cores // processes))
     dtype = choose_dtype(device, config.train.dtype)
-    text = None if dataset is None else _text(dataset)
+    text = None if dataset is None else text_of(dataset)
     shape = shape_of(config, text.vocabulary if text else None)
     if 40 * shape.parameters > machine.memory_bytes:
         rate = 1e11 / shape.flops_per_token(shape.context)
@@ -108,13 +128,15 @@ def plan_of(config: Config, dataset: Dataset | None, console: Console) -> Plan:
     else:
         console.progress("measuring speed", 0, None, "steps")
         speed = measure_speed(config, shape, device, dtype[0]), "measured here with real training steps"
-    return make_plan(config, machine, device=device, dtype=dtype, tokens_per_second=speed, text=text)
+    return make_plan(
+        config, machine, device=device, dtype=dtype, tokens_per_second=speed, text=text, processes=processes
+    )
 
 
-def settle_plan(run: Run, config: Config, dataset: Dataset, console: Console) -> Plan:
+def settle_plan(run: Run, config: Config, dataset: Dataset, console: Console, processes: int = 1) -> Plan:
     """Return the run's plan: the one it began with, or a new one, written before the first step."""
     if run.plan_path.exists():
-        plan = Plan.model_validate(read_json(run.plan_path))
+        plan = read_plan(run.plan_path)
         if plan.dataset != dataset.digest:
             raise ConfigError(
                 "the text has changed since this run began",
@@ -122,8 +144,8 @@ def settle_plan(run: Run, config: Config, dataset: Dataset, console: Console) ->
                 do="train on the new text in another folder (out=runs/another), or put the old text back",
             )
         return plan
-    plan = plan_of(config, dataset, console)
-    if plan.disk_bytes > (free := free_bytes(run.folder)):
+    plan = plan_of(config, dataset, console, processes)
+    if plan.disk_bytes > (free := DISK.free(run.folder)):
         raise StorageError(
             f"the run needs {plan.disk_bytes / 2**20:,.0f} MiB on disk and {free / 2**20:,.0f} MiB are free",
             where=str(run.folder),
@@ -141,7 +163,7 @@ def evaluate(run: Run, console: Console | None = None) -> dict[str, Any]:
         known = read_json(run.evaluation_path)
         if known["checkpoint"] == bundle.checkpoint.path.name:
             return known
-    plan = Plan.model_validate(bundle.plan)
+    plan = read_plan(run.plan_path)
     result = score_split(bundle, open_dataset(Path(plan.dataset_folder or "")), plan, console)
     kept = {"checkpoint": bundle.checkpoint.path.name, **score_as_dict(result)}
     write_atomic(run.evaluation_path, pretty_json(kept))
@@ -201,12 +223,13 @@ def write_report(run: Run) -> Path:
     if manifest.exists():
         exports = read_json(manifest)["table"]
     scored = read_json(run.evaluation_path) if run.evaluation_path.exists() else None
-    page = report_html(run.name, read_json(run.plan_path), read_events(run.events_path), scored, exports)
+    page = report_html(run.name, read_plan(run.plan_path).model_dump(), read_events(run.events_path), scored, exports)
     write_atomic(run.report_path, page.encode())
     return run.report_path
 
 
-def _text(dataset: Dataset) -> Text:
+def text_of(dataset: Dataset) -> Text:
+    """Return what a plan needs to know of a dataset."""
     train, held_out = dataset.split("train"), dataset.split("validation")
     return Text(
         digest=dataset.digest,
@@ -218,54 +241,73 @@ def _text(dataset: Dataset) -> Text:
     )
 
 
-def _finished(run: Run, plan: Plan) -> bool:
+def _device() -> Device:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _finished(run: Run) -> bool:
     ends = [e for e in read_events(run.events_path) if e["kind"] == "run_stopped"]
     done = bool(ends) and ends[-1]["reason"] in ("finished", "early_stop")
     return done and bool(run.checkpoints.all())
 
 
-def _train(run: Run, plan: Plan, config: Config, dataset: Dataset, console: Console) -> None:
+def _train(run: Run, plan: Plan, config: Config, dataset: Dataset, console: Console, world: World) -> None:
     """Train from the newest whole checkpoint, or from the start, to the end of the plan."""
     keep_freed_memory()
     torch.set_num_threads(plan.threads)
-    sweep_staging(run.folder)
-    run.checkpoints.sweep()
-    tokenizer = Tokenizer.load(run.tokenizer_path)
-    state, journal = build_state(plan, config), Journal(run.journal_path)
-    attempts = sum(e["kind"] == "run_started" for e in read_events(run.events_path))
-    bus = Bus([EventLog(run.events_path), console], build_observers(config), attempt=attempts + 1)
-    checkpoint = run.checkpoints.newest_whole(lambda c, d: _say_damage(bus, c, d))
-    if checkpoint:
-        from_files(state, checkpoint.read(), where=str(checkpoint.path))
-        state.saved_at = state.step
-    name = checkpoint.path.name if checkpoint else None
-    bus.publish(RunStarted(run=run.name, step=state.step, steps=plan.steps, resumed_from=name))
-    start = time.monotonic()
-    with Interrupts() as interrupts:
-        checks = build_checks(plan, config, dataset, tokenizer, interrupts)
-        hands = Hands(bus, journal, run.checkpoints, config.train.keep_last)
-        reason = train_loop(state, batches(plan, dataset, journal.entries, state.row), checks, hands)
-    bus.publish(RunStopped(step=state.step, reason=reason, seconds=time.monotonic() - start))
-    _end(reason, run, state, plan)
+    attempt = world.gather(run.begin_attempt() if world.first else 0)[0]
+    if world.first:
+        sweep_staging(run.folder)
+        run.checkpoints.sweep()
+    tokenizer, state = Tokenizer.load(run.tokenizer_path), build_state(plan, config)
+    seen: list[GaveUp] = []
+
+    def show(event: Event) -> None:
+        seen.extend([event] if isinstance(event, GaveUp) else [])
+        console(event)
+
+    hands = build_hands(run, plan, config, dataset, world, attempt, show)
+    try:
+        resumed_from = restore(state, hands)
+        hands.bus.publish(RunStarted(run=run.name, step=state.step, steps=plan.steps, resumed_from=resumed_from))
+        start = time.monotonic()
+        with Interrupts() as interrupts:
+            stop = train_loop(state, build_checks(plan, config, dataset, tokenizer, interrupts, world), hands)
+        settle(hands.saver.wait(), state, hands)
+        hands.bus.publish(RunStopped(step=state.step, reason=stop.reason, seconds=time.monotonic() - start))
+    finally:
+        hands.saver.close()
+        hands.loader.close()
+    world.leave()
+    _end(stop, run, state, plan, seen)
 
 
-def _end(reason: str, run: Run, state: State, plan: Plan) -> None:
-    if reason == "interrupted":
+def _end(stop: Stop, run: Run, state: State, plan: Plan, seen: list[GaveUp]) -> None:
+    if stop.reason == "interrupted":
         raise Interrupted(
             f"stopped at step {state.step:,} of {plan.steps:,}; everything is saved",
             where=str(run.folder),
             do="run the same command again to go on",
         )
-    if reason == "not_finite":
+    if stop.reason == "out_of_memory":
         raise TrainingError(
-            f"loss or gradients stopped being finite before step {state.step:,}",
+            f"{stop.why} at step {state.step:,}",
             where=str(run.events_path),
-            do="train in a new folder with a lower rate, such as train.lr=" + f"{plan.lr / 3:.1g}",
+            do="choose a smaller size or model.context",
         )
-
-
-def _say_damage(bus: Bus, checkpoint: Checkpoint, damage: list[Damage]) -> None:
-    bus.publish(CheckpointDamaged(checkpoint=checkpoint.path.name, why=str(damage[0])))
+    if stop.reason == "unhealthy":
+        shown = seen[-1] if seen else None
+        details = [f"{stop.why} (step {state.step:,})"]
+        if shown:
+            details.append(
+                f"rows {shown.first_row:,} to {shown.first_row + shown.rows - 1:,}: " + ", ".join(shown.documents)
+            )
+            details += shown.state
+        raise TrainingError(
+            "\n      ".join(details),
+            where=str(run.events_path),
+            do=f"look at these texts; or train in a new folder with a lower rate, such as train.lr={plan.lr / 3:.1g}",
+        )
 
 
 def _samples(bundle: Bundle, config: Config, dataset: Dataset) -> list[dict[str, str]]:
@@ -282,13 +324,17 @@ def prepared(config: Config) -> Dataset | None:
     return find_prepared(config.data, config.tokenizer, asked_vocabulary(config))
 
 
-def verify(path: Path) -> list[Damage]:
-    """Return every damaged place of a dataset, run, checkpoint or export. Raises DataError for anything else."""
-    if (path / "plan.json").exists():
+def verify(path: Path) -> Findings:
+    """Return what is damaged in a dataset, run, checkpoint or export. Raises DataError for anything else."""
+    if (path / "plan.json").exists() or (path / "checkpoints").is_dir():
         run = Run(path)
-        folders = [c.path for c in run.checkpoints.all()]
-        folders += [run.export_folder] if (run.export_folder / "manifest.json").exists() else []
-        return [replace(d, file=f"{f.relative_to(path)}/{d.file}") for f in folders for d in verify(f)]
+        found = verify_run(run)
+        if any(run.export_folder.glob("[!.]*")) and found.add(verify_export(run.export_folder), "export/"):
+            found.notes.append("export: whole")
+        return found
+    single = next((c for c in CheckpointStore(path.parent).all() if c.path.name == path.name), None)
+    if single is not None:
+        return Findings(single.damage())
     if not (path / "manifest.json").exists():
         raise DataError(
             "there is no manifest here to verify against",
@@ -298,7 +344,7 @@ def verify(path: Path) -> list[Damage]:
     try:
         body = read_manifest(path)
     except IntegrityError as e:
-        return [Damage("manifest.json", None, e.what)]
+        return Findings([Damage("manifest.json", None, e.what)])
     if body.get("kind") == "export":
-        return verify_export(path)
-    return verify_dataset(path) if "splits" in body else damaged(path, body["files"])
+        return Findings(verify_export(path))
+    return Findings(verify_dataset(path))

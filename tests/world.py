@@ -5,26 +5,44 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from pydoc_data import topics
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import save
 
-from gnomon.base.files import pretty_json, write_atomic
+from gnomon.assemble import build_checks, build_hands, build_state
+from gnomon.base.files import pretty_json, read_json, write_atomic
+from gnomon.base.machine import this_machine
 from gnomon.bundle import Bundle, load_bundle
+from gnomon.config import Config, Dtype, make_config
 from gnomon.data.stream import Rows, make_rows
+from gnomon.events.types import Check, Event, Stop
 from gnomon.model.lm import LanguageModel, initialize
 from gnomon.model.loss import next_token_loss
+from gnomon.observe.console import Console
+from gnomon.pipeline import prepare_data, text_of
+from gnomon.plan import Plan, make_plan
 from gnomon.presets import Shape
+from gnomon.store.checkpoints import Facts
+from gnomon.store.datasets import Dataset
 from gnomon.store.runs import Run
 from gnomon.tokenizer.tokenizer import Tokenizer
+from gnomon.train.guard import Guard
+from gnomon.train.hands import Hands, settle
+from gnomon.train.interrupts import Interrupts
+from gnomon.train.loop import run as train_loop
 from gnomon.train.optim import make_optimizer
+from gnomon.train.parallel import ALONE, World
+from gnomon.train.precision import choose_dtype
 from gnomon.train.readback import Readback
+from gnomon.train.rollback import restore
 from gnomon.train.schedule import Schedule
 from gnomon.train.state import State
 
+T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
 TINY = Shape(vocabulary=512, width=64, layers=2, heads=4, kv_heads=2, head_width=16, feed_forward=96, context=64)
 
@@ -51,20 +69,86 @@ def packed_rows(layout: list[list[int]], length: int, of: Rows | None = None, ro
     return make_rows(inputs.numpy(), labels.numpy(), layout)
 
 
-def plain_state(log_every: int = 10, seed: int = 0) -> State:
-    """Return a state about to take its first step, in float32 on the CPU."""
-    model = noisy_model(seed=seed)
+def plain_state(log_every: int = 10, seed: int = 0, shape: Shape = TINY, dtype: Dtype = "fp32") -> State:
+    """Return a state about to take its first step, on the CPU."""
+    model = noisy_model(shape, seed)
     return State(
         schedule=Schedule("wsd", 3e-3, 100, 5, 0.4, 0.1),
         readback=Readback(log_every, "cpu"),
         device="cpu",
-        dtype="fp32",
+        dtype=dtype,
         clip=1.0,
         z_loss=0.0,
         seed=seed,
+        exact=False,
         model=model,
         optimizer=make_optimizer(model, lr=3e-3, beta1=0.9, beta2=0.95, weight_decay=0.1),
+        guard=Guard("cpu", fp16=dtype == "fp16"),
     )
+
+
+@dataclass
+class Started:
+    """A run about to take its first step, as `gnomon train` would begin it, in this process."""
+
+    run: Run
+    plan: Plan
+    config: Config
+    dataset: Dataset
+    state: State
+    hands: Hands
+    seen: list[Event]  # everything that is told from here on
+
+    def events(self, kind: type[T]) -> list[T]:
+        """Return the events of a kind so far."""
+        return [event for event in self.seen if isinstance(event, kind)]
+
+    def checks(self) -> list[Check]:
+        """Return the run's own checks."""
+        tokenizer = Tokenizer.load(self.run.tokenizer_path)
+        return build_checks(self.plan, self.config, self.dataset, tokenizer, Interrupts(), self.hands.world)
+
+    def train(self) -> Stop:
+        """Go on from the newest checkpoint, or from the start, to the end."""
+        restore(self.state, self.hands)
+        stop = train_loop(self.state, self.checks(), self.hands)
+        settle(self.hands.saver.wait(), self.state, self.hands)
+        return stop
+
+    def close(self) -> None:
+        self.hands.saver.close()
+        self.hands.loader.close()
+
+
+def start(folder: Path, world: World = ALONE, budget: str = "20K tokens", **train: Any) -> Started:
+    """Begin a run in `folder`, or go on with the one that is there; the text is prepared once, by the first process."""
+    if not world.first:
+        world.gather(None)
+    if not (folder / "texts").exists():
+        write_corpus(folder / "texts")
+    options = {"threads": 1, "dtype": "fp32", "background_saves": False, "loader_workers": 0, **train}
+    config = make_config(json.loads(small_config(folder, budget=budget, train=options).read_text()))
+    dataset, run = prepare_data(config, Console(quiet=True)), Run(Path(config.out))
+    torch.set_num_threads(1)
+    if not run.plan_path.exists():
+        run.settle_config(config.model_dump(mode="json"))
+        planned = make_plan(
+            config,
+            this_machine(),
+            device="cpu",
+            dtype=choose_dtype("cpu", options["dtype"]),
+            tokens_per_second=(1e4, "a test"),
+            text=text_of(dataset),
+            processes=world.size,
+        )
+        write_atomic(run.tokenizer_path, dataset.tokenizer_path.read_bytes())
+        write_atomic(run.plan_path, pretty_json(planned.model_dump(mode="json")))
+    plan, seen = Plan.model_validate(read_json(run.plan_path)), []
+    if world.first:
+        world.gather(None)
+    attempt = world.gather(run.begin_attempt() if world.first else 0)[0]
+    hands = build_hands(run, plan, config, dataset, world, attempt, seen.append)
+    return Started(run, plan, config, dataset, build_state(plan, config), hands, seen)
 
 
 SENTENCES = (
@@ -109,7 +193,7 @@ def small_config(folder: Path, **changes: Any) -> Path:
         section = config.get(key)
         config[key] = {**section, **value} if isinstance(section, dict) and isinstance(value, dict) else value
     path = folder / "config.json"
-    path.write_text(json.dumps(config))
+    write_atomic(path, json.dumps(config).encode())  # several processes may write it at once
     return path
 
 
@@ -133,7 +217,7 @@ def saved_bundle(folder: Path, model: LanguageModel, tokenizer: Tokenizer) -> Bu
     plan = {"shape": model.shape.as_dict(), "dataset": "0" * 64, "dataset_folder": None}
     write_atomic(run.plan_path, pretty_json(plan))
     tokenizer.save(run.tokenizer_path)
-    run.checkpoints.commit({"model.safetensors": save(model.state_dict())}, step=1, reason="finished", metrics={})
+    run.checkpoints.commit({"model.safetensors": save(model.state_dict())}, Facts(1, "finished", {}))
     return load_bundle(folder)
 
 

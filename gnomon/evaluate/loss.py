@@ -3,14 +3,17 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 
+from gnomon.base.heartbeat import beat
 from gnomon.config import Dtype
 from gnomon.data.stream import Rows
 from gnomon.model.attention import Segments
 from gnomon.model.lm import LanguageModel
 from gnomon.model.loss import next_token_loss
+from gnomon.train.parallel import ALONE, World
 from gnomon.train.precision import autocast
 
 
@@ -39,16 +42,21 @@ def score(
     bytes_per_token: float,
     device: str = "cpu",
     dtype: Dtype = "fp32",
+    world: World = ALONE,
 ) -> Score:
     """Return the model's score on packed rows; documents do not see each other.
 
-    `bytes_per_token` is that of the whole split; over the whole split the bits per byte are exact.
+    `bytes_per_token` is that of the whole split; over the whole split the bits per byte are exact. Several processes
+    take turns with the micro-batches; the sum has the same order, and so the same bits, with any number of them.
     """
-    nats, tokens = 0.0, 0
-    for rows in micros:
+    found: list[tuple[float, int]] = []
+    for rows in islice(micros, world.rank, None, world.size):
         with autocast(device, dtype):
             hidden = model(rows.tokens, rows.positions, Segments(rows.buckets, rows.inverse)).hidden
             cross, _ = next_token_loss(hidden, model.head, rows.labels)
-        nats += cross.item()
-        tokens += rows.loss_tokens
+        found.append((cross.item(), rows.loss_tokens))
+        beat()  # the whole split can take longer than a supervisor waits
+    shares = world.gather(found)
+    in_order = [share[turn] for turn in range(len(shares[0])) for share in shares if turn < len(share)]
+    nats, tokens = sum(n for n, _ in in_order), sum(t for _, t in in_order)
     return Score(loss=nats / tokens, tokens=tokens, bytes=tokens * bytes_per_token)

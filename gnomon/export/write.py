@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from gnomon.base import faults
+from gnomon.base.disk import DISK
 from gnomon.base.errors import ConfigError, DataError, IntegrityError
 from gnomon.base.files import (
     canonical_json,
-    fsync_folder,
-    no_space_is_an_error,
     read_json,
     sha256_bytes,
     staged_folder,
+    storage_errors,
     sweep_staging,
     sync_tree,
     write_atomic,
@@ -58,7 +58,7 @@ def export(bundle: Bundle, out: Path, gguf: Sequence[str], hf: bool | str, progr
     """
     asked = _asked(bundle, gguf, hf)
     _refuse_a_folder_of_something_else(out)
-    with no_space_is_an_error(out):
+    with storage_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         with RunLock(out / ".lock"):
             body = _body_before(out)
@@ -90,10 +90,13 @@ def verify_export(folder: Path) -> list[Damage]:
         return [Damage(NAME, None, e.what)]
     if body.get("kind") != KIND:
         raise DataError("this is no export folder", where=str(folder), do="give one that `gnomon export` wrote")
+    found = damaged(folder, body.get("files"))
+    if any(damage.file == NAME for damage in found):
+        return found
     listed = {entry["path"] for entry in body["files"]}
     weights = [p for ending in ("*.gguf", "*.safetensors") for p in folder.rglob(ending)]
     strangers = sorted({p.relative_to(folder).as_posix() for p in weights if p.is_file()} - listed)
-    return damaged(folder, body["files"]) + [
+    return found + [
         Damage(name, None, "the manifest does not list it, so nothing says that it was verified") for name in strangers
     ]
 
@@ -110,7 +113,7 @@ def _asked(bundle: Bundle, gguf: Sequence[str], hf: bool | str) -> list[_Item]:
 
 def _digest(bundle: Bundle) -> str:
     """Return the checkpoint's digest: the SHA-256 of its manifest."""
-    return sha256_bytes(canonical_json(bundle.checkpoint.manifest))
+    return sha256_bytes(canonical_json(bundle.checkpoint.manifest.model_dump(by_alias=True)))
 
 
 def _refuse_a_folder_of_something_else(out: Path) -> None:
@@ -155,7 +158,7 @@ def _write(bundle: Bundle, out: Path, item: _Item, digest: str) -> dict[str, Any
         if final.is_dir():
             final.rename(staged.path / "before")
         made.replace(final)
-        fsync_folder(out)
+        DISK.sync_folder(out)
     faults.point("export.published")
     return entry
 
@@ -176,7 +179,7 @@ def _record(bundle: Bundle, out: Path, exports: dict[str, Any], digest: str) -> 
         for name in (NAME, f"{NAME}.sha256"):
             faults.point("export.recording")
             (staged.path / name).replace(out / name)
-        fsync_folder(out)
+        DISK.sync_folder(out)
 
 
 def _described(bundle: Bundle, out: Path, exports: dict[str, Any], digest: str) -> dict[str, Any]:

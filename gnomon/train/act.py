@@ -1,77 +1,111 @@
 """Carries out what observers ask for: the only hand on the state besides the step itself."""
 
-import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from gnomon.base.errors import IntegrityError, StorageError
+from gnomon.base.errors import GnomonError, IntegrityError, StorageError
 from gnomon.base.files import finite
-from gnomon.events.bus import Bus
-from gnomon.events.journal import Journal
-from gnomon.events.types import CheckpointSaved, DataSkipped, Request, Save, SaveFailed, SkipData, Stop
-from gnomon.store.checkpoints import CheckpointStore
-from gnomon.train.state import State, to_files
-
-
-@dataclass(frozen=True)
-class Hands:
-    """What `act` may touch besides the state."""
-
-    bus: Bus
-    journal: Journal
-    checkpoints: CheckpointStore
-    keep_last: int
+from gnomon.events.types import (
+    DataSkipped,
+    MicroRowsChanged,
+    Request,
+    RollBack,
+    Save,
+    SaveSkipped,
+    Shrink,
+    SkipData,
+    Stop,
+)
+from gnomon.train.hands import Hands, settle
+from gnomon.train.rollback import give_up, roll_back
+from gnomon.train.saver import Outcome
+from gnomon.train.state import State
 
 
 def act(requests: Iterable[Request], state: State, hands: Hands) -> Stop | None:
-    """Carry out requests in their fixed order (SkipData, Save, Stop) and return the Stop, if there is one.
+    """Carry out requests in their fixed order (Shrink, RollBack, SkipData, Save, Stop) and return the Stop, if any.
 
-    A stop saves first. Several saves at one step are one.
+    A stop saves first. Several saves at one step are one; of several roll-backs the one to the earliest row counts.
     """
     asked = list(requests)
+    stop = next((r for r in asked if isinstance(r, Stop)), None)
+    if any(isinstance(r, Shrink) for r in asked):
+        stop = _shrink(state, hands) or stop
+    back = [r for r in asked if isinstance(r, RollBack)]
+    if back and not (stop and stop.reason == "out_of_memory"):
+        stop = roll_back(min(back, key=lambda r: r.at_row), state, hands) or stop
     for request in asked:
         if isinstance(request, SkipData):
             _skip(request, state, hands)
-    stop = next((r for r in asked if isinstance(r, Stop)), None)
     reasons = [r.why for r in asked if isinstance(r, Save)] + ([stop.reason] if stop else [])
-    if reasons:
+    if reasons and not (stop and stop.reason == "unhealthy"):
         save(state, hands, "best" if "best" in reasons else reasons[0], must=stop is not None)
     return stop
 
 
+def _shrink(state: State, hands: Hands) -> Stop | None:
+    now = hands.journal.micro_rows(state.row, hands.micro_rows)
+    if now == 1:
+        why = "not even one row fits into memory"
+        give_up(state, hands, why, state.row, hands.loader.stream.rows_per_batch)
+        return Stop(why=why, reason="out_of_memory")
+    fewer = now // 2
+    hands.journal.add({"at_row": state.row, "micro_rows": fewer, "why": "memory was short"})
+    hands.bus.publish(MicroRowsChanged(step=state.step, micro_rows=fewer, why=f"memory was short with {now}"))
+    return None
+
+
 def _skip(request: SkipData, state: State, hands: Hands) -> None:
     hands.journal.add({"at_row": state.row, "skip_rows": request.rows, "why": request.why})
-    state.row += request.rows
     hands.bus.publish(DataSkipped(step=state.step, rows=request.rows, why=request.why))
 
 
 def save(state: State, hands: Hands, reason: str, *, must: bool = False) -> None:
-    """Write a checkpoint of this step, unless this process has just written it, and drop what need not be kept.
+    """Begin to write a checkpoint of this step, unless this process has just written it.
 
-    When the disk is full or refuses, that is said aloud and training goes on, since the checkpoints before are whole;
-    with `must` (the last save of a run) the error is raised.
+    A rolling save that is due while another is in flight, or while steps are being refused, is left out and counted;
+    for a best one the save in flight is waited for. When the disk is full or fails, that is said aloud and training
+    goes on, since the checkpoints before are whole; with `must` (the last save of a run) this waits and raises the
+    error.
     """
-    for event in state.readback.drain():
-        hands.bus.publish(event)
-    if state.saved_at == state.step:
+    saved = not hands.world.any(state.saved_at != state.step)  # one that failed may have failed in one process only
+    if saved and not must:
         return
-    start = time.perf_counter()
-    try:
-        metrics = {"best_loss": finite(state.best_loss), "is_best": reason == "best"}
-        checkpoint = hands.checkpoints.commit(to_files(state), state.step, reason, metrics)
-    except (StorageError, IntegrityError, OSError) as e:
-        hands.bus.publish(SaveFailed(step=state.step, why=str(e).splitlines()[0]))
-        if must:
-            raise
+    last = state.readback.last
+    if not must and last is not None and last.bad_in_a_row > 0:
+        _leave_out(state, hands, "steps are being refused, and the run may have to go back")
         return
+    if hands.world.any(hands.saver.busy):
+        if reason == "rolling" and not must:
+            _leave_out(state, hands, "the save before is still being written")
+            return
+        settle(hands.saver.wait(), state, hands)
+    if not hands.world.any(state.saved_at != state.step):
+        return  # what was in flight was this step's
+    outcome = _begin(state, hands, reason, must)
+    settle(outcome, state, hands)
+    if must and hands.world.any(outcome is not None and outcome.error_kind == "writer"):
+        outcome = _begin(state, hands, reason, must)  # the disk has not refused anything yet
+        settle(outcome, state, hands)
+    if must and outcome is not None and outcome.error:
+        raise _error(outcome, hands)
+
+
+def _begin(state: State, hands: Hands, reason: str, must: bool) -> Outcome | None:
+    metrics = {"best_loss": finite(state.best_loss), "is_best": reason == "best"}
+    outcome = hands.saver.begin(state, reason, metrics, hands.journal)
     state.saved_at = state.step
-    hands.bus.publish(
-        CheckpointSaved(
-            step=state.step,
-            checkpoint=checkpoint.path.name,
-            bytes=checkpoint.size,
-            seconds=time.perf_counter() - start,
-            reason=reason,
-        )
+    return outcome or (hands.saver.wait() if must else None)
+
+
+def _leave_out(state: State, hands: Hands, why: str) -> None:
+    hands.skipped_saves += 1
+    hands.bus.publish(SaveSkipped(step=state.step, why=why, skipped=hands.skipped_saves))
+
+
+def _error(outcome: Outcome, hands: Hands) -> GnomonError:
+    kind = IntegrityError if outcome.error_kind == "integrity" else StorageError
+    return kind(
+        f"the last checkpoint of step {outcome.step:,} could not be written: {outcome.error}",
+        where=str(hands.checkpoints.folder),
+        do="make room or mend the disk, then run the same command again: it goes on from the checkpoint before",
     )
-    hands.checkpoints.retain(hands.keep_last)

@@ -9,7 +9,7 @@ import torch
 from gnomon.base.machine import has_fast_bf16, this_machine
 from gnomon.config import Dtype
 
-TORCH_DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+TORCH_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
 def matmul_rate(dtype: Dtype, device: str = "cpu", size: int = 1024) -> float:
@@ -25,7 +25,7 @@ def matmul_rate(dtype: Dtype, device: str = "cpu", size: int = 1024) -> float:
     return 2 * size**3 / sorted(times[2:])[3]
 
 
-def choose_dtype(device: str, asked: Literal["auto", "bf16", "fp32"]) -> tuple[Dtype, str]:
+def choose_dtype(device: str, asked: Literal["auto", "bf16", "fp16", "fp32"]) -> tuple[Dtype, str]:
     """Return the format for matrix products and the reason. Weights, moments, norms and loss are float32 either way."""
     if asked != "auto":
         return asked, "train.dtype asks for it"
@@ -41,4 +41,4 @@ def choose_dtype(device: str, asked: Literal["auto", "bf16", "fp32"]) -> tuple[D
 
 def autocast(device: str, dtype: Dtype) -> AbstractContextManager[object]:
     """Return the context in which matrix products run in `dtype`."""
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=dtype == "bf16")
+    return torch.autocast(device, dtype=TORCH_DTYPES[dtype], enabled=dtype != "fp32")

@@ -4,34 +4,49 @@ A step writes one row into a buffer on the device. At a log point the buffer is 
 read one log point later, when it has long arrived.
 """
 
-import math
 import time
+from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from gnomon.base.machine import peak_memory_bytes
-from gnomon.events.types import StepDone
+from gnomon.events.types import StepDone, Verdict
+
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+COLUMNS = 7  # loss, norm, verdict, bad in a row, bad recently, bad since row, loss scale
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the host knows of a step: its number, rate, loss-bearing tokens so far, and first row."""
+
+    step: int
+    lr: float
+    tokens: int
+    row: int
 
 
 class Readback:
-    """Collects rows of (loss, gradient norm, finite) and turns them into StepDone events every `every` steps."""
+    """Collects rows of a step's results and turns them into StepDone events every `every` steps."""
 
     def __init__(self, every: int, device: str) -> None:
         self.every = every
         self._late = device == "cuda"
-        self._rows = torch.zeros(every, 3, device=device)
-        self._notes: list[tuple[int, float, int]] = []  # step, rate, tokens so far: known on the host
+        self._rows = torch.zeros(every, COLUMNS, dtype=torch.float64, device=device)  # float64 holds rows exactly
+        self._notes: list[Note] = []
         self._arriving: tuple[Tensor, list[StepDone]] | None = None
+        self.last: StepDone | None = None  # that was read
         self._since = time.perf_counter()
         self._tokens_before: int | None = None
 
-    def write(self, loss: Tensor, norm: Tensor, finite: Tensor, *, step: int, lr: float, tokens: int, new: int) -> None:
-        """Keep one step's results; `tokens` counts all so far, `new` those of this step."""
+    def write(self, results: list[Tensor], note: Note, new_tokens: int) -> None:
+        """Keep one step's results, scalars in the order of the columns; `new_tokens` are those of this step."""
         if self._tokens_before is None:
-            self._tokens_before = tokens - new
-        torch.stack([loss, norm, finite.float()], out=self._rows[len(self._notes)])
-        self._notes.append((step, lr, tokens))
+            self._tokens_before = note.tokens - new_tokens
+        self._rows[len(self._notes)] = torch.stack([r.to(torch.float64) for r in results])
+        self._notes.append(note)
 
     def due(self) -> list[StepDone]:
         """Return the events that have arrived, if this is a log point; otherwise none."""
@@ -40,6 +55,11 @@ class Readback:
     def drain(self) -> list[StepDone]:
         """Return every event there is, now. For saves and the end, so that no step before a checkpoint is missing."""
         return self._collect(wait=True)
+
+    def clear(self) -> None:
+        """Drop what has not been told: steps that a roll-back undoes."""
+        self._notes, self._arriving, self._tokens_before, self.last = [], None, None, None
+        self._since = time.perf_counter()
 
     def _collect(self, *, wait: bool) -> list[StepDone]:
         arrived = self._read()
@@ -50,16 +70,16 @@ class Readback:
     def _send(self) -> None:
         rows = self._rows[: len(self._notes)].to("cpu", non_blocking=True, copy=True)
         now = time.perf_counter()
-        speed = (self._notes[-1][2] - (self._tokens_before or 0)) / max(now - self._since, 1e-9)
+        speed = (self._notes[-1].tokens - (self._tokens_before or 0)) / max(now - self._since, 1e-9)
         memory = torch.cuda.max_memory_allocated() if self._late else peak_memory_bytes()
         events = [
             StepDone(
-                step=step, loss=0.0, grad_norm=0.0, lr=lr, tokens=tokens, skipped=False,
+                step=n.step, loss=0.0, grad_norm=0.0, lr=n.lr, tokens=n.tokens, row=n.row,
                 tokens_per_second=speed, memory_bytes=memory,
             )
-            for step, lr, tokens in self._notes
+            for n in self._notes
         ]  # fmt: skip
-        self._since, self._tokens_before, self._notes = now, self._notes[-1][2], []
+        self._since, self._tokens_before, self._notes = now, self._notes[-1].tokens, []
         self._arriving = (rows, events)
 
     def _read(self) -> list[StepDone]:
@@ -68,7 +88,21 @@ class Readback:
         if self._late:
             torch.cuda.current_stream().synchronize()
         (rows, events), self._arriving = self._arriving, None
-        return [
-            event.model_copy(update={"loss": loss, "grad_norm": norm, "skipped": not math.isclose(finite, 1.0)})
-            for event, (loss, norm, finite) in zip(events, rows.tolist(), strict=True)
+        told = [
+            event.model_copy(
+                update={
+                    "loss": loss,
+                    "grad_norm": norm,
+                    "verdict": VERDICTS[int(verdict)],
+                    "bad_in_a_row": int(in_a_row),
+                    "bad_recently": int(recently),
+                    "bad_since_row": int(since),
+                    "loss_scale": scale,
+                }
+            )
+            for event, (loss, norm, verdict, in_a_row, recently, since, scale) in zip(
+                events, rows.tolist(), strict=True
+            )
         ]
+        self.last = told[-1]
+        return told

@@ -1,23 +1,29 @@
-"""Everything that changes while a run trains, and its form on disk: safetensors and JSON, nothing else."""
+"""Everything that changes while a run trains, as named tensors and numbers: what a checkpoint holds, no more."""
 
-import json
+import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor
 
 from gnomon.base.errors import IntegrityError
-from gnomon.base.files import canonical_json, finite
 from gnomon.config import Dtype
 from gnomon.events.types import Validated
 from gnomon.model.lm import LanguageModel
-from gnomon.train.optim import load_optimizer_tensors, optimizer_tensors
+from gnomon.store.checkpoints import Checkpoint
+from gnomon.store.schema import Count
+from gnomon.store.tensors import Spec, share, slice_key
+from gnomon.train.guard import Guard
+from gnomon.train.optim import optimizer_tensors, unsound
 from gnomon.train.readback import Readback
 from gnomon.train.schedule import Schedule
 
-MODEL_FILE, OPTIMIZER_FILE, STATE_FILE = "model.safetensors", "optimizer.safetensors", "state.json"
+
+class Unsound(IntegrityError):
+    """A checkpoint is whole, and holds values that no training could have made."""
 
 
 @dataclass
@@ -31,10 +37,12 @@ class State:
     clip: float
     z_loss: float
     seed: int
+    exact: bool  # sums in an order that does not depend on the number of processes
 
     model: LanguageModel
     optimizer: torch.optim.AdamW
-    step: int = 0  # optimizer steps done
+    guard: Guard
+    step: int = 0  # batches done
     row: int = 0  # next row of the stream: the whole data cursor
     tokens: int = 0  # loss-bearing tokens seen
     best_loss: float = float("inf")  # of the validations so far
@@ -44,49 +52,140 @@ class State:
     def judge(self, event: Validated) -> Validated:
         """Return the validation with its place among those before it, and remember it."""
         best = event.loss < self.best_loss
-        self.best_loss = min(event.loss, self.best_loss)
+        self.best_loss = min(self.best_loss, event.loss)  # in this order a loss that is not a number changes nothing
         self.since_best = 0 if best else self.since_best + 1
         return event.model_copy(update={"best": best, "since_best": self.since_best})
 
 
-def to_files(state: State) -> dict[str, bytes]:
-    """Return the state as file contents by name.
+class Numbers(BaseModel):
+    """What state.json holds. Randomness is derived from (seed, step), see `base/seeds.py`, and needs no state."""
 
-    Randomness is derived from (seed, step), see `base/seeds.py`, so seed and step are the whole of it.
-    """
-    numbers = {
-        "seed": state.seed,
-        "step": state.step,
-        "row": state.row,
-        "tokens": state.tokens,
-        "best_loss": finite(state.best_loss),
-        "since_best": state.since_best,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__.split("+")[0],
-    }
-    tensors = {name: tensor.detach() for name, tensor in state.model.state_dict().items()}
-    moments = optimizer_tensors(state.optimizer, state.model)
-    return {MODEL_FILE: save(tensors), OPTIMIZER_FILE: save(moments), STATE_FILE: canonical_json(numbers)}
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+
+    seed: int
+    step: Count
+    row: Count
+    tokens: Count
+    best_loss: Annotated[float, Field(ge=0)] | Literal["inf"]
+    since_best: Count
+    threads: Count
+    torch: str
+    decisions: Count = 0  # entries of the journal that the state knows of; none were made under schema 1
 
 
-def from_files(state: State, files: dict[str, bytes], *, where: str) -> None:
-    """Put a checkpoint's files into `state`, in place. Raises IntegrityError when they do not fit it."""
+def numbers_of(state: State, decisions: int) -> dict[str, Any]:
+    """Return the state's numbers as state.json holds them."""
+    numbers = Numbers(
+        seed=state.seed,
+        step=state.step,
+        row=state.row,
+        tokens=state.tokens,
+        best_loss=state.best_loss if math.isfinite(state.best_loss) else "inf",
+        since_best=state.since_best,
+        threads=torch.get_num_threads(),
+        torch=torch.__version__.split("+")[0],
+        decisions=decisions,
+    )
+    return numbers.model_dump()
+
+
+def read_numbers(checkpoint: Checkpoint) -> Numbers:
+    """Return a checkpoint's numbers. Raises IntegrityError when they are not what they should be."""
     try:
-        tensors, moments = load(files[MODEL_FILE]), load(files[OPTIMIZER_FILE])
-        numbers: dict[str, Any] = json.loads(files[STATE_FILE])
-        state.model.load_state_dict(tensors, strict=True)
-        load_optimizer_tensors(state.optimizer, state.model, moments)
-        state.step, state.row, state.tokens = numbers["step"], numbers["row"], numbers["tokens"]
-        state.best_loss, state.since_best = float(numbers["best_loss"]), numbers["since_best"]
-    except (KeyError, RuntimeError, SafetensorError, ValueError) as e:
+        numbers = Numbers.model_validate(checkpoint.state())
+    except ValidationError as e:
+        first = e.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise IntegrityError(f"state.json: {place}: {first['msg']}", where=str(checkpoint.path)) from None
+    if numbers.step != checkpoint.step:
+        raise IntegrityError(f"state.json is of step {numbers.step:,}", where=str(checkpoint.path))
+    return numbers
+
+
+def tensors_of(state: State) -> dict[str, dict[str, Tensor]]:
+    """Return the live tensors by kind of file (`model`, `optimizer`) and name."""
+    moments = optimizer_tensors(state.optimizer, state.model)
+    guard = {f"guard.{name}": tensor for name, tensor in state.guard.tensors().items()}
+    return {
+        "model": {name: tensor.detach() for name, tensor in state.model.state_dict().items()},
+        "optimizer": moments | guard,
+    }
+
+
+def file_name(kind: str, rank: int, world: int) -> str:
+    """Return the name of one rank's file of a kind."""
+    return f"{kind}.safetensors" if world == 1 else f"{kind}-{rank + 1:05d}-of-{world:05d}.safetensors"
+
+
+def shares(tensors: dict[str, Tensor], rank: int, world: int) -> tuple[list[Spec], list[Tensor]]:
+    """Return what one rank writes: all with one process, else its rows of every tensor that has enough of them.
+
+    What has fewer rows than there are processes is written whole by the first.
+    """
+    specs, views = [], []
+    for name, tensor in tensors.items():
+        key, view = name, tensor
+        if world > 1 and tensor.ndim > 0 and len(tensor) >= world:
+            start, stop = share(len(tensor), rank, world)
+            key, view = slice_key(name, start, stop), tensor[start:stop]
+        elif rank > 0:
+            continue
+        specs.append(Spec(key, str(view.dtype).removeprefix("torch."), tuple(view.shape)))
+        views.append(view)
+    return specs, views
+
+
+def load_checkpoint(state: State, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint into `state`, in place, however many processes wrote it: all of it, or nothing.
+
+    Raises IntegrityError when it does not fit the run's model or holds values that cannot be right.
+    """
+    where, numbers = str(checkpoint.path), read_numbers(checkpoint)
+    if numbers.threads != torch.get_num_threads():
         raise IntegrityError(
-            f"the checkpoint does not fit this run's model: {e}",
-            where=where,
-            do="train in another `out` folder, or restore the run's own config",
-        ) from e
-    if numbers["threads"] != torch.get_num_threads():
-        raise IntegrityError(
-            f"the run was trained with {numbers['threads']} threads and this process has {torch.get_num_threads()}",
+            f"the run was trained with {numbers.threads} threads and this process has {torch.get_num_threads()}",
             where=where,
             do="the resumed run would not be the same run; train on a machine with as many cores",
+        )
+    if numbers.seed != state.seed:
+        raise IntegrityError(f"the checkpoint is of seed {numbers.seed} and the run of {state.seed}", where=where)
+    stored = {name: torch.from_numpy(a) for kind in ("model", "optimizer") for name, a in _arrays(checkpoint, kind)}
+    live = {name: tensor for tensors in tensors_of(state).values() for name, tensor in tensors.items()}
+    if checkpoint.manifest.written_schema == 1:
+        fresh = Guard("cpu", fp16=state.dtype == "fp16")  # it came with schema 2
+        stored = {f"guard.{name}": tensor for name, tensor in fresh.tensors().items()} | stored
+    _refuse_other_tensors(stored, live, where)
+    beta1, beta2 = state.optimizer.param_groups[0]["betas"]
+    weights = {name: tensor for name, tensor in stored.items() if not name.startswith("guard.")}
+    guard = {name.removeprefix("guard."): tensor for name, tensor in stored.items() if name.startswith("guard.")}
+    if wrong := unsound(weights, beta1, beta2) + state.guard.unsound(guard):
+        raise Unsound(
+            f"the checkpoint holds values that cannot be right: {wrong[0]}"
+            + (f", and {len(wrong) - 1} tensors more" if len(wrong) > 1 else ""),
+            where=where,
+        )
+    with torch.no_grad():
+        for name, tensor in live.items():
+            tensor.copy_(stored[name])
+    state.step, state.row, state.tokens = numbers.step, numbers.row, numbers.tokens
+    state.best_loss, state.since_best = float(numbers.best_loss), numbers.since_best
+
+
+def _arrays(checkpoint: Checkpoint, kind: str) -> list[tuple[str, np.ndarray]]:
+    return list(checkpoint.tensors(kind).items())
+
+
+def _refuse_other_tensors(stored: dict[str, Tensor], live: dict[str, Tensor], where: str) -> None:
+    for name in sorted(stored.keys() | live.keys()):
+        if name not in stored or name not in live:
+            why = "is missing" if name not in stored else "is not part of the model"
+        elif stored[name].shape != live[name].shape or stored[name].dtype != live[name].dtype:
+            is_, was = stored[name], live[name]
+            why = f"is {is_.dtype} {list(is_.shape)} instead of {was.dtype} {list(was.shape)}"
+        else:
+            continue
+        raise IntegrityError(
+            f"the checkpoint does not fit this run's model: {name} {why}",
+            where=where,
+            do="train in another `out` folder, or restore the run's own config",
         )

@@ -8,65 +8,113 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gnomon.base import faults
 from gnomon.base.seeds import derive
 from gnomon.data.stream import Batch, Rows
-from gnomon.events.types import StepDone
+from gnomon.events.types import Event, MemoryShort
 from gnomon.model.attention import Segments
 from gnomon.model.loss import next_token_loss
+from gnomon.train.guard import OK
+from gnomon.train.parallel import ALONE, Tree, World
 from gnomon.train.precision import autocast
+from gnomon.train.readback import Note
 from gnomon.train.state import State
 
 
-def step(state: State, batch: Batch) -> list[StepDone]:
+def step(state: State, batch: Batch, world: World = ALONE) -> list[Event]:
     """Train on one batch and return the events that have arrived, which are none between log points.
 
     The loss is the sum over all micro-batches divided by the batch's count of loss-bearing tokens. A step whose loss or
-    gradient is not finite leaves weights, moments and step count as they were, bit for bit.
+    gradient is not finite, or far above the usual, leaves weights, moments and step count as they were, bit for bit.
+    Where memory was short, in this process or another, nothing has changed and the only event says so.
     """
-    torch.manual_seed(derive(state.seed, "step", state.step))
-    lr = state.schedule.rate(state.step)
+    if batch.accept:
+        state.guard.forget()
+    lr = state.schedule.rate(state.step) * batch.rate_factor
     loss = torch.zeros((), device=state.device)
-    for rows in batch.micros:
-        loss += _accumulate(state, rows, batch.loss_tokens)
-    norm = _apply(state, loss, lr)
+    short: str | None = None
+    try:
+        gradients = _gradients(state, batch, world, loss)
+    except (RuntimeError, MemoryError) as e:  # torch.OutOfMemoryError is a RuntimeError
+        if not is_memory_error(e):
+            raise
+        gradients, short = [], str(e).splitlines()[0] if str(e) else type(e).__name__
+    if world.any(short is not None):
+        state.optimizer.zero_grad(set_to_none=True)
+        del gradients
+        if state.device == "cuda":
+            torch.cuda.empty_cache()
+        return [MemoryShort(step=state.step, micro_rows=batch.micro_rows, why=short or "in another process")]
+    world.sum_([loss, *gradients], exact=state.exact)
+    norm, verdict = _apply(state, gradients, loss, lr, batch.first_row)
     state.step += 1
     state.row = batch.next_row
     state.tokens += batch.loss_tokens
+    t = state.guard.tensors()
     state.readback.write(
-        loss,
-        norm,
-        torch.isfinite(loss + norm),
-        step=state.step,
-        lr=lr,
-        tokens=state.tokens,
-        new=batch.loss_tokens,
+        [loss, norm, verdict, t["in_a_row"], t["recent"].sum(), t["since_row"], t["scale"]],
+        Note(state.step, lr, state.tokens, batch.first_row),
+        batch.loss_tokens,
     )
-    return state.readback.due()
+    return list(state.readback.due())
+
+
+def is_memory_error(error: BaseException) -> bool:
+    """Return whether this is the device's or the machine's way to say that memory is short."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def _gradients(state: State, batch: Batch, world: World, loss: Tensor) -> list[Tensor]:
+    """Return this process's part of the batch's gradients, parameter by parameter, times the guard's scale.
+
+    Its part of the loss is added to `loss`. With `exact`, both are summed in the order of a tree over micro-batches.
+    """
+    parameters = [p for p in state.model.parameters() if p.requires_grad]
+    tree = Tree()
+    for i, rows in enumerate(batch.micros):
+        torch.manual_seed(derive(state.seed, "step", state.step, "micro", world.rank * len(batch.micros) + i))
+        part = _accumulate(state, rows, batch.loss_tokens)
+        if state.exact:
+            tree.add([part, *(p.grad for p in parameters if p.grad is not None)])
+            state.optimizer.zero_grad(set_to_none=True)
+        else:
+            loss += part
+    if not state.exact:
+        return [p.grad for p in parameters if p.grad is not None]
+    total, *gradients = tree.total()
+    loss += total
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+    return gradients
 
 
 def _accumulate(state: State, rows: Rows, batch_tokens: int) -> Tensor:
     """Add one micro-batch's gradients to the weights' and return its share of the batch's loss."""
+    faults.point("step.memory")
     with autocast(state.device, state.dtype):
         output = state.model(rows.tokens, rows.positions, Segments(rows.buckets, rows.inverse))
         cross, z = next_token_loss(output.hidden, state.model.head, rows.labels, state.z_loss)
         extra = sum(output.losses.values(), torch.zeros((), device=state.device))
-    ((cross + z + extra) / batch_tokens).backward()
+    total = (cross + z + extra) / batch_tokens
+    (total * state.guard.scale if state.dtype == "fp16" else total).backward()
     return cross.detach() / batch_tokens
 
 
-def _apply(state: State, loss: Tensor, lr: float) -> Tensor:
-    """Clip, check, update and clear the gradients; return their norm before clipping.
+def _apply(state: State, gradients: list[Tensor], loss: Tensor, lr: float, row: int) -> tuple[Tensor, Tensor]:
+    """Clip, judge, update and clear the gradients; return their norm before clipping, and the verdict.
 
-    One pass over the gradients finds the norm. Clipping and skipping happen inside the fused kernel: it divides by
-    `grad_scale` and leaves everything alone where `found_inf` is 1.
+    One pass over the gradients finds the norm. Scaling back, clipping and skipping happen inside the fused kernel: it
+    divides by `grad_scale` and leaves everything alone where `found_inf` is 1.
     """
-    gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
-    norm = torch.stack(torch._foreach_norm(gradients)).norm()  # pyright: ignore[reportPrivateImportUsage]
+    scaled = torch.stack(torch._foreach_norm(gradients)).norm()  # pyright: ignore[reportPrivateImportUsage]
+    scale = state.guard.scale.clone()  # judging may change it
+    norm = scaled / scale
+    verdict = state.guard.judge(loss, norm, step=state.step, row=row)
     kernel: Any = state.optimizer  # the fused kernel's two inputs are not in the class's type
-    kernel.grad_scale = (norm / state.clip).clamp(min=1.0)
-    kernel.found_inf = (~torch.isfinite(norm + loss)).float()
+    kernel.grad_scale = scale * (norm / state.clip).clamp(min=1.0)
+    kernel.found_inf = (verdict != OK).float()
     for group in state.optimizer.param_groups:
         group["lr"] = lr
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
-    return norm
+    return norm, verdict

@@ -138,7 +138,10 @@ def test_damaged_checkpoint(world: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 4
     path.write_bytes(data)
-    refused(5, "damaged", "model.safetensors", arguments=("generate", world / "run", "--prompt", "x"))
+    refused(5, "damaged", "model.safetensors", arguments=("generate", best.path, "--prompt", "x"))
+    passed_over = gnomon("generate", world / "run", "--prompt", "x")
+    assert passed_over.returncode == 0
+    assert "model.safetensors" in passed_over.stderr and "is used instead" in passed_over.stderr
     checked = gnomon("verify", world / "run", "--json")
     assert checked.returncode == 5
     (damage,) = json.loads(checked.stdout)["damaged"]

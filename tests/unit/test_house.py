@@ -51,6 +51,7 @@ def says_itself(definition: Definition) -> bool:
         "gnomon.config",
         "gnomon.events.types",
         "gnomon.store.runs",
+        "gnomon.train.supervise",
     ],
 )
 def test_importing_it_in_a_fresh_process_leaves_torch_unloaded(module: str) -> None:

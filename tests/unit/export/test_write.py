@@ -14,6 +14,7 @@ from gnomon.base.progress import silent
 from gnomon.bundle import Bundle, load_bundle
 from gnomon.export import write
 from gnomon.export.write import export, verify_export
+from gnomon.store.checkpoints import Facts
 from gnomon.tokenizer.train import train_tokenizer
 from tests.world import SENTENCES, TINY, noisy_model, saved_bundle
 
@@ -32,7 +33,7 @@ def seen(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 def next_checkpoint(bundle: Bundle) -> Bundle:
     weights = {name: tensor + 0.01 for name, tensor in bundle.model.state_dict().items()}
-    bundle.run.checkpoints.commit({"model.safetensors": save(weights)}, step=2, reason="finished", metrics={})
+    bundle.run.checkpoints.commit({"model.safetensors": save(weights)}, Facts(2, "finished", {}))
     return load_bundle(bundle.run.folder)
 
 

@@ -7,9 +7,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gnomon.data.stream import Batch, Rows
+from gnomon.events.types import StepDone
 from gnomon.model.attention import Segments
 from gnomon.train.optim import optimizer_tensors
-from gnomon.train.readback import Readback
+from gnomon.train.readback import COLUMNS, Note, Readback
 from gnomon.train.state import State
 from gnomon.train.step import step
 from tests.world import packed_rows, plain_state
@@ -22,7 +23,15 @@ def as_batch(*micros: Rows) -> Batch:
         first_row=0,
         next_row=8,
         row_ids=tuple(range(8)),
+        micro_rows=8,
     )
+
+
+def taken(state: State, batch: Batch) -> list[StepDone]:
+    """Take a step and return its events, all of which say that it was done."""
+    events = step(state, batch)
+    assert all(isinstance(event, StepDone) for event in events)
+    return [event for event in events if isinstance(event, StepDone)]
 
 
 def snapshot(state: State) -> dict[str, Tensor]:
@@ -56,15 +65,15 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_reported() -> None:
         saved = state.model.norm.weight[3].item()
         state.model.norm.weight[3] = float("nan")
     poisoned = snapshot(state)
-    (event,) = step(state, batch)
-    assert event.skipped
+    (event,) = taken(state, batch)
+    assert (event.verdict, event.bad_in_a_row) == ("not_finite", 1)
     after = snapshot(state)
     assert all(torch.equal(after[n], poisoned[n]) or n == "norm.weight" for n in after)
     with torch.no_grad():
         state.model.norm.weight[3] = saved
     assert all(torch.equal(snapshot(state)[n], before[n]) for n in before)
-    (event,) = step(state, batch)
-    assert not event.skipped
+    (event,) = taken(state, batch)
+    assert (event.verdict, event.bad_in_a_row) == ("ok", 0)
     assert not torch.equal(snapshot(state)["norm.weight"], before["norm.weight"])
 
 
@@ -93,7 +102,7 @@ def test_no_step_between_log_points_waits_for_the_device() -> None:
             assert step(state, batch) == []
         assert waits.count == 0
     events = step(state, batch)
-    assert [e.step for e in events] == [1, 2, 3, 4]
+    assert [e.step for e in events if isinstance(e, StepDone)] == [1, 2, 3, 4]
 
 
 def test_the_count_of_waits_sees_one() -> None:
@@ -117,7 +126,7 @@ class Waits(TorchDispatchMode):
 def test_the_loss_falls_on_a_batch_that_is_seen_again_and_again() -> None:
     state = plain_state(log_every=1)
     batch = as_batch(packed_rows([[40, 24], [64]], length=64))
-    losses = [step(state, batch)[0].loss for _ in range(60)]
+    losses = [taken(state, batch)[0].loss for _ in range(60)]
     assert losses[-1] < 0.5 * losses[0]
 
 
@@ -134,7 +143,7 @@ def test_every_step_is_told_once_and_in_order() -> None:
     told = []
     for i in range(1, 9):
         one = torch.ones(())
-        readback.write(one * i, one, one > 0, step=i, lr=0.1, tokens=i * 10, new=10)
+        readback.write([one * i, *[one] * (COLUMNS - 1)], Note(step=i, lr=0.1, tokens=i * 10, row=0), 10)
         told += readback.due()
     told += readback.drain()
     assert [(e.step, e.loss, e.tokens) for e in told] == [(i, float(i), i * 10) for i in range(1, 9)]
