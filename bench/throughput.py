@@ -16,15 +16,11 @@ from collections.abc import Callable
 
 import torch
 
+from gnomon.assemble import trial
 from gnomon.base.machine import keep_freed_memory, this_machine
-from gnomon.data.stream import Batch, Rows
-from gnomon.model.lm import LanguageModel, initialize
+from gnomon.config import make_config
 from gnomon.presets import PRESETS, Shape
-from gnomon.train.optim import make_optimizer
 from gnomon.train.precision import choose_dtype
-from gnomon.train.readback import Readback
-from gnomon.train.schedule import Schedule
-from gnomon.train.state import State
 from gnomon.train.step import step
 
 STEPS_A_ROUND = 3
@@ -45,7 +41,7 @@ def main() -> None:
     shape = PRESETS[arguments.size]
     tokens = torch.randint(shape.vocabulary, (arguments.rows, shape.context + 1))
     runners = {
-        "gnomon": gnomon_step(shape, tokens),
+        "gnomon": gnomon_step(shape, len(tokens)),
         "transformers, float32": transformers_step(shape, tokens, autocast=False),
         "transformers, bfloat16 autocast": transformers_step(shape, tokens, autocast=True),
     }
@@ -77,22 +73,10 @@ def main() -> None:
         print(f"{name:<34}{r['median']:>10,.0f} tokens/s {spread:<20} gnomon {r['ratio']:.2f}x")
 
 
-def gnomon_step(shape: Shape, tokens: torch.Tensor) -> Callable[[], object]:
+def gnomon_step(shape: Shape, rows: int) -> Callable[[], object]:
     """Return a function that takes one of our training steps."""
-    model = LanguageModel(shape)
-    initialize(model, 0)
-    state = State(
-        schedule=Schedule("wsd", 1e-3, 10**6, 1, 0.0, 1.0), readback=Readback(10**6, "cpu"), device="cpu",
-        dtype=choose_dtype("cpu", "auto")[0], clip=1.0, z_loss=0.0, seed=0, model=model,
-        optimizer=make_optimizer(model, lr=1e-3, beta1=0.9, beta2=0.95, weight_decay=0.1),
-    )  # fmt: skip
-    inputs = tokens[:, :-1].contiguous()
-    rows = Rows(
-        tokens=inputs, labels=tokens[:, 1:].contiguous(), positions=torch.arange(shape.context).expand_as(inputs),
-        segments=torch.zeros_like(inputs), buckets=(), inverse=torch.empty(0, dtype=torch.int64),
-        loss_tokens=inputs.numel(),
-    )  # fmt: skip
-    batch = Batch(micros=(rows,), loss_tokens=inputs.numel(), first_row=0, next_row=0, row_ids=())
+    config = make_config({"data": "none is read", "train": {"lr": 1e-3}})
+    state, batch = trial(config, shape, rows, "cpu", choose_dtype("cpu", "auto")[0])
     return lambda: (step(state, batch), state.readback.drain())
 
 
