@@ -1,5 +1,5 @@
 # make demo: set up and run the main job on the text that is here. make test: set up and pass every test.
-.PHONY: help setup demo lint check test fix docs clients clean
+.PHONY: help setup demo lint check test soak fix docs clients clean
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -26,6 +26,9 @@ check: lint  ## the quick half: format, lint, types, arrows, unit and property t
 
 test: setup clients lint  ## everything
 	@$(BIN)/pytest -q
+
+soak: setup clients  ## the long form of the tests that kill, crash and mutate: hours
+	@GNOMON_SOAK=1 GNOMON_KILLS=200 GNOMON_HOSTILE=50000 $(BIN)/pytest -q -s --timeout=14400 tests/faults tests/integration
 
 clients:
 	@scripts/install-llama-cpp.sh

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "reference"
 VERBS = (
-    "train", "plan", "eval", "generate", "chat", "export", "verify", "report",
+    "train", "plan", "eval", "generate", "chat", "export", "verify", "checkpoints", "report",
     "data prepare", "data ls", "data show", "data verify",
 )  # fmt: skip
 MADE = "<!-- made by `make docs`; edit the code instead -->\n\n"
