@@ -17,10 +17,11 @@ class GnomonError(Exception):
     """Base of the tree. `what` is one sentence, `where` a path or key, `do` the next step for the user."""
 
     exit_code = 1
+    default_do: str | None = None  # the next step where an error names none of its own
 
     def __init__(self, what: str, *, where: str | None = None, do: str | None = None) -> None:
         super().__init__(what)
-        self.what, self.where, self.do = what, where, do
+        self.what, self.where, self.do = what, where, do or self.default_do
 
     def __str__(self) -> str:
         lines = [self.what]
@@ -46,6 +47,7 @@ class DependencyError(GnomonError):
 
 class IntegrityError(GnomonError):
     exit_code = 5
+    default_do = "see all that is damaged with `gnomon verify`; restore it from a backup, or make it anew"
 
 
 class TrainingError(GnomonError):
@@ -54,6 +56,7 @@ class TrainingError(GnomonError):
 
 class StorageError(GnomonError):
     exit_code = 6
+    default_do = "see whether the disk is there and has room, then run the same command again"
 
 
 class Interrupted(GnomonError):
