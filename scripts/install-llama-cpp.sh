@@ -63,7 +63,7 @@ missing() {
 from_debian() {
     { command -v apt-get && command -v dpkg; } >/dev/null || missing "apt" || return
     [ -r "$KEYRING" ] || missing "$KEYRING" || return
-    local apt="$staging/apt" root="$staging/root" backends libraries loader
+    local apt="$staging/apt" root="$staging/debian" backends libraries loader
     apt_configuration "$apt" || return
     apt-get -c "$apt/apt.conf" -q update || return
     apt-get -c "$apt/apt.conf" -q install --download-only --no-install-recommends -y \
@@ -81,9 +81,9 @@ from_debian() {
     mkdir "$staging/bin"
     for program in "$root"/usr/bin/llama-*; do
         wrapper "$(basename "$program")" \
-            "here/root${backends#"$root"}/$(basename "$loader")" \
-            --library-path "here/root${libraries#"$root"}:here/root${libraries#"$root"}/llama" \
-            "here/root/usr/bin/$(basename "$program")"
+            "here/debian${backends#"$root"}/$(basename "$loader")" \
+            --library-path "here/debian${libraries#"$root"}:here/debian${libraries#"$root"}/llama" \
+            "here/debian/usr/bin/$(basename "$program")"
     done
     "$staging/bin/llama-server" --version || return
 }
@@ -127,7 +127,7 @@ for source in debian npm; do
         echo "llama.cpp $version from $source is in $folder"
         exit 0
     fi
-    rm -rf "$staging/apt" "$staging/root" "${staging:?}/bin" "$staging/node_modules"
+    rm -rf "$staging/apt" "$staging/debian" "${staging:?}/bin" "$staging/node_modules"
 done
 
 echo "llama.cpp cannot be had, so its tests are left out: $(grep -v '^ *$' "$log" | tail -n 3 | tr '\n' ';')" >&2
