@@ -128,16 +128,10 @@ def make_plan(
             f"the text of {text.train_tokens:,} tokens is read {steps * step_tokens / text.train_tokens:.1f} times"
         )
     lr, reasons["lr"] = _rate(config, shape, step_tokens)
-    warmup = config.train.warmup_steps
-    if warmup is None:
-        warmup, reasons["warmup_steps"] = (
-            max(1, min(200, steps // 20)),
-            "a twentieth of the steps, 200 at most",
-        )
+    warmup, reasons["warmup_steps"] = _warmup(config, steps)
     micro, reasons["micro_rows"] = _micro_rows(config, shape, rows)
     _refuse_uneven_shares(config, rows, micro, processes)
-    training, reasons["memory_bytes"] = _memory(shape, micro, dtype[0])
-    training += CHECKPOINT_BYTES_PER_WEIGHT * shape.parameters * config.train.background_saves
+    training, reasons["memory_bytes"] = _memory(config, shape, micro, dtype[0])
     if training > machine.memory_bytes and device == "cpu":
         raise ConfigError(
             f"training needs about {training / 2**30:.1f} GiB and the machine has {machine.memory_bytes / 2**30:.1f}",
@@ -194,7 +188,6 @@ def _with_defaults(
         "validate_every": asked("validate_every", "twenty times in the run"),
         "validation_tokens": asked("validation_tokens", "so few that all validations cost a few percent of the time"),
         "save_every": asked("save_every", "twenty times in the run"),
-        "warmup_steps": "train.warmup_steps asks for it",
         "seconds": f"tokens by tokens_per_second, and a tenth more for validation and checkpoints ({steps:,} steps)",
         "inference_bytes": "float32 weights, and keys and values of one full context",
         "disk_bytes": "checkpoints that are kept (weights and two moments, float32), one being written, and exports",
@@ -249,6 +242,12 @@ def _rate(config: Config, shape: Shape, step_tokens: int) -> tuple[float, str]:
     return round(rate, 6), f"½·0.0047·(N/108M)^-⅓ = {law:.2g} for this size, less for a batch below the efficient one"
 
 
+def _warmup(config: Config, steps: int) -> tuple[int, str]:
+    if config.train.warmup_steps is not None:
+        return config.train.warmup_steps, "train.warmup_steps asks for it"
+    return max(1, min(200, steps // 20)), "a twentieth of the steps, 200 at most"
+
+
 def _micro_rows(config: Config, shape: Shape, rows: int) -> tuple[int, str]:
     if config.train.micro_rows:
         return min(rows, config.train.micro_rows), "train.micro_rows asks for it"
@@ -276,7 +275,7 @@ def _refuse_uneven_shares(config: Config, rows: int, micro: int, processes: int)
         )
 
 
-def _memory(shape: Shape, micro_rows: int, dtype: Dtype) -> tuple[int, str]:
+def _memory(config: Config, shape: Shape, micro_rows: int, dtype: Dtype) -> tuple[int, str]:
     """Return the bytes of training, and their parts in words."""
     inner = shape.head_width * (shape.heads + 2 * shape.kv_heads)
     stream, product = 4, 4 if dtype == "fp32" else 2
@@ -286,14 +285,16 @@ def _memory(shape: Shape, micro_rows: int, dtype: Dtype) -> tuple[int, str]:
     activations = per_token * micro_rows * shape.context
     logits = min(2048, micro_rows * shape.context) * shape.vocabulary * (12 + product)
     copies = 0 if dtype == "fp32" else shape.parameters * product
-    total = PROCESS_BYTES + BYTES_PER_WEIGHT_TRAINING * shape.parameters + copies + activations + logits
-    parts = (
-        f"weights and optimizer {16 * shape.parameters / 2**20:,.0f} MiB, activations {activations / 2**20:,.0f} MiB"
-    )
-    return (
-        total,
-        f"{parts}, logits {logits / 2**20:,.0f} MiB, the program itself {PROCESS_BYTES / 2**20:,.0f} MiB",
-    )
+    parts = {
+        "weights and optimizer": BYTES_PER_WEIGHT_TRAINING * shape.parameters + copies,
+        "activations": activations,
+        "logits": logits,
+        "a checkpoint on its way to the disk": CHECKPOINT_BYTES_PER_WEIGHT
+        * shape.parameters
+        * config.train.background_saves,
+        "the program itself": PROCESS_BYTES,
+    }
+    return sum(parts.values()), ", ".join(f"{name} {size / 2**20:,.0f} MiB" for name, size in parts.items() if size)
 
 
 def _disk(config: Config, shape: Shape) -> int:
