@@ -16,8 +16,10 @@ from safetensors.torch import save
 from gnomon.assemble import build_checks, build_hands, build_state
 from gnomon.base.files import pretty_json, read_json, write_atomic
 from gnomon.base.machine import this_machine
+from gnomon.base.progress import silent
 from gnomon.bundle import Bundle, load_bundle
-from gnomon.config import Config, Dtype, make_config
+from gnomon.config import Config, DataConfig, Dtype, TokenizerConfig, make_config
+from gnomon.data.prepare import prepare
 from gnomon.data.stream import Rows, make_rows
 from gnomon.events.types import Check, Event, Stop
 from gnomon.model.lm import LanguageModel, initialize
@@ -175,6 +177,13 @@ def write_corpus(folder: Path, documents: int = 120, seed: int = 0) -> Path:
     (folder / "stories.jsonl").write_text("\n".join(lines) + "\n")
     (folder / "one.txt").write_text(texts[0])
     return folder
+
+
+def small_dataset(folder: Path, documents: int = 120) -> Dataset:
+    """Prepare a corpus of `write_corpus` in `folder` and return the dataset."""
+    write_corpus(folder / "texts", documents)
+    data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"))
+    return prepare(data, TokenizerConfig(), 512, silent)
 
 
 def small_config(folder: Path, **changes: Any) -> Path:

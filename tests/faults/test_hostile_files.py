@@ -14,9 +14,7 @@ import pytest
 
 from gnomon.base.errors import ConfigError, GnomonError, IntegrityError, StorageError
 from gnomon.base.files import canonical_json, sha256_bytes
-from gnomon.base.progress import silent
-from gnomon.config import Config, DataConfig, TokenizerConfig, load_config, make_config
-from gnomon.data.prepare import prepare
+from gnomon.config import Config, load_config, make_config
 from gnomon.data.stream import validation_rows
 from gnomon.events.journal import EventLog, Journal, read_events
 from gnomon.events.types import RolledBack, RunStarted, RunStopped, Sampled, Validated
@@ -29,7 +27,7 @@ from gnomon.store.manifest import NAME, describe_bytes
 from gnomon.store.runs import Run
 from tests.faults.test_hostile import SEED, no_hang, refused
 from tests.hostile import NASTY, deep_json, flipped, garbled, misvalued, pickles
-from tests.world import ROOT, write_corpus
+from tests.world import ROOT, small_dataset
 
 PLAN = (ROOT / "tests/fixtures/checkpoints/schema-1/plan.json").read_bytes()
 WAYS: tuple[Callable[[Random, bytes], bytes], ...] = (misvalued, misvalued, garbled, flipped)
@@ -194,10 +192,7 @@ def test_pins_that_cannot_be_read_keep_everything(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("data")
-    write_corpus(folder / "texts")
-    data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"))
-    return prepare(data, TokenizerConfig(), 512, silent)
+    return small_dataset(tmp_path_factory.mktemp("dataset"))
 
 
 def read_all(folder: Path) -> int:

@@ -10,23 +10,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gnomon.base.errors import DataError
-from gnomon.base.progress import silent
-from gnomon.config import DataConfig, TokenizerConfig
 from gnomon.data import stream as stream_module
 from gnomon.data.pack import Layout, pack
-from gnomon.data.prepare import prepare
 from gnomon.data.stream import Batch, Stream, validation_rows
 from gnomon.events.journal import Decisions
 from gnomon.store.datasets import Dataset
-from tests.world import write_corpus
+from tests.world import small_dataset
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("stream")
-    write_corpus(folder / "texts", documents=60)
-    data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"))
-    return prepare(data, TokenizerConfig(), 512, silent)
+    return small_dataset(tmp_path_factory.mktemp("stream"), documents=60)
 
 
 def same(a: Batch, b: Batch) -> bool:

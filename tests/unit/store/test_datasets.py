@@ -18,15 +18,12 @@ from gnomon.data.prepare import prepare
 from gnomon.data.stream import validation_rows
 from gnomon.store.datasets import Dataset, list_datasets, open_dataset, verify_dataset
 from gnomon.store.manifest import describe, write_manifest
-from tests.world import write_corpus
+from tests.world import small_dataset, write_corpus
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("whole")
-    write_corpus(folder / "texts")
-    data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"))
-    return prepare(data, TokenizerConfig(), 512, silent)
+    return small_dataset(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture
