@@ -77,9 +77,14 @@ def _is_pipe(written: str) -> bool:
         return False
 
 
-def _end_with_parent(pipe: int) -> None:
+def ask_for_parents_end() -> None:
+    """Have the system kill this process when its parent ends, however that ends. Linux only; elsewhere a pipe tells."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _end_with_parent(pipe: int) -> None:
+    ask_for_parents_end()
     # A parent that died before that call sends no signal any more, but then nobody holds the other end of the pipe.
     # Comparing getppid() would need the parent's number, which is another one inside a container.
     look = select.poll()

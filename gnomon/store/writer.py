@@ -1,12 +1,11 @@
 """The process that writes checkpoints, so that training does not wait for hashes and disks. It knows no torch.
 
-    python -m gnomon.store.writer ARENA_FD PARENT_PID
+    python -m gnomon.store.writer ARENA_FD
 
 reads one JSON request a line from standard input and answers each with one line on standard output. The bytes to be
 written lie in shared memory, the arena; they are not touched by anybody else until the answer has been given.
 """
 
-import ctypes
 import json
 import mmap
 import os
@@ -18,6 +17,7 @@ from typing import Any
 
 from gnomon.base import faults
 from gnomon.base.errors import GnomonError, IntegrityError
+from gnomon.base.heartbeat import ask_for_parents_end
 from gnomon.store.checkpoints import Checkpoint, CheckpointStore, Facts, Retention
 from gnomon.store.manifest import Damage
 from gnomon.store.runs import fence
@@ -59,19 +59,10 @@ def carry_out(request: dict[str, Any], arena: memoryview) -> dict[str, Any]:
         return {"error": str(e).splitlines()[0], "error_kind": kind}
 
 
-def die_with(parent: int) -> None:
-    """Have the system end this process when its parent ends, however that ends. Linux; elsewhere the pipe tells."""
-    if sys.platform.startswith("linux"):
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-        if os.getppid() != parent:
-            sys.exit(0)
-
-
 def main() -> None:
     """Answer requests until standard input ends."""
-    handle, parent = int(sys.argv[1]), int(sys.argv[2])
-    die_with(parent)
+    handle = int(sys.argv[1])
+    ask_for_parents_end()  # a parent that ended before has closed standard input
     for number in (signal.SIGINT, signal.SIGTERM):  # a Ctrl-C is the trainer's affair: it waits for the save
         signal.signal(number, signal.SIG_IGN)
     os.nice(NICENESS)

@@ -53,7 +53,7 @@ class Saver:
 
     def __init__(self, run: Run, world: World, attempt: int, retention: Retention, *, background: bool) -> None:
         self._run, self._world, self._attempt, self._retention = run, world, attempt, retention
-        self._background = background and hasattr(os, "pread")
+        self._background = background and os.name == "posix"  # elsewhere no handle can be passed on
         self._arena = _Arena()
         self._writer: subprocess.Popen[bytes] | None = None
         self._flight: tuple[int, str, float] | None = None  # step, reason, stall in seconds
@@ -157,7 +157,7 @@ class Saver:
             self._forget_writer()
         try:
             if self._writer is None:
-                command = [sys.executable, "-m", "gnomon.store.writer", str(self._arena.handle), str(os.getpid())]
+                command = [sys.executable, "-m", "gnomon.store.writer", str(self._arena.handle)]
                 self._writer = subprocess.Popen(
                     command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[self._arena.handle]
                 )

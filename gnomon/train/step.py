@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gnomon.base import faults
 from gnomon.base.seeds import derive
 from gnomon.data.stream import Batch, Rows
 from gnomon.events.types import Event, MemoryShort
@@ -90,7 +89,6 @@ def _gradients(state: State, batch: Batch, world: World, loss: Tensor) -> list[T
 
 def _accumulate(state: State, rows: Rows, batch_tokens: int) -> Tensor:
     """Add one micro-batch's gradients to the weights' and return its share of the batch's loss."""
-    faults.point("step.memory")
     with autocast(state.device, state.dtype):
         output = state.model(rows.tokens, rows.positions, Segments(rows.buckets, rows.inverse))
         cross, z = next_token_loss(output.hidden, state.model.head, rows.labels, state.z_loss)
