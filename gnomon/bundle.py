@@ -14,7 +14,8 @@ from gnomon.base.files import read_json
 from gnomon.model.generate import Sampling, generate
 from gnomon.model.lm import LanguageModel
 from gnomon.presets import Shape, read_shape
-from gnomon.store.checkpoints import Checkpoint, CheckpointStore
+from gnomon.store.checkpoint import Checkpoint
+from gnomon.store.checkpoints import CheckpointStore
 from gnomon.store.runs import Run
 from gnomon.tokenizer.tokenizer import StreamDecoder, Tokenizer
 

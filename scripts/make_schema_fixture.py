@@ -18,7 +18,8 @@ from gnomon.base.files import canonical_json, pretty_json, read_json, sha256_byt
 from gnomon.config import make_config
 from gnomon.observe.console import Console
 from gnomon.pipeline import prepare_data, settle_plan
-from gnomon.store.checkpoints import Checkpoint, CheckpointStore, Facts
+from gnomon.store.checkpoint import Checkpoint
+from gnomon.store.checkpoints import CheckpointStore, Facts
 from gnomon.store.runs import Run
 from gnomon.store.schema import SCHEMA
 from gnomon.store.tensors import layout

@@ -13,7 +13,8 @@ from typing import Any
 from gnomon.base.disk import DISK
 from gnomon.base.errors import DataError, IntegrityError
 from gnomon.base.files import STAGING_PREFIX, read_json, read_lines
-from gnomon.store.checkpoints import Checkpoint, CheckpointStore
+from gnomon.store.checkpoint import Checkpoint
+from gnomon.store.checkpoints import CheckpointStore
 from gnomon.store.datasets import open_dataset, verify_dataset
 from gnomon.store.manifest import Damage
 from gnomon.store.runs import Run

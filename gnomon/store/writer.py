@@ -18,7 +18,8 @@ from typing import Any
 from gnomon.base import faults
 from gnomon.base.errors import GnomonError, IntegrityError
 from gnomon.base.heartbeat import ask_for_parents_end
-from gnomon.store.checkpoints import Checkpoint, CheckpointStore, Facts, Retention
+from gnomon.store.checkpoint import Checkpoint
+from gnomon.store.checkpoints import CheckpointStore, Facts, Retention
 from gnomon.store.manifest import Damage
 from gnomon.store.runs import fence
 from gnomon.store.tensors import not_finite

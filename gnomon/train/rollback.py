@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from gnomon.base.errors import IntegrityError, StorageError
 from gnomon.events.types import CheckpointDamaged, GaveUp, RollBack, RolledBack, Stop
-from gnomon.store.checkpoints import Checkpoint
+from gnomon.store.checkpoint import Checkpoint
 from gnomon.store.manifest import Damage
 from gnomon.train.hands import Hands, settle
 from gnomon.train.optim import unsound

@@ -13,7 +13,7 @@ from gnomon.base.errors import IntegrityError
 from gnomon.config import Dtype
 from gnomon.events.types import Validated
 from gnomon.model.lm import LanguageModel
-from gnomon.store.checkpoints import Checkpoint
+from gnomon.store.checkpoint import Checkpoint
 from gnomon.store.schema import Count
 from gnomon.store.tensors import Spec, share, slice_key
 from gnomon.train.guard import Guard

@@ -20,7 +20,8 @@ import pytest
 
 from gnomon.base.errors import StorageError
 from gnomon.base.files import LineFile, read_lines, write_atomic
-from gnomon.store.checkpoints import Checkpoint, CheckpointStore, Facts, Retention
+from gnomon.store.checkpoint import Checkpoint
+from gnomon.store.checkpoints import CheckpointStore, Facts, Retention
 from gnomon.store.manifest import Damage
 from tests.simdisk import CHANGING, Call, Faults, SimDisk
 

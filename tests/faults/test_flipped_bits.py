@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from gnomon.base.disk import CHUNK_BYTES
-from gnomon.store.checkpoints import Checkpoint, CheckpointStore, Facts
+from gnomon.store.checkpoint import Checkpoint
+from gnomon.store.checkpoints import CheckpointStore, Facts
 from gnomon.store.manifest import Damage
 from gnomon.store.tensors import Spec, layout
 

@@ -31,7 +31,8 @@ from gnomon.base.files import canonical_json, pretty_json
 from gnomon.bundle import load_bundle
 from gnomon.pipeline import verify
 from gnomon.presets import Shape
-from gnomon.store.checkpoints import Checkpoint, CheckpointStore, Facts
+from gnomon.store.checkpoint import Checkpoint
+from gnomon.store.checkpoints import CheckpointStore, Facts
 from gnomon.store.runs import Run
 from gnomon.store.tensors import layout
 from gnomon.tokenizer.train import train_tokenizer

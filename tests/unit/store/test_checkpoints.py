@@ -9,7 +9,8 @@ import pytest
 from gnomon.base import faults
 from gnomon.base.disk import CHUNK_BYTES
 from gnomon.base.errors import IntegrityError, StorageError
-from gnomon.store.checkpoints import Checkpoint, CheckpointStore, Facts, Retention
+from gnomon.store.checkpoint import Checkpoint
+from gnomon.store.checkpoints import CheckpointStore, Facts, Retention
 from gnomon.store.manifest import Damage
 
 

@@ -18,7 +18,8 @@ from gnomon.bundle import load_bundle
 from gnomon.config import make_config
 from gnomon.data.stream import Batch, make_rows
 from gnomon.plan import Plan
-from gnomon.store.checkpoints import Checkpoint, CheckpointStore
+from gnomon.store.checkpoint import Checkpoint
+from gnomon.store.checkpoints import CheckpointStore
 from gnomon.store.schema import MIGRATIONS, SCHEMA, check_manifest
 from gnomon.train.state import State, load_checkpoint, tensors_of
 from gnomon.train.step import step
