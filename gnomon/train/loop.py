@@ -15,6 +15,7 @@ def run(state: State, checks: Sequence[Check], hands: Hands) -> Stop:
     The reason is `finished`, or that of the Stop. A checkpoint of the last state is written either way, unless it is
     one that nobody should go on from.
     """
+    hands.saver.reserve(state)
     state.model.train()
     while True:
         if state.step >= state.schedule.steps:

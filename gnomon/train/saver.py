@@ -23,13 +23,14 @@ from gnomon.base.heartbeat import beat
 from gnomon.events.journal import Journal
 from gnomon.store.checkpoints import Facts, Retention
 from gnomon.store.runs import Run
-from gnomon.store.tensors import layout
+from gnomon.store.tensors import Layout, layout
 from gnomon.store.writer import carry_out
 from gnomon.train.parallel import World
 from gnomon.train.state import State, file_name, numbers_of, shares, tensors_of
 
 MOST_SECONDS = 1800.0  # for a save that is waited for; a disk that takes longer is sick
 ALIGNED = 64  # bytes; where a file begins in the arena
+NUMBERS_BYTES = 1 << 20  # kept free for state.json, which is a few KB
 MOST_LOST = 2  # writers that end without an answer, one after the other, before this process writes by itself
 
 
@@ -64,6 +65,14 @@ class Saver:
     def busy(self) -> bool:
         """Whether a save is in flight."""
         return self._flight is not None
+
+    def reserve(self, state: State) -> None:
+        """Make sure of the room a copy of the state needs, so that a save does not fail where memory gets short later.
+
+        Raises StorageError where even now there is none.
+        """
+        with storage_errors(self._run.folder):
+            self._arena.hold(self._plan(state)[1] + NUMBERS_BYTES)
 
     def begin(self, state: State, reason: str, metrics: dict[str, Any], journal: Journal) -> Outcome | None:
         """Copy the state and have it written; the state may change as soon as this returns.
@@ -130,8 +139,8 @@ class Saver:
         self._writer = None
         self._arena.close()
 
-    def _copy(self, state: State, decisions: int) -> list[dict[str, Any]]:
-        """Copy this rank's share into the arena and return where each file lies."""
+    def _plan(self, state: State) -> tuple[list[tuple[str, int, Layout, list[Tensor]]], int]:
+        """Return the files of this rank's share (name, beginning, layout, tensors) and where the last one ends."""
         plans, at = [], 0
         for kind, tensors in tensors_of(state).items():
             specs, views = shares(tensors, self._world.rank, self._world.size)
@@ -139,6 +148,11 @@ class Saver:
                 planned = layout(specs)
                 plans.append((file_name(kind, self._world.rank, self._world.size), at, planned, views))
                 at += planned.size + -planned.size % ALIGNED
+        return plans, at
+
+    def _copy(self, state: State, decisions: int) -> list[dict[str, Any]]:
+        """Copy this rank's share into the arena and return where each file lies."""
+        plans, at = self._plan(state)
         numbers = canonical_json(numbers_of(state, decisions)) if self._world.first else b""
         self._arena.hold(at + len(numbers))
         for _, start, planned, views in plans:

@@ -97,17 +97,18 @@ one = start(Path(sys.argv[1]), micro_rows=256, batch_tokens=256 * 64, budget="10
 torch.ones(1 << 20).sum()
 with open("/proc/self/statm") as f:
     used = int(f.read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + (120 << 20), resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_AS, (used + (int(sys.argv[2]) << 20), resource.RLIM_INFINITY))
 stop = one.train()
 print(stop.reason, [e.micro_rows for e in one.events(MicroRowsChanged)], [e.verdict for e in one.events(StepDone)])
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit on a process's memory is Linux's")
-def test_a_process_that_really_gets_no_more_memory_goes_on_with_fewer_rows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mib", [40, 90, 140])
+def test_a_process_that_really_gets_no_more_memory_goes_on_with_fewer_rows_and_saves(tmp_path: Path, mib: int) -> None:
     assert resource.getrlimit(resource.RLIMIT_AS)[1] == resource.RLIM_INFINITY
     done = subprocess.run(
-        [sys.executable, "-c", REAL, str(tmp_path)], capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, "-c", REAL, str(tmp_path), str(mib)], capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     reason, _, _ = done.stdout.strip().splitlines()[-1].partition(" ")
