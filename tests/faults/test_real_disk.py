@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from gnomon.base.errors import StorageError
@@ -164,19 +165,27 @@ def unwritable(path: Path) -> Iterator[None]:
     path.chmod(0o555)
     if root and subprocess.run(["chattr", "+i", str(path)], capture_output=True, check=False).returncode:
         pytest.skip("root may write everywhere, and this file system has no immutable files")
-    yield
-    if root:
-        subprocess.run(["chattr", "-i", str(path)], check=True)
-    path.chmod(mode)
+    try:
+        yield
+    finally:
+        if root:
+            subprocess.run(["chattr", "-i", str(path)], check=True)
+        path.chmod(mode)
 
 
 @contextlib.contextmanager
 def limited(folder: Path) -> Iterator[None]:
-    """No file may be larger than 64 KiB, as under a quota."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    """No file may be larger than 64 KiB, as under a quota: neither this process's nor those of the one that writes."""
+    processes = [psutil.Process(), *psutil.Process().children()]
+    before = [process.rlimit(resource.RLIMIT_FSIZE) for process in processes]
+    for process, (_, hard) in zip(processes, before, strict=True):
+        process.rlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))
+    try:
+        yield
+    finally:
+        for process, limits in zip(processes, before, strict=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.rlimit(resource.RLIMIT_FSIZE, limits)
 
 
 TROUBLES: dict[Trouble, str] = {
