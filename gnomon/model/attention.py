@@ -3,12 +3,14 @@
 Axes: B rows, T positions, H query heads, K key/value heads, D head width, N tokens of a micro-batch (B·T), W width.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gnomon.model.blocked import blocked_attention
 from gnomon.model.cache import LayerCache
 from gnomon.presets import Shape
 
@@ -23,6 +25,11 @@ class Segments(NamedTuple):
 
     buckets: tuple[Tensor, ...]
     inverse: Tensor
+
+
+Pieces = Segments | Tensor
+"""Which tokens belong together: grouped by length, or as the number of each token's piece within its row, [B, T]. With
+numbers, attention runs in shapes that do not depend on how documents are packed."""
 
 
 class Rotary(NamedTuple):
@@ -41,9 +48,9 @@ def rotary(positions_BT: Tensor, head_width: int, theta: float) -> Rotary:
 
 def rotate(x_BTHD: Tensor, turn: Rotary) -> Tensor:
     """Return queries or keys, turned by their position's angles, in their own dtype."""
-    first, second = x_BTHD.float().chunk(2, dim=-1)
+    first, second = x_BTHD.float().unflatten(-1, (2, -1)).unbind(-2)
     turned = (first * turn.cos - second * turn.sin, second * turn.cos + first * turn.sin)
-    return torch.cat(turned, dim=-1).to(x_BTHD.dtype)
+    return torch.stack(turned, dim=-2).flatten(-2).to(x_BTHD.dtype)
 
 
 class RMSNorm(nn.Module):
@@ -56,6 +63,16 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.rms_norm(x.float(), self.weight.shape, self.weight, self.epsilon).to(x.dtype)
+
+
+def together(x: Tensor, *maps: nn.Linear) -> Sequence[Tensor]:
+    """Return what each linear map makes of x: by one product where this is compiled, which joins the weights on the way
+    to the products' format, else one by one.
+    """
+    if not torch.compiler.is_compiling():
+        return [each(x) for each in maps]
+    joined = F.linear(x, torch.cat([each.weight for each in maps]))
+    return joined.split([each.out_features for each in maps], dim=-1)
 
 
 class Attention(nn.Module):
@@ -76,19 +93,22 @@ class Attention(nn.Module):
         self,
         x_BTW: Tensor,
         turn: Rotary,
-        segments: Segments | None,
+        pieces: Pieces | None,
         cache: LayerCache | None,
         mask: Tensor | None,
     ) -> Tensor:
         """Return what each token gathered from those it may see, [B, T, W]."""
         B, T, _ = x_BTW.shape
-        q_BTHD = rotate(self.q_norm(self.q_proj(x_BTW).view(B, T, self.heads, self.head_width)), turn)
-        k_BTKD = rotate(self.k_norm(self.k_proj(x_BTW).view(B, T, self.kv_heads, self.head_width)), turn)
-        v_BTKD = self.v_proj(x_BTW).view(B, T, self.kv_heads, self.head_width)
+        q, k, v = together(x_BTW, self.q_proj, self.k_proj, self.v_proj)
+        q_BTHD = rotate(self.q_norm(q.view(B, T, self.heads, self.head_width)), turn)
+        k_BTKD = rotate(self.k_norm(k.view(B, T, self.kv_heads, self.head_width)), turn)
+        v_BTKD = v.view(B, T, self.kv_heads, self.head_width)
         if cache is not None:
             k_BTKD, v_BTKD = cache.extend(k_BTKD, v_BTKD)
-        if segments is not None and segments.buckets:
-            mixed = _by_segment(q_BTHD, k_BTKD, v_BTKD, segments)
+        if isinstance(pieces, Tensor):
+            mixed = blocked_attention(q_BTHD, k_BTKD, v_BTKD, pieces)
+        elif pieces is not None and pieces.buckets:
+            mixed = _by_segment(q_BTHD, k_BTKD, v_BTKD, pieces)
         else:
             mixed = _attend(q_BTHD, k_BTKD, v_BTKD, mask)
         return self.o_proj(mixed.reshape(B, T, -1))

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gnomon.model.attention import Attention, RMSNorm, Rotary, Segments
+from gnomon.model.attention import Attention, Pieces, RMSNorm, Rotary, together
 from gnomon.model.cache import LayerCache
 from gnomon.presets import Shape
 
@@ -18,7 +18,9 @@ class SwiGLU(nn.Module):
         self.down_proj = nn.Linear(shape.feed_forward, shape.width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        """Return what each token becomes by itself, of the same shape."""
+        gate, up = together(x, self.gate_proj, self.up_proj)
+        return self.down_proj(F.silu(gate) * up)
 
 
 class Block(nn.Module):
@@ -36,12 +38,12 @@ class Block(nn.Module):
         self,
         x_BTW: Tensor,
         turn: Rotary,
-        segments: Segments | None,
+        pieces: Pieces | None,
         cache: LayerCache | None,
         mask: Tensor | None,
     ) -> Tensor:
         """Return the stream with this layer's two parts added, [B, T, W]."""
-        x_BTW = x_BTW + self._drop(self.self_attn(self.input_layernorm(x_BTW), turn, segments, cache, mask))
+        x_BTW = x_BTW + self._drop(self.self_attn(self.input_layernorm(x_BTW), turn, pieces, cache, mask))
         return x_BTW + self._drop(self.mlp(self.post_attention_layernorm(x_BTW)))
 
     def _drop(self, x_BTW: Tensor) -> Tensor:

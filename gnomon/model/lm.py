@@ -3,16 +3,19 @@
 Parameter names are those of `transformers` Qwen3 below `model.`, so that an export renames nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnomon.base.seeds import derive
-from gnomon.model.attention import RMSNorm, Segments, rotary
+from gnomon.model.attention import Pieces, RMSNorm, Rotary, rotary
 from gnomon.model.block import Block
 from gnomon.model.cache import Cache
+from gnomon.model.loss import LogitKernel
 from gnomon.presets import Shape
 
 
@@ -25,8 +28,23 @@ class Output:
     signals: dict[str, Tensor] = field(default_factory=dict)
 
 
+class Kernels(NamedTuple):
+    """Faster ways to compute what the modules and `loss.logit_gradient` do, made for one processor and one shape.
+
+    `layer` takes a block, the stream [B, T, W], the rotation and the numbers of the pieces [B, T].
+    """
+
+    layer: Callable[[Block, Tensor, Rotary, Tensor], Tensor]
+    logits: LogitKernel
+
+
 class LanguageModel(nn.Module):
-    """A decoder-only transformer of the given shape, with the embedding as output head."""
+    """A decoder-only transformer of the given shape, with the embedding as output head.
+
+    `kernels`, where there are any, compute batches whose pieces come as numbers.
+    """
+
+    kernels: Kernels | None = None
 
     def __init__(self, shape: Shape, dropout: float = 0.0) -> None:
         super().__init__()
@@ -39,13 +57,13 @@ class LanguageModel(nn.Module):
         self,
         tokens_BT: Tensor,
         positions_BT: Tensor | None = None,
-        segments: Segments | None = None,
+        pieces: Pieces | None = None,
         cache: Cache | None = None,
         mask_BTS: Tensor | None = None,
     ) -> Output:
         """Return hidden states of every token.
 
-        `positions` default to 0, 1, 2, … (after the cache's length, where there is one). `segments` keeps packed
+        `positions` default to 0, 1, 2, … (after the cache's length, where there is one). `pieces` keeps packed
         documents apart. `mask`, true where a query may look at a key, is for rows of unequal length in a batch.
         """
         if positions_BT is None:
@@ -56,7 +74,10 @@ class LanguageModel(nn.Module):
         turn = rotary(positions_BT, self.shape.head_width, self.shape.rope_theta)
         x_BTW = self.embed_tokens(tokens_BT)
         for i, layer in enumerate(self.layers):
-            x_BTW = layer(x_BTW, turn, segments, cache.layers[i] if cache is not None else None, mask_BTS)
+            if self.kernels is not None and isinstance(pieces, Tensor) and isinstance(layer, Block):
+                x_BTW = self.kernels.layer(layer, x_BTW, turn, pieces)
+            else:
+                x_BTW = layer(x_BTW, turn, pieces, cache.layers[i] if cache is not None else None, mask_BTS)
         return Output(hidden=self.norm(x_BTW))
 
     @property

@@ -1,5 +1,6 @@
 """Next-token loss in chunks, so that the logits of a batch are never whole in memory."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,18 +13,52 @@ CHUNK_TOKENS = 2048
 """Rows of logits held at once: at a vocabulary of 32,768 and float32, 256 MiB."""
 
 
-def next_token_loss(hidden: Tensor, head: Tensor, labels: Tensor, z_weight: float = 0.0) -> tuple[Tensor, Tensor]:
+LogitKernel = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
+"""What `logit_gradient` is, or the same compiled."""
+
+
+def next_token_loss(
+    hidden: Tensor, head: Tensor, labels: Tensor, z_weight: float = 0.0, kernel: LogitKernel | None = None
+) -> tuple[Tensor, Tensor]:
     """Return the summed cross-entropy in nats, and `z_weight` times the summed log²Z, over labels that are not IGNORE.
 
     `hidden` [..., W], `head` [vocabulary, W], `labels` [...] int64. Sums, not means: who calls divides by the
     global count of loss-bearing tokens, so that accumulation, packing and ranks agree. Products run in
     bfloat16 under autocast; softmax and sums are float32. Gradients are found chunk by chunk in the forward
-    pass.
+    pass. `kernel` computes what `logit_gradient` does.
     """
     kind = hidden.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
-    losses: Tensor = _ChunkedCrossEntropy.apply(hidden.flatten(0, -2), head, labels.flatten(), z_weight, dtype)
+    losses: Tensor = _ChunkedCrossEntropy.apply(
+        hidden.flatten(0, -2), head, labels.flatten(), z_weight, dtype, kernel or logit_gradient
+    )
     return losses[0], losses[1]
+
+
+def logit_gradient(logits_CV: Tensor, labels_C: Tensor, z_weight: float) -> tuple[Tensor, Tensor]:
+    """Return the two summed losses of a chunk, [2] float32, and the gradient of the logits, in their dtype.
+
+    float32 logits are overwritten. d(cross)/d(logit) = p - onehot; d(z·log²Z)/d(logit) = 2z·logZ·p.
+    """
+    wide_CV = logits_CV.float()
+    sums, log_z_C1 = _losses(wide_CV, labels_C, z_weight)
+    counts_C1, picks_C1 = (labels_C != IGNORE)[:, None], labels_C.clamp(min=0)[:, None]
+    grad_CV = wide_CV.sub_(log_z_C1).exp_()
+    if z_weight:
+        grad_CV.mul_(1.0 + 2.0 * z_weight * log_z_C1)
+    if torch.compiler.is_compiling():  # in one pass with all the rest, where a scatter would need its own
+        grad_CV = grad_CV - (torch.arange(grad_CV.shape[1], device=grad_CV.device) == picks_C1).float()
+    else:
+        grad_CV.scatter_add_(1, picks_C1, torch.full_like(log_z_C1, -1.0))
+    return sums, grad_CV.mul_(counts_C1).to(logits_CV.dtype)
+
+
+def _losses(wide_CV: Tensor, labels_C: Tensor, z_weight: float) -> tuple[Tensor, Tensor]:
+    """Return the two summed losses, and log Z of each row, [C, 1]."""
+    log_z_C1 = wide_CV.logsumexp(dim=1, keepdim=True)
+    cross_C1 = log_z_C1 - wide_CV.gather(1, labels_C.clamp(min=0)[:, None])
+    both_2C = torch.cat([cross_C1, z_weight * log_z_C1.square()], dim=1).T
+    return torch.where(labels_C != IGNORE, both_2C, 0.0).sum(1), log_z_C1
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -31,7 +66,13 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden_NW: Tensor, head_VW: Tensor, labels_N: Tensor, z_weight: float, dtype: torch.dtype
+        ctx: Any,
+        hidden_NW: Tensor,
+        head_VW: Tensor,
+        labels_N: Tensor,
+        z_weight: float,
+        dtype: torch.dtype,
+        kernel: LogitKernel,
     ) -> Tensor:
         wants_grad = hidden_NW.requires_grad or head_VW.requires_grad
         with torch.autocast(hidden_NW.device.type, enabled=False):
@@ -42,22 +83,14 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             grad_head_VW = torch.zeros_like(head_VW, dtype=wide) if wants_grad else head_VW
             for start in range(0, len(labels_N), CHUNK_TOKENS):
                 here = slice(start, start + CHUNK_TOKENS)
-                counts_C1 = (labels_N[here] != IGNORE)[:, None]
-                picks_C1 = labels_N[here].clamp(min=0)[:, None]
-                logits_CV = (x_NW[here] @ w_VW.T).float()
-                log_z_C1 = logits_CV.logsumexp(dim=1, keepdim=True)
-                cross_C1 = log_z_C1 - logits_CV.gather(1, picks_C1)
-                sums[0] += torch.where(counts_C1, cross_C1, 0.0).sum()
-                sums[1] += z_weight * torch.where(counts_C1, log_z_C1.square(), 0.0).sum()
-                if wants_grad:
-                    # d(cross)/d(logit) = p - onehot; d(z·log²Z)/d(logit) = 2z·logZ·p
-                    grad_CV = logits_CV.sub_(log_z_C1).exp_()
-                    if z_weight:
-                        grad_CV.mul_(1.0 + 2.0 * z_weight * log_z_C1)
-                    grad_CV.scatter_add_(1, picks_C1, torch.full_like(log_z_C1, -1.0))
-                    grad_CV = grad_CV.mul_(counts_C1).to(dtype)
-                    torch.mm(grad_CV, w_VW, out=grad_hidden_NW[here])
-                    grad_head_VW += grad_CV.to(wide).T @ x_NW[here].to(wide)
+                logits_CV = x_NW[here] @ w_VW.T
+                if not wants_grad:
+                    sums += _losses(logits_CV.float(), labels_N[here], z_weight)[0]
+                    continue
+                chunk, grad_CV = kernel(logits_CV, labels_N[here], z_weight)
+                sums += chunk
+                torch.mm(grad_CV, w_VW, out=grad_hidden_NW[here])
+                grad_head_VW.addmm_(grad_CV.to(wide).T, x_NW[here].to(wide))
         if wants_grad:
             ctx.save_for_backward(grad_hidden_NW, grad_head_VW)
             ctx.hidden_dtype = hidden_NW.dtype
@@ -67,4 +100,4 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         grad_hidden_NW, grad_head_VW = ctx.saved_tensors
         scale = grads[0][0]
-        return grad_hidden_NW.to(ctx.hidden_dtype) * scale, grad_head_VW * scale, None, None, None
+        return grad_hidden_NW.to(ctx.hidden_dtype) * scale, grad_head_VW * scale, None, None, None, None

@@ -1,12 +1,34 @@
 """Packed documents do not see each other, and the efficient way equals the obvious one."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
 import torch
 from torch import Tensor
 
-from gnomon.model.attention import Segments
+from gnomon.data.stream import Rows
+from gnomon.model import blocked
+from gnomon.model.attention import Pieces, Segments
 from gnomon.model.lm import LanguageModel, Output
 from gnomon.model.loss import next_token_loss
-from tests.world import noisy_model, packed_rows
+from tests.world import TINY, noisy_model, packed_rows
+
+
+def by_length(rows: Rows) -> Pieces:
+    return Segments(rows.buckets, rows.inverse)
+
+
+def by_number(rows: Rows) -> Pieces:
+    return rows.segments
+
+
+either_way = pytest.mark.parametrize("pieces", [by_length, by_number])
+
+
+@pytest.fixture(autouse=True)
+def _several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocked, "BLOCK", 24)  # does not divide the rows' 64
 
 
 def dense_oracle(model: LanguageModel, tokens: Tensor, positions: Tensor, segments: Tensor) -> Output:
@@ -16,15 +38,19 @@ def dense_oracle(model: LanguageModel, tokens: Tensor, positions: Tensor, segmen
     return model(tokens, positions, mask_BTS=mask)
 
 
-def test_bucketed_attention_equals_a_dense_mask_in_outputs_and_gradients() -> None:
-    model = noisy_model()
+@pytest.mark.parametrize("kv_heads", [2, 4])
+@either_way
+def test_attention_by_pieces_equals_a_dense_mask_in_outputs_and_gradients(
+    pieces: Callable[[Rows], Pieces], kv_heads: int
+) -> None:
+    model = noisy_model(replace(TINY, heads=4, kv_heads=kv_heads))
     rows = packed_rows([[31, 5, 28], [64], [1, 2, 3, 40, 10], [17]], length=64)
     used = rows.segments >= 0
     outputs, gradients = [], []
-    for bucketed in (True, False):
+    for dense in (False, True):
         model.zero_grad()
-        if bucketed:
-            out = model(rows.tokens, rows.positions, Segments(rows.buckets, rows.inverse)).hidden
+        if not dense:
+            out = model(rows.tokens, rows.positions, pieces(rows)).hidden
         else:
             out = dense_oracle(model, rows.tokens, rows.positions, rows.segments).hidden
         loss, _ = next_token_loss(out, model.head, rows.labels)
@@ -35,26 +61,27 @@ def test_bucketed_attention_equals_a_dense_mask_in_outputs_and_gradients() -> No
     assert torch.allclose(gradients[0], gradients[1], atol=1e-3, rtol=1e-4)
 
 
-def test_changing_a_document_leaves_the_logits_of_its_row_mates_bit_equal() -> None:
+@either_way
+def test_changing_a_document_leaves_the_logits_of_its_row_mates_bit_equal(pieces: Callable[[Rows], Pieces]) -> None:
     model = noisy_model()
     rows = packed_rows([[20, 24, 20], [64]], length=64)
     changed = rows.tokens.clone()
     second = (rows.segments == 1) & (torch.arange(2)[:, None] == 0)
     changed[second] = (changed[second] + 7) % model.shape.vocabulary
-    segments = Segments(rows.buckets, rows.inverse)
-    before = model.logits(model(rows.tokens, rows.positions, segments).hidden)
-    after = model.logits(model(changed, rows.positions, segments).hidden)
+    before = model.logits(model(rows.tokens, rows.positions, pieces(rows)).hidden)
+    after = model.logits(model(changed, rows.positions, pieces(rows)).hidden)
     assert torch.equal(before[~second], after[~second])
     assert not torch.equal(before[second], after[second])
 
 
-def test_no_gradient_flows_from_one_document_to_another() -> None:
+@either_way
+def test_no_gradient_flows_from_one_document_to_another(pieces: Callable[[Rows], Pieces]) -> None:
     model = noisy_model()
     rows = packed_rows([[20, 24, 20]], length=64)
     labels = rows.labels.where(rows.segments == 2, torch.tensor(-100))
     embedded = model.embed_tokens(rows.tokens).detach().requires_grad_()
     hook = model.embed_tokens.register_forward_hook(lambda *_: embedded)
-    hidden = model(rows.tokens, rows.positions, Segments(rows.buckets, rows.inverse)).hidden
+    hidden = model(rows.tokens, rows.positions, pieces(rows)).hidden
     hook.remove()
     next_token_loss(hidden, model.head, labels)[0].backward()
     assert embedded.grad is not None
@@ -62,10 +89,11 @@ def test_no_gradient_flows_from_one_document_to_another() -> None:
     assert torch.count_nonzero(embedded.grad[rows.segments == 2]) > 0
 
 
-def test_a_packed_document_has_the_loss_it_has_alone() -> None:
+@either_way
+def test_a_packed_document_has_the_loss_it_has_alone(pieces: Callable[[Rows], Pieces]) -> None:
     model = noisy_model()
     together = packed_rows([[20, 24, 20]], length=64)
-    hidden = model(together.tokens, together.positions, Segments(together.buckets, together.inverse)).hidden
+    hidden = model(together.tokens, together.positions, pieces(together)).hidden
     packed, _ = next_token_loss(hidden, model.head, together.labels)
     alone = 0.0
     for piece in range(3):
