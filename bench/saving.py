@@ -18,10 +18,10 @@ from typing import Any
 
 import torch
 
-from gnomon.assemble import trial
 from gnomon.base.machine import keep_freed_memory, this_machine
 from gnomon.config import make_config
 from gnomon.events.journal import Journal
+from gnomon.measure import trial
 from gnomon.presets import PRESETS
 from gnomon.store.checkpoints import Retention
 from gnomon.store.runs import Run

@@ -1,6 +1,5 @@
 """Puts a run together from its plan: state, batches, checks, observers. The only builder; it decides nothing."""
 
-import time
 from collections.abc import Iterable
 
 import torch
@@ -8,7 +7,7 @@ import torch
 from gnomon.bundle import continue_text
 from gnomon.config import Config, Dtype
 from gnomon.data.loader import Loader, to_device
-from gnomon.data.stream import Batch, Rows, Stream, validation_rows
+from gnomon.data.stream import Stream, validation_rows
 from gnomon.evaluate.loss import score
 from gnomon.events.bus import Bus, Sink
 from gnomon.events.journal import Decisions, EventLog, Journal
@@ -31,6 +30,7 @@ from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.train.guard import Guard
 from gnomon.train.hands import Hands
 from gnomon.train.interrupts import Interrupts
+from gnomon.train.kernels import compile_kernels
 from gnomon.train.optim import make_optimizer
 from gnomon.train.parallel import World
 from gnomon.train.readback import Readback
@@ -38,19 +38,14 @@ from gnomon.train.rollback import STRETCH_STEPS
 from gnomon.train.saver import Saver
 from gnomon.train.schedule import Schedule
 from gnomon.train.state import State
-from gnomon.train.step import step
 
 SAMPLES_IN_A_RUN = 4
-MEASURED_FLOPS = 4e11  # of one step in `measure_speed`: about a second on a small processor, whatever the model's size
 SAMPLE_TOKENS = 120
 OPENING_TOKENS = 12  # of a validation document, where the config names no prompts
 
 
 def build_state(plan: Plan, config: Config) -> State:
     """Return the state before the first step, with weights from the plan's seed."""
-    model = LanguageModel(Shape(**plan.shape), config.train.dropout)
-    initialize(model, plan.seed)
-    model.to(torch.device(plan.device))
     schedule = Schedule(
         kind=config.train.schedule,
         peak=plan.lr,
@@ -59,10 +54,25 @@ def build_state(plan: Plan, config: Config) -> State:
         decay_share=config.train.decay_share,
         floor=config.train.lr_floor,
     )
-    return _state(model, schedule, plan.device, plan.dtype, config, plan.seed)
+    return make_state(
+        Shape(**plan.shape),
+        schedule,
+        config,
+        device=plan.device,
+        dtype=plan.dtype,
+        seed=plan.seed,
+        compiled=plan.compile,
+    )
 
 
-def _state(model: LanguageModel, schedule: Schedule, device: str, dtype: Dtype, config: Config, seed: int) -> State:
+def make_state(
+    shape: Shape, schedule: Schedule, config: Config, *, device: str, dtype: Dtype, seed: int, compiled: bool
+) -> State:
+    """Return a state before its first step, with weights from `seed`, on `device`."""
+    model = LanguageModel(shape, config.train.dropout)
+    initialize(model, seed)
+    model.to(torch.device(device))
+    model.kernels = compile_kernels() if compiled else None
     optimizer = make_optimizer(
         model,
         lr=schedule.peak,
@@ -182,38 +192,3 @@ def openings(dataset: Dataset, tokenizer: Tokenizer, count: int = 3) -> list[str
     split = dataset.split("validation")
     starts = (split.tokens(i)[1 : OPENING_TOKENS + 1].tolist() for i in range(min(count, split.documents)))
     return [tokenizer.decode(ids) for ids in starts]
-
-
-def measure_speed(config: Config, shape: Shape, device: str, dtype: Dtype, seconds: float = 4.0) -> float:
-    """Return the tokens a second that real training steps of this shape reach here; takes `seconds` or three steps."""
-    tokens_a_step = min(8192, MEASURED_FLOPS / shape.flops_per_token(shape.context))
-    rows = config.train.micro_rows or max(1, round(tokens_a_step / shape.context))
-    state, batch = trial(config, shape, rows, device, dtype)
-    times: list[float] = []
-    step(state, batch)  # the first one allocates
-    state.readback.drain()
-    while len(times) < 3 or sum(times) < seconds:
-        start = time.perf_counter()
-        step(state, batch)
-        state.readback.drain()  # waits for the device
-        times.append(time.perf_counter() - start)
-    return batch.loss_tokens / sorted(times)[len(times) // 2]
-
-
-def trial(config: Config, shape: Shape, rows: int, device: str, dtype: Dtype) -> tuple[State, Batch]:
-    """Return a state of its own and a batch of random tokens, on which a training step can be tried."""
-    model = LanguageModel(shape)
-    initialize(model, 0)
-    model.to(torch.device(device))
-    state = _state(model, Schedule("wsd", 1e-4, 10**6, 1, 0.0, 1.0), device, dtype, config, 0)
-    tokens = torch.randint(shape.vocabulary, (rows, shape.context), generator=torch.Generator().manual_seed(0))
-    micro = Rows(
-        tokens=tokens,
-        labels=tokens.roll(-1, 1),
-        positions=torch.arange(shape.context).expand_as(tokens),
-        segments=torch.zeros_like(tokens),
-        buckets=(),
-        inverse=torch.empty(0, dtype=torch.int64),
-        loss_tokens=tokens.numel(),
-    )
-    return state, Batch((to_device(micro, device),), tokens.numel(), 0, 0, (), rows)

@@ -85,6 +85,7 @@ class TrainConfig(_Section):
     clip: float = Field(default=1.0, gt=0)  # gradient norm above which a step is scaled down
     z_loss: float = Field(default=0.0, ge=0)  # weight of log²Z, which keeps logits from drifting
     dtype: Literal["auto", "bf16", "fp16", "fp32"] = "auto"  # of the matrix products; weights stay fp32
+    compile: bool | Literal["auto"] = "auto"  # kernels made for this processor; auto: where the run is long enough
     threads: int | None = Field(default=None, gt=0, le=MAX_THREADS)  # of the processor; part of a run's identity
     log_every: int = Field(default=10, gt=0)  # steps between the record's log points
     validate_every: int | None = Field(default=None, gt=0)  # steps between validations

@@ -3,13 +3,14 @@ short goes on.
 """
 
 import time
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
 
-from gnomon.assemble import build_checks, build_hands, build_state, measure_speed, openings
+from gnomon.assemble import build_checks, build_hands, build_state, openings
 from gnomon.base.disk import DISK
 from gnomon.base.errors import (
     ConfigError,
@@ -20,7 +21,7 @@ from gnomon.base.errors import (
     TrainingError,
 )
 from gnomon.base.files import pretty_json, read_json, sweep_staging, write_atomic
-from gnomon.base.machine import keep_freed_memory, this_machine
+from gnomon.base.machine import keep_compiled_kernels, keep_freed_memory, this_machine
 from gnomon.bundle import Bundle, continue_text, load_bundle
 from gnomon.config import Config
 from gnomon.data.document import Removed
@@ -32,6 +33,7 @@ from gnomon.evaluate.loss import Score, score
 from gnomon.events.journal import read_events
 from gnomon.events.types import Event, GaveUp, RunStarted, RunStopped, Stop
 from gnomon.export.write import export, verify_export
+from gnomon.measure import choose_compile, measure_speed
 from gnomon.model.generate import Sampling
 from gnomon.observe.console import Console
 from gnomon.observe.report import report_html
@@ -116,21 +118,24 @@ def prepare_data(config: Config, console: Console) -> Dataset:
 def plan_of(config: Config, dataset: Dataset | None, console: Console, processes: int = 1) -> Plan:
     """Return the plan of a config on this machine. Measures dtype and speed, which takes a few seconds."""
     keep_freed_memory()
+    keep_compiled_kernels()
     machine = this_machine()
     device = _device()
     torch.set_num_threads(config.train.threads or max(1, machine.cores // processes))
     dtype = choose_dtype(device, config.train.dtype)
     text = None if dataset is None else text_of(dataset)
     shape = shape_of(config, text.vocabulary if text else None)
+    planned = partial(make_plan, config, machine, device=device, dtype=dtype, text=text, processes=processes)
     if 40 * shape.parameters > machine.memory_bytes:
         rate = 1e11 / shape.flops_per_token(shape.context)
-        speed = rate, "a guess at 100 GFLOP/s: the model is too large to be tried here quickly"
-    else:
-        console.progress("measuring speed", 0, None, "steps")
-        speed = measure_speed(config, shape, device, dtype[0]), "measured here with real training steps"
-    return make_plan(
-        config, machine, device=device, dtype=dtype, tokens_per_second=speed, text=text, processes=processes
-    )
+        return planned(
+            tokens_per_second=(rate, "a guess at 100 GFLOP/s: the model is too large to be tried here quickly")
+        )
+    console.progress("measuring speed", 0, None, "steps")
+    speed = measure_speed(config, shape, device, dtype[0]).tokens_per_second
+    draft = planned(tokens_per_second=(speed, "measured here with real training steps"))
+    compiled, why, speed = choose_compile(config, draft, shape)
+    return planned(tokens_per_second=(speed, draft.reasons["tokens_per_second"]), compiled=(compiled, why))
 
 
 def settle_plan(run: Run, config: Config, dataset: Dataset, console: Console, processes: int = 1) -> Plan:
@@ -254,6 +259,7 @@ def _finished(run: Run) -> bool:
 def _train(run: Run, plan: Plan, config: Config, dataset: Dataset, console: Console, world: World) -> None:
     """Train from the newest whole checkpoint, or from the start, to the end of the plan."""
     keep_freed_memory()
+    keep_compiled_kernels()
     torch.set_num_threads(plan.threads)
     attempt = world.gather(run.begin_attempt() if world.first else 0)[0]
     if world.first:

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError
 
 from gnomon.base.errors import ConfigError, DataError, IntegrityError
 from gnomon.base.files import read_json
@@ -16,6 +16,7 @@ MIN_ROWS, MIN_STEPS = 8, 400
 TRAINING_SHARE_OF_TIME = 0.9  # of a time budget; the rest is validation, samples and checkpoints
 BYTES_PER_WEIGHT_TRAINING = 16  # float32 weight, gradient and two moments
 CHECKPOINT_BYTES_PER_WEIGHT = 12  # float32 weight and two moments, copied to be written in the background
+COMPILER_BYTES = 200 << 20  # what torch loads to compile, measured as the next line is
 PROCESS_BYTES = 350 << 20  # Python and torch themselves, measured on Linux with torch 2.13
 
 
@@ -48,6 +49,7 @@ class Plan(BaseModel):
     dataset_folder: str | None
     device: Literal["cpu", "cuda"]
     dtype: Dtype
+    compile: StrictBool = False
     threads: Annotated[StrictInt, Field(gt=0, le=MAX_THREADS)]
     seed: Annotated[StrictInt, Field(ge=0, lt=2**63)]
     rows_per_step: _Positive
@@ -101,15 +103,17 @@ def make_plan(
     device: Literal["cpu", "cuda"],
     dtype: tuple[Dtype, str],
     tokens_per_second: tuple[float, str],
+    compiled: tuple[bool, str] = (False, "plain kernels"),
     text: Text | None = None,
     processes: int = 1,
 ) -> Plan:
-    """Return the plan of a run. `dtype` and `tokens_per_second` come with their reasons, since they were measured.
+    """Return the plan of a run. `dtype`, `tokens_per_second` and `compiled` come with their reasons, since they were
+    measured.
 
     Without `text` (nothing prepared yet) the plan holds for a text that is large enough. Raises ConfigError for a model
     that does not fit the machine, DataError for a text smaller than one batch.
     """
-    reasons: dict[str, str] = {"dtype": dtype[1], "tokens_per_second": tokens_per_second[1]}
+    reasons = {"dtype": dtype[1], "compile": compiled[1], "tokens_per_second": tokens_per_second[1]}
     shape = shape_of(config, text.vocabulary if text else None)
     reasons["shape"] = _why_shape(config, shape)
     budget, budget_reason = _budget_tokens(config, tokens_per_second[0])
@@ -131,7 +135,7 @@ def make_plan(
     warmup, reasons["warmup_steps"] = _warmup(config, steps)
     micro, reasons["micro_rows"] = _micro_rows(config, shape, rows)
     _refuse_uneven_shares(config, rows, micro, processes)
-    training, reasons["memory_bytes"] = _memory(config, shape, micro, dtype[0])
+    training, reasons["memory_bytes"] = _memory(config, shape, micro, dtype[0], compiled=compiled[0])
     if training > machine.memory_bytes and device == "cpu":
         raise ConfigError(
             f"training needs about {training / 2**30:.1f} GiB and the machine has {machine.memory_bytes / 2**30:.1f}",
@@ -147,6 +151,7 @@ def make_plan(
         dataset_folder=text.folder if text else None,
         device=device,
         dtype=dtype[0],
+        compile=compiled[0],
         threads=config.train.threads or max(1, machine.cores // processes),
         seed=config.seed,
         rows_per_step=rows,
@@ -275,13 +280,15 @@ def _refuse_uneven_shares(config: Config, rows: int, micro: int, processes: int)
         )
 
 
-def _memory(config: Config, shape: Shape, micro_rows: int, dtype: Dtype) -> tuple[int, str]:
+def _memory(config: Config, shape: Shape, micro_rows: int, dtype: Dtype, *, compiled: bool) -> tuple[int, str]:
     """Return the bytes of training, and their parts in words."""
     inner = shape.head_width * (shape.heads + 2 * shape.kv_heads)
     stream, product = 4, 4 if dtype == "fp32" else 2
     per_token = shape.layers * (
         shape.width * (6 * stream + 3 * product) + inner * (3 * product + 8) + shape.feed_forward * 5 * product
     ) + shape.width * 4 * stream  # fmt: skip
+    if compiled:  # attention keeps its weights, of the keys up to the end of each block of 128 queries
+        per_token += shape.layers * shape.heads * (shape.context + 128) // 2 * product
     activations = per_token * micro_rows * shape.context
     logits = min(2048, micro_rows * shape.context) * shape.vocabulary * (12 + product)
     copies = 0 if dtype == "fp32" else shape.parameters * product
@@ -292,7 +299,7 @@ def _memory(config: Config, shape: Shape, micro_rows: int, dtype: Dtype) -> tupl
         "a checkpoint on its way to the disk": CHECKPOINT_BYTES_PER_WEIGHT
         * shape.parameters
         * config.train.background_saves,
-        "the program itself": PROCESS_BYTES,
+        "the program itself": PROCESS_BYTES + COMPILER_BYTES * compiled,
     }
     return sum(parts.values()), ", ".join(f"{name} {size / 2**20:,.0f} MiB" for name, size in parts.items() if size)
 

@@ -140,6 +140,7 @@ def start(folder: Path, world: World = ALONE, budget: str = "20K tokens", **trai
             device="cpu",
             dtype=choose_dtype("cpu", options["dtype"]),
             tokens_per_second=(1e4, "a test"),
+            compiled=(config.train.compile is True, "a test"),
             text=text_of(dataset),
             processes=world.size,
         )

@@ -6,6 +6,7 @@ import platform
 import sys
 from dataclasses import asdict, dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -69,6 +70,21 @@ def keep_freed_memory() -> bool:
     m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4
     taken = [mallopt(m_mmap_max, 0), mallopt(m_trim_threshold, 2**31 - 1), mallopt(m_top_pad, 64 << 20)]
     return all(taken)
+
+
+def keep_compiled_kernels() -> None:
+    """Have torch keep compiled kernels in the user's cache folder, where the next run finds them.
+
+    To be called before torch looks for its folder, which is when the first optimizer is made. A folder that is named
+    in TORCHINDUCTOR_CACHE_DIR stays.
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = base / "gnomon" / "kernels"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return  # torch's own place, in the folder for temporary files
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
 
 
 def _usable_cores() -> int:

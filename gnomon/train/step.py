@@ -90,8 +90,11 @@ def _gradients(state: State, batch: Batch, world: World, loss: Tensor) -> list[T
 def _accumulate(state: State, rows: Rows, batch_tokens: int) -> Tensor:
     """Add one micro-batch's gradients to the weights' and return its share of the batch's loss."""
     with autocast(state.device, state.dtype):
-        output = state.model(rows.tokens, rows.positions, Segments(rows.buckets, rows.inverse))
-        cross, z = next_token_loss(output.hidden, state.model.head, rows.labels, state.z_loss)
+        kernels = state.model.kernels
+        pieces = Segments(rows.buckets, rows.inverse) if kernels is None else rows.segments
+        output = state.model(rows.tokens, rows.positions, pieces)
+        logits = None if kernels is None else kernels.logits
+        cross, z = next_token_loss(output.hidden, state.model.head, rows.labels, state.z_loss, logits)
         extra = sum(output.losses.values(), torch.zeros((), device=state.device))
     total = (cross + z + extra) / batch_tokens
     (total * state.guard.scale if state.dtype == "fp16" else total).backward()

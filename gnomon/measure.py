@@ -1,0 +1,114 @@
+"""How fast this machine trains a shape, found by training it for a moment, and whether compiling repays its time."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from gnomon.assemble import make_state
+from gnomon.base.errors import ConfigError, DependencyError
+from gnomon.config import Config, Dtype
+from gnomon.data.loader import to_device
+from gnomon.data.stream import Batch, Rows
+from gnomon.plan import Plan
+from gnomon.presets import Shape
+from gnomon.train.kernels import no_compiler
+from gnomon.train.schedule import Schedule
+from gnomon.train.state import State
+from gnomon.train.step import step
+
+STEP_FLOPS = 4e11  # of a step that is measured: about a second on a small processor, whatever the model's size
+WORTH_SECONDS = 150.0  # a shorter run does not repay half a minute of compiling; seven seconds, once kernels are known
+WORTH_PASSES = 100  # of forward and backward, for the same reason: measuring takes about ten
+WORTH_GAIN = 1.1
+SAME = 0.01  # relative difference of loss and gradient norm that bfloat16 may make
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What was measured: tokens a second, seconds until the first step was done, its loss and gradient norm."""
+
+    tokens_per_second: float
+    first_seconds: float
+    loss: float
+    grad_norm: float
+
+
+def measure_speed(
+    config: Config, shape: Shape, device: str, dtype: Dtype, *, rows: int | None = None, compiled: bool = False
+) -> Speed:
+    """Return what real training steps of this shape reach here; takes four seconds or three steps.
+
+    A step has `rows`, or as many as are worth about a second.
+    """
+    fitting = max(1, round(min(8192, STEP_FLOPS / shape.flops_per_token(shape.context)) / shape.context))
+    start = time.perf_counter()
+    state, batch = trial(config, shape, rows or config.train.micro_rows or fitting, device, dtype, compiled=compiled)
+    step(state, batch)  # the first one allocates, and compiles
+    first = state.readback.drain()[-1]
+    first_seconds, times = time.perf_counter() - start, list[float]()
+    while len(times) < 3 or sum(times) < 4.0:
+        start = time.perf_counter()
+        step(state, batch)
+        state.readback.drain()  # waits for the device
+        times.append(time.perf_counter() - start)
+    return Speed(batch.loss_tokens / sorted(times)[len(times) // 2], first_seconds, first.loss, first.grad_norm)
+
+
+def choose_compile(config: Config, draft: Plan, shape: Shape) -> tuple[bool, str, float]:
+    """Return whether the run is to be compiled, why, and the tokens a second it will reach.
+
+    `draft` is the plan without. Raises DependencyError where the config asks for what is not here.
+    """
+    asked, slow = config.train.compile, draft.tokens_per_second
+    if asked is False:
+        return False, "train.compile asks for it", slow
+    if missing := no_compiler():
+        if asked is True:
+            raise DependencyError(missing, where="train.compile", do="install one, or set train.compile to false")
+        return False, missing, slow
+    if draft.device == "cuda" and asked == "auto":
+        return False, "compiled kernels have not been measured on GPUs yet", slow
+    pass_seconds = draft.micro_rows * shape.context / slow
+    if asked == "auto" and draft.seconds < max(WORTH_SECONDS, WORTH_PASSES * pass_seconds):
+        return False, "the run is too short to repay compiling", slow
+    rows = draft.micro_rows
+    try:
+        fast = measure_speed(config, shape, draft.device, draft.dtype, rows=rows, compiled=True)
+    except (RuntimeError, OSError) as e:
+        if asked is True:
+            raise ConfigError(f"compiling failed: {str(e).splitlines()[0]:.200}", where="train.compile") from None
+        return False, f"compiling failed here: {str(e).splitlines()[0]:.100}", slow
+    plain = measure_speed(config, shape, draft.device, draft.dtype, rows=rows)
+    gain = fast.tokens_per_second / plain.tokens_per_second
+    told = f"measured {gain:.1f} times as fast as without, after {fast.first_seconds:.0f} s for the first step"
+    if not (_close(fast.loss, plain.loss) and _close(fast.grad_norm, plain.grad_norm)):
+        if asked is True:
+            raise ConfigError("the compiled step does not compute what the plain one does", where="train.compile")
+        return False, "the compiled step does not compute what the plain one does on this machine", slow
+    if asked == "auto" and gain < WORTH_GAIN:
+        return False, told, plain.tokens_per_second
+    return True, told, fast.tokens_per_second
+
+
+def _close(a: float, b: float) -> bool:
+    return abs(a - b) <= SAME * abs(b)
+
+
+def trial(
+    config: Config, shape: Shape, rows: int, device: str, dtype: Dtype, *, compiled: bool = False
+) -> tuple[State, Batch]:
+    """Return a state of its own and a batch of random tokens, on which a training step can be tried."""
+    schedule = Schedule("wsd", 1e-4, 10**6, 1, 0.0, 1.0)
+    state = make_state(shape, schedule, config, device=device, dtype=dtype, seed=0, compiled=compiled)
+    tokens = torch.randint(shape.vocabulary, (rows, shape.context), generator=torch.Generator().manual_seed(0))
+    micro = Rows(
+        tokens=tokens,
+        labels=tokens.roll(-1, 1),
+        positions=torch.arange(shape.context).expand_as(tokens),
+        segments=torch.zeros_like(tokens),
+        buckets=(),
+        inverse=torch.empty(0, dtype=torch.int64),
+        loss_tokens=tokens.numel(),
+    )
+    return state, Batch((to_device(micro, device),), tokens.numel(), 0, 0, (), rows)

@@ -1,0 +1,51 @@
+"""Compiled kernels of the training step, generated for this processor by torch's inductor.
+
+One layer is compiled, and serves all: their shapes are the same. What is compiled has fixed shapes, so that the same
+batch gives the same bits in every process; sums whose order a thread could change (the embedding's gradient) stay out.
+"""
+
+import os
+import shutil
+
+import torch
+from torch import Tensor
+
+from gnomon.base.errors import DependencyError
+from gnomon.model.attention import Rotary
+from gnomon.model.block import Block
+from gnomon.model.lm import Kernels
+from gnomon.model.loss import logit_gradient
+
+MOST_SHAPES = 64  # that one process may compile: fewer rows after short memory, a last pass of fewer rows
+
+
+def no_compiler() -> str | None:
+    """Return why nothing can be compiled on this machine, or None."""
+    if os.name != "posix":
+        return "compiling is not supported on this system"
+    asked = os.environ.get("CXX")
+    if not any(shutil.which(name) for name in ([asked] if asked else ["g++", "clang++", "c++"])):
+        return "there is no C++ compiler (on Debian: apt install g++)"
+    return None
+
+
+def compile_kernels() -> Kernels:
+    """Return kernels that are compiled when they first meet a shape; what was compiled before is found again.
+
+    Raises DependencyError where nothing can be compiled.
+    """
+    if missing := no_compiler():
+        raise DependencyError(
+            missing,
+            where="train.compile, which this run began with",
+            do="install one and run the same command again; a run without compiling needs another `out` folder",
+        )
+    torch._dynamo.config.recompile_limit = MOST_SHAPES
+    return Kernels(
+        layer=torch.compile(_layer, dynamic=False, fullgraph=True),
+        logits=torch.compile(logit_gradient, dynamic=False, fullgraph=True),
+    )
+
+
+def _layer(block: Block, x_BTW: Tensor, turn: Rotary, pieces_BT: Tensor) -> Tensor:
+    return block(x_BTW, turn, pieces_BT, None, None)

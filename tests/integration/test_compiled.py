@@ -1,0 +1,91 @@
+"""Compiled kernels compute what the plain ones do, the same bits every time, and a run that has them needs them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch._dynamo.utils import counters
+
+from gnomon.base.errors import DependencyError
+from gnomon.config import Dtype
+from gnomon.events.types import StepDone
+from gnomon.train import kernels
+from gnomon.train.kernels import compile_kernels, no_compiler
+from gnomon.train.state import State
+from gnomon.train.step import step
+from tests.unit.train.test_act import assert_equal
+from tests.unit.train.test_step import as_batch, snapshot, taken
+from tests.world import packed_rows, plain_state, start
+
+needs_compiler = pytest.mark.skipif(no_compiler() is not None, reason=str(no_compiler()))
+LAYOUT = [[31, 5, 28], [64], [1, 2, 3, 40, 10], [17]]
+
+
+def fast_state(dtype: Dtype = "fp32") -> State:
+    state = plain_state(log_every=1, dtype=dtype)
+    state.model.kernels = compile_kernels()
+    return state
+
+
+@needs_compiler
+@pytest.mark.parametrize(("dtype", "tolerance"), [("fp32", 1e-5), ("bf16", 2e-2)])
+def test_compiled_steps_have_the_loss_and_the_gradient_norm_of_plain_ones(dtype: Dtype, tolerance: float) -> None:
+    batch = as_batch(packed_rows(LAYOUT, length=64))
+    fast, plain = fast_state(dtype), plain_state(log_every=1, dtype=dtype)
+    for _ in range(5):
+        (ours,), (theirs,) = taken(fast, batch), taken(plain, batch)
+        assert ours.loss == pytest.approx(theirs.loss, rel=tolerance)
+        assert ours.grad_norm == pytest.approx(theirs.grad_norm, rel=5 * tolerance)
+    assert len(fast.model.layers) > 1
+    assert counters["stats"]["unique_graphs"] > 0
+
+
+@needs_compiler
+def test_one_compiled_layer_serves_all_and_every_way_of_packing() -> None:
+    state = fast_state()
+    step(state, as_batch(packed_rows(LAYOUT, length=64)))
+    before = counters["stats"]["unique_graphs"]
+    for layout in ([[64]] * 4, [[32, 32]] * 4, [[10, 54], [64], [20, 20, 20], [3]]):
+        step(state, as_batch(packed_rows(layout, length=64)))
+    assert counters["stats"]["unique_graphs"] == before
+
+
+@needs_compiler
+def test_the_same_compiled_steps_give_the_same_bits_with_two_threads() -> None:
+    threads, ends = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    for _ in range(3):
+        torch._dynamo.reset()
+        state = fast_state("bf16")
+        for _ in range(4):
+            step(state, as_batch(packed_rows(LAYOUT, length=64)))
+        ends.append(snapshot(state))
+    torch.set_num_threads(threads)
+    assert all(torch.equal(end[name], ends[0][name]) for end in ends for name in end)
+
+
+@needs_compiler
+def test_a_compiled_run_that_was_stopped_ends_with_the_same_bits(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"compile": True, "dtype": "auto", "dropout": 0.1, "save_every": 7}
+    whole, cut = start(tmp_path / "whole", **options), start(tmp_path / "cut", **options)
+    assert whole.plan.compile and whole.state.model.kernels is not None
+    assert whole.train().reason == "finished"
+    losses = [e.loss for e in whole.events(StepDone)]
+    assert cut.train().reason == "finished"
+    for checkpoint in cut.run.checkpoints.all()[1:]:
+        cut.run.checkpoints.discard(checkpoint)
+    torch._dynamo.reset()
+    again = start(tmp_path / "cut", **options)
+    assert again.train().reason == "finished"
+    assert_equal(again.state, whole.state)
+    told = [e.loss for e in again.events(StepDone)]
+    assert 0 < len(told) < len(losses)
+    assert told == losses[-len(told) :]
+
+
+def test_a_compiled_run_does_not_go_on_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "no_compiler", lambda: "there is no C++ compiler")
+    with pytest.raises(DependencyError, match="no C") as caught:
+        start(tmp_path, compile=True)
+    assert "install" in str(caught.value)
