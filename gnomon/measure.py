@@ -12,7 +12,7 @@ from gnomon.data.loader import to_device
 from gnomon.data.stream import Batch, Rows
 from gnomon.plan import Plan
 from gnomon.presets import Shape
-from gnomon.train.kernels import no_compiler
+from gnomon.train.kernels import first_line, no_compiler
 from gnomon.train.schedule import Schedule
 from gnomon.train.state import State
 from gnomon.train.step import step
@@ -77,8 +77,8 @@ def choose_compile(config: Config, draft: Plan, shape: Shape) -> tuple[bool, str
         fast = measure_speed(config, shape, draft.device, draft.dtype, rows=rows, compiled=True)
     except (RuntimeError, OSError) as e:
         if asked is True:
-            raise ConfigError(f"compiling failed: {str(e).splitlines()[0]:.200}", where="train.compile") from None
-        return False, f"compiling failed here: {str(e).splitlines()[0]:.100}", slow
+            raise ConfigError(f"compiling failed: {first_line(e):.200}", where="train.compile") from None
+        return False, f"compiling failed here: {first_line(e):.100}", slow
     plain = measure_speed(config, shape, draft.device, draft.dtype, rows=rows)
     gain = fast.tokens_per_second / plain.tokens_per_second
     told = f"measured {gain:.1f} times as fast as without, after {fast.first_seconds:.0f} s for the first step"

@@ -46,6 +46,7 @@ from gnomon.store.verify import Findings, verify_run
 from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.train.hands import settle
 from gnomon.train.interrupts import Interrupts
+from gnomon.train.kernels import compile_errors
 from gnomon.train.loop import run as train_loop
 from gnomon.train.parallel import World, join
 from gnomon.train.precision import choose_dtype
@@ -76,7 +77,7 @@ def train(config: Config, console: Console | None = None) -> dict[str, Any]:
                 _train(run, plan, config, dataset, console, world)
             world.leave()
             return {"run": str(run.folder), "rank": world.rank}
-        run.settle_config(config.model_dump(mode="json"))
+        run.settle_config(config.model_dump(mode="json"), Config(data=config.data).model_dump(mode="json"))
         with run.lock():
             dataset = prepare_data(config, console)
             plan = settle_plan(run, config, dataset, console, world.size)
@@ -277,7 +278,7 @@ def _train(run: Run, plan: Plan, config: Config, dataset: Dataset, console: Cons
         resumed_from = restore(state, hands)
         hands.bus.publish(RunStarted(run=run.name, step=state.step, steps=plan.steps, resumed_from=resumed_from))
         start = time.monotonic()
-        with Interrupts() as interrupts:
+        with Interrupts() as interrupts, compile_errors():
             stop = train_loop(state, build_checks(plan, config, dataset, tokenizer, interrupts, world), hands)
         settle(hands.saver.wait(), state, hands)
         hands.bus.publish(RunStopped(step=state.step, reason=stop.reason, seconds=time.monotonic() - start))

@@ -64,7 +64,7 @@ def _trained(folder: Path) -> Run:
     told["data"] |= {"train": [str(folder / "texts")], "root": str(folder / "datasets")}
     config = make_config(told | {"out": str(folder / "run")})
     run, console = Run(folder / "run"), Console(quiet=True)
-    run.settle_config(config.model_dump(mode="json"))
+    run.settle_config(config.model_dump(mode="json"), {})
     dataset = prepare_data(config, console)
     plan = settle_plan(run, config, dataset, console)
     state = build_state(plan, config)

@@ -133,7 +133,7 @@ def start(folder: Path, world: World = ALONE, budget: str = "20K tokens", **trai
     dataset, run = prepare_data(config, Console(quiet=True)), Run(Path(config.out))
     torch.set_num_threads(1)
     if not run.plan_path.exists():
-        run.settle_config(config.model_dump(mode="json"))
+        run.settle_config(config.model_dump(mode="json"), {})
         planned = make_plan(
             config,
             this_machine(),

@@ -56,16 +56,17 @@ class Run:
         self.report_path = folder / "report.html"
         self.checkpoints = CheckpointStore(folder / "checkpoints")
 
-    def settle_config(self, config: dict[str, Any]) -> None:
+    def settle_config(self, config: dict[str, Any], defaults: dict[str, Any]) -> None:
         """Write the config of a run that has not begun, or make sure that one that has begun has the same.
 
-        Raises ConfigError that names the keys that differ, with both values, and leaves the run as it is.
+        A key that was not there when the run began has its default in it. Raises ConfigError that names the keys that
+        differ, with both values, and leaves the run as it is.
         """
         if self.plan_path.exists() and self.config_path.exists():
             written = read_json(self.config_path)
             if not isinstance(written, dict):
                 raise IntegrityError("the run's config is no object", where=str(self.config_path))
-            before = _flat(written)
+            before = _flat(defaults) | _flat(written)
             now = _flat(config)
             differing = [
                 f"{key:.100}: the run has {json.dumps(before.get(key)):.100}, asked is {json.dumps(now.get(key)):.100}"

@@ -5,10 +5,14 @@ batch gives the same bits in every process; sums whose order a thread could chan
 """
 
 import os
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+from torch._dynamo.exc import TorchDynamoException
 
 from gnomon.base.errors import DependencyError
 from gnomon.model.attention import Rotary
@@ -45,6 +49,25 @@ def compile_kernels() -> Kernels:
         layer=torch.compile(_layer, dynamic=False, fullgraph=True),
         logits=torch.compile(logit_gradient, dynamic=False, fullgraph=True),
     )
+
+
+@contextmanager
+def compile_errors() -> Iterator[None]:
+    """Raise DependencyError where torch says that it cannot compile: a compiler that fails, no room for its files."""
+    try:
+        yield
+    except TorchDynamoException as e:
+        raise DependencyError(
+            f"a training step could not be compiled: {first_line(e):.200}",
+            where=os.environ.get("TORCHINDUCTOR_CACHE_DIR", "the compiler"),
+            do="mend that, or name another folder in TORCHINDUCTOR_CACHE_DIR, and run the same command again",
+        ) from e
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, without colour."""
+    said = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    return said.splitlines()[0] if said else type(error).__name__
 
 
 def _layer(block: Block, x_BTW: Tensor, turn: Rotary, pieces_BT: Tensor) -> Tensor:

@@ -80,12 +80,12 @@ def test_a_plan_is_one_or_is_refused(tmp_path: Path) -> None:
 
 def test_the_config_of_a_run_is_the_same_or_is_refused_and_stays(tmp_path: Path) -> None:
     run, config = Run(tmp_path), make_config({"data": "x"}).model_dump(mode="json")
-    run.settle_config(config)
+    run.settle_config(config, {})
     whole = run.config_path.read_bytes()
     run.plan_path.write_bytes(PLAN)
     for case, _, text in cases(300, whole):
         run.config_path.write_bytes(text)
-        if outcome(case, lambda: run.settle_config(config) or True, ConfigError, IntegrityError):
+        if outcome(case, lambda: run.settle_config(config, {}) or True, ConfigError, IntegrityError):
             assert run.config_path.read_bytes() == whole, case
         else:
             assert run.config_path.read_bytes() == text, case

@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 import torch
 from torch._dynamo.utils import counters
+from torch._inductor import config as inductor
 
-from gnomon.base.errors import DependencyError
+from gnomon import measure
+from gnomon.base.errors import ConfigError, DependencyError
 from gnomon.config import Dtype
 from gnomon.events.types import StepDone
+from gnomon.measure import Speed, choose_compile
 from gnomon.train import kernels
-from gnomon.train.kernels import compile_kernels, no_compiler
+from gnomon.train.kernels import compile_errors, compile_kernels, no_compiler
 from gnomon.train.state import State
 from gnomon.train.step import step
 from tests.unit.train.test_act import assert_equal
@@ -89,3 +92,40 @@ def test_a_compiled_run_does_not_go_on_without_a_compiler(tmp_path: Path, monkey
     with pytest.raises(DependencyError, match="no C") as caught:
         start(tmp_path, compile=True)
     assert "install" in str(caught.value)
+
+
+@needs_compiler
+def test_a_compiler_that_fails_costs_the_speed_or_is_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inductor.cpp, "cxx", (None, "/bin/false"))  # what CXX is when torch is loaded
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cold"))
+    torch._dynamo.reset()
+    one = start(tmp_path / "run")
+    draft = one.plan.model_copy(update={"seconds": 1e4})
+    auto = one.config.train.model_copy(update={"compile": "auto"})
+    chosen, why, _ = choose_compile(one.config.model_copy(update={"train": auto}), draft, one.state.model.shape)
+    assert not chosen and "compiling failed here" in why
+    asked = one.config.model_copy(update={"train": auto.model_copy(update={"compile": True})})
+    with pytest.raises(ConfigError, match="compiling failed"):
+        choose_compile(asked, draft, one.state.model.shape)
+    one.state.model.kernels = compile_kernels()
+    with pytest.raises(DependencyError, match="could not be compiled"), compile_errors():
+        one.train()
+
+
+@needs_compiler
+def test_a_short_run_is_not_compiled_and_a_long_one_is_where_it_was_measured_to_pay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = start(tmp_path)
+    shape, gain = one.state.model.shape, 1.0
+
+    def measured(*_: object, compiled: bool = False, **__: object) -> Speed:
+        return Speed(gain * 1e4 if compiled else 1e4, 20.0, 6.0, 1.0)
+
+    monkeypatch.setattr(measure, "measure_speed", measured)
+    for seconds, gain, expected in ((60.0, 2.0, False), (600.0, 2.0, True), (600.0, 1.05, False)):  # noqa: B007
+        chosen, why, speed = choose_compile(one.config, one.plan.model_copy(update={"seconds": seconds}), shape)
+        assert chosen is expected, why
+        assert speed == (2e4 if expected else 1e4)

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gnomon.base.errors import ConfigError
+from gnomon.base.files import pretty_json, write_atomic
 from gnomon.base.heartbeat import PIPE, attach, beat, is_supervised
 from gnomon.config import make_config
 from gnomon.store.runs import Run
@@ -79,9 +81,20 @@ def test_a_file_in_the_current_folder_is_not_taken_for_pythons_own(
 def test_how_a_run_is_supervised_may_change(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.plan_path.write_text("{}")
-    run.settle_config(make_config({"data": "t"}).model_dump(mode="json"))
+    run.settle_config(make_config({"data": "t"}).model_dump(mode="json"), {})
     other = {"supervise": False, "processes": 2, "restarts": 0, "hang_seconds": 9}
-    run.settle_config(make_config({"data": "t", "train": other}).model_dump(mode="json"))
+    run.settle_config(make_config({"data": "t", "train": other}).model_dump(mode="json"), {})
+
+
+def test_a_run_from_before_an_option_was_there_goes_on_with_its_default_and_no_other(tmp_path: Path) -> None:
+    run, now = Run(tmp_path), make_config({"data": "t"}).model_dump(mode="json")
+    run.plan_path.write_text("{}")
+    older = {**now, "train": {key: value for key, value in now["train"].items() if key != "compile"}}
+    run.settle_config(older, {})
+    run.settle_config(now, now)
+    write_atomic(run.config_path, pretty_json(older))
+    with pytest.raises(ConfigError, match="compile"):
+        run.settle_config(make_config({"data": "t", "train": {"compile": True}}).model_dump(mode="json"), now)
 
 
 def test_without_a_parent_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
