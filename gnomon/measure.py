@@ -4,15 +4,17 @@ import time
 from dataclasses import dataclass
 
 import torch
+from torch._dynamo.exc import FailOnRecompileLimitHit
 
 from gnomon.assemble import make_state
-from gnomon.base.errors import ConfigError, DependencyError
+from gnomon.base.errors import ConfigError
 from gnomon.config import Config, Dtype
 from gnomon.data.loader import to_device
-from gnomon.data.stream import Batch, Rows
-from gnomon.plan import Plan
+from gnomon.data.stream import Batch, make_rows
+from gnomon.events.types import MemoryShort, StepDone
+from gnomon.plan import MIN_ROWS, Plan
 from gnomon.presets import Shape
-from gnomon.train.kernels import first_line, no_compiler
+from gnomon.train.kernels import first_line, no_compiler, refuse_without_compiler
 from gnomon.train.schedule import Schedule
 from gnomon.train.state import State
 from gnomon.train.step import step
@@ -39,18 +41,25 @@ def measure_speed(
 ) -> Speed:
     """Return what real training steps of this shape reach here; takes four seconds or three steps.
 
-    A step has `rows`, or as many as are worth about a second.
+    A step has `rows` of two pieces each, or the fewest rows that a run takes at once, less where those are worth more
+    than about a second. Raises MemoryError where a step does not fit.
     """
-    fitting = max(1, round(min(8192, STEP_FLOPS / shape.flops_per_token(shape.context)) / shape.context))
-    start = time.perf_counter()
-    state, batch = trial(config, shape, rows or config.train.micro_rows or fitting, device, dtype, compiled=compiled)
-    step(state, batch)  # the first one allocates, and compiles
-    first = state.readback.drain()[-1]
+    fitting = max(1, min(MIN_ROWS, round(STEP_FLOPS / shape.flops_per_token(shape.context) / shape.context)))
+    rows, start = rows or config.train.micro_rows or fitting, time.perf_counter()
+    state, batch = trial(config, shape, rows, device, dtype, compiled=compiled, pieces=2)
+
+    def once() -> StepDone:
+        told = [*step(state, batch), *state.readback.drain()]  # draining waits for the device
+        for event in told:
+            if isinstance(event, MemoryShort):
+                raise MemoryError(event.why)
+        return next(event for event in told if isinstance(event, StepDone))
+
+    first = once()  # allocates, and compiles
     first_seconds, times = time.perf_counter() - start, list[float]()
     while len(times) < 3 or sum(times) < 4.0:
         start = time.perf_counter()
-        step(state, batch)
-        state.readback.drain()  # waits for the device
+        once()
         times.append(time.perf_counter() - start)
     return Speed(batch.loss_tokens / sorted(times)[len(times) // 2], first_seconds, first.loss, first.grad_norm)
 
@@ -65,21 +74,25 @@ def choose_compile(config: Config, draft: Plan, shape: Shape) -> tuple[bool, str
         return False, "train.compile asks for it", slow
     if missing := no_compiler():
         if asked is True:
-            raise DependencyError(missing, where="train.compile", do="install one, or set train.compile to false")
+            refuse_without_compiler()
         return False, missing, slow
-    if draft.device == "cuda" and asked == "auto":
+    if asked == "auto" and draft.device == "cuda":
         return False, "compiled kernels have not been measured on GPUs yet", slow
+    if draft.dtype == "fp16":
+        if asked is True:
+            raise ConfigError("compiled steps are in bf16 or fp32", where="train.dtype", do="choose one of them")
+        return False, "compiled steps are in bf16 or fp32", slow
     pass_seconds = draft.micro_rows * shape.context / slow
     if asked == "auto" and draft.seconds < max(WORTH_SECONDS, WORTH_PASSES * pass_seconds):
         return False, "the run is too short to repay compiling", slow
     rows = draft.micro_rows
     try:
         fast = measure_speed(config, shape, draft.device, draft.dtype, rows=rows, compiled=True)
-    except (RuntimeError, OSError) as e:
+        plain = measure_speed(config, shape, draft.device, draft.dtype, rows=rows)
+    except (RuntimeError, OSError, MemoryError, FailOnRecompileLimitHit) as e:
         if asked is True:
             raise ConfigError(f"compiling failed: {first_line(e):.200}", where="train.compile") from None
         return False, f"compiling failed here: {first_line(e):.100}", slow
-    plain = measure_speed(config, shape, draft.device, draft.dtype, rows=rows)
     gain = fast.tokens_per_second / plain.tokens_per_second
     told = f"measured {gain:.1f} times as fast as without, after {fast.first_seconds:.0f} s for the first step"
     if not (_close(fast.loss, plain.loss) and _close(fast.grad_norm, plain.grad_norm)):
@@ -96,19 +109,22 @@ def _close(a: float, b: float) -> bool:
 
 
 def trial(
-    config: Config, shape: Shape, rows: int, device: str, dtype: Dtype, *, compiled: bool = False
+    config: Config, shape: Shape, rows: int, device: str, dtype: Dtype, *, compiled: bool = False, pieces: int = 1
 ) -> tuple[State, Batch]:
-    """Return a state of its own and a batch of random tokens, on which a training step can be tried."""
+    """Return a state of its own and a batch of random tokens, on which a training step can be tried.
+
+    No weights are zero, as some are before a run's first step, so that everything has a gradient; there is no dropout.
+    """
     schedule = Schedule("wsd", 1e-4, 10**6, 1, 0.0, 1.0)
-    state = make_state(shape, schedule, config, device=device, dtype=dtype, seed=0, compiled=compiled)
-    tokens = torch.randint(shape.vocabulary, (rows, shape.context), generator=torch.Generator().manual_seed(0))
-    micro = Rows(
-        tokens=tokens,
-        labels=tokens.roll(-1, 1),
-        positions=torch.arange(shape.context).expand_as(tokens),
-        segments=torch.zeros_like(tokens),
-        buckets=(),
-        inverse=torch.empty(0, dtype=torch.int64),
-        loss_tokens=tokens.numel(),
-    )
-    return state, Batch((to_device(micro, device),), tokens.numel(), 0, 0, (), rows)
+    plain = config.model_copy(update={"train": config.train.model_copy(update={"dropout": 0.0})})
+    state = make_state(shape, schedule, plain, device=device, dtype=dtype, seed=0, compiled=compiled)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in state.model.parameters():
+            if not parameter.any():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * parameter.shape[-1] ** -0.5)
+    tokens = torch.randint(shape.vocabulary, (rows, shape.context + 1), generator=generator).numpy()
+    lengths = [shape.context // pieces] * (pieces - 1)
+    layout = [[*lengths, shape.context - sum(lengths)]] * rows
+    micro = make_rows(tokens[:, :-1], tokens[:, 1:], layout)
+    return state, Batch((to_device(micro, device),), micro.loss_tokens, 0, 0, (), rows)

@@ -23,7 +23,7 @@ from gnomon.base.errors import (
 from gnomon.base.files import pretty_json, read_json, sweep_staging, write_atomic
 from gnomon.base.machine import keep_compiled_kernels, keep_freed_memory, this_machine
 from gnomon.bundle import Bundle, continue_text, load_bundle
-from gnomon.config import Config
+from gnomon.config import Config, DataConfig
 from gnomon.data.document import Removed
 from gnomon.data.prepare import find_prepared, prepare
 from gnomon.data.read import find_sources, read_documents
@@ -46,7 +46,7 @@ from gnomon.store.verify import Findings, verify_run
 from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.train.hands import settle
 from gnomon.train.interrupts import Interrupts
-from gnomon.train.kernels import compile_errors
+from gnomon.train.kernels import compile_errors, refuse_without_compiler
 from gnomon.train.loop import run as train_loop
 from gnomon.train.parallel import World, join
 from gnomon.train.precision import choose_dtype
@@ -77,7 +77,9 @@ def train(config: Config, console: Console | None = None) -> dict[str, Any]:
                 _train(run, plan, config, dataset, console, world)
             world.leave()
             return {"run": str(run.folder), "rank": world.rank}
-        run.settle_config(config.model_dump(mode="json"), Config(data=config.data).model_dump(mode="json"))
+        run.settle_config(
+            config.model_dump(mode="json"), Config(data=DataConfig(train=config.data.train)).model_dump(mode="json")
+        )
         with run.lock():
             dataset = prepare_data(config, console)
             plan = settle_plan(run, config, dataset, console, world.size)
@@ -117,7 +119,9 @@ def prepare_data(config: Config, console: Console) -> Dataset:
 
 
 def plan_of(config: Config, dataset: Dataset | None, console: Console, processes: int = 1) -> Plan:
-    """Return the plan of a config on this machine. Measures dtype and speed, which takes a few seconds."""
+    """Return the plan of a config on this machine. Measures dtype and speed, which takes some seconds, and where
+    compiling may pay half a minute more.
+    """
     keep_freed_memory()
     keep_compiled_kernels()
     machine = this_machine()
@@ -127,16 +131,28 @@ def plan_of(config: Config, dataset: Dataset | None, console: Console, processes
     text = None if dataset is None else text_of(dataset)
     shape = shape_of(config, text.vocabulary if text else None)
     planned = partial(make_plan, config, machine, device=device, dtype=dtype, text=text, processes=processes)
+    guess = 1e11 / shape.flops_per_token(shape.context), "a guess at 100 GFLOP/s: the model was too large to be tried"
     if 40 * shape.parameters > machine.memory_bytes:
-        rate = 1e11 / shape.flops_per_token(shape.context)
-        return planned(
-            tokens_per_second=(rate, "a guess at 100 GFLOP/s: the model is too large to be tried here quickly")
-        )
+        if config.train.compile is True:
+            refuse_without_compiler()
+            return planned(tokens_per_second=guess, compiled=(True, "train.compile asks for it"))
+        return planned(tokens_per_second=guess, compiled=(False, "the model is too large to be tried here quickly"))
     console.progress("measuring speed", 0, None, "steps")
-    speed = measure_speed(config, shape, device, dtype[0]).tokens_per_second
-    draft = planned(tokens_per_second=(speed, "measured here with real training steps"))
-    compiled, why, speed = choose_compile(config, draft, shape)
-    return planned(tokens_per_second=(speed, draft.reasons["tokens_per_second"]), compiled=(compiled, why))
+    try:
+        measured = measure_speed(config, shape, device, dtype[0]).tokens_per_second
+    except MemoryError:
+        return planned(tokens_per_second=guess, compiled=(False, "memory was too short to try it"))
+    speed = measured, "measured here with real training steps"
+    draft = planned(tokens_per_second=speed)
+    try:
+        if config.train.compile is not False:
+            planned(tokens_per_second=speed, compiled=(True, ""))  # refuses what would not fit into memory
+        compiled, why, rate = choose_compile(config, draft, shape)
+        return planned(tokens_per_second=(rate, speed[1]), compiled=(compiled, why))
+    except ConfigError as e:
+        if config.train.compile is True:
+            raise
+        return planned(tokens_per_second=speed, compiled=(False, f"compiled, {e.what}"))
 
 
 def settle_plan(run: Run, config: Config, dataset: Dataset, console: Console, processes: int = 1) -> Plan:

@@ -1,6 +1,7 @@
 """What this machine is: cores, memory, processor, and the one allocator setting that doubles CPU training speed."""
 
 import ctypes
+import hashlib
 import os
 import platform
 import sys
@@ -73,18 +74,23 @@ def keep_freed_memory() -> bool:
 
 
 def keep_compiled_kernels() -> None:
-    """Have torch keep compiled kernels in the user's cache folder, where the next run finds them.
+    """Have torch keep compiled kernels in the user's cache folder, where the next run on such a processor finds them.
 
     To be called before torch looks for its folder, which is when the first optimizer is made. A folder that is named
-    in TORCHINDUCTOR_CACHE_DIR stays.
+    in TORCHINDUCTOR_CACHE_DIR stays. Each kind of processor has its own: torch does not tell them apart, and a kernel
+    made for wider vectors computes nonsense elsewhere.
     """
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = base / "gnomon" / "kernels"
+    if "TORCHINDUCTOR_CACHE_DIR" in os.environ:
+        return
+    machine = this_machine()
+    kind = hashlib.sha256(repr((machine.system, machine.processor, machine.flags)).encode()).hexdigest()[:12]
     try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = base / "gnomon" / "kernels" / kind
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
+    except (OSError, RuntimeError):  # a user without a home
         return  # torch's own place, in the folder for temporary files
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
 
 
 def _usable_cores() -> int:

@@ -50,7 +50,7 @@ class _Blocked(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         q_BKTGD, k_BKTD, v_BKTD, mixed_BKTGD, *kept = ctx.saved_tensors
         B, K, T, G, D = q_BKTGD.shape
-        dq, dk_BKTD, dv_BKTD = [], torch.zeros_like(k_BKTD), torch.zeros_like(v_BKTD)
+        dq, dk_BKTD, dv_BKTD = [], torch.zeros_like(k_BKTD).float(), torch.zeros_like(v_BKTD).float()
         for block, start in enumerate(range(0, T, BLOCK)):
             stop = min(start + BLOCK, T)
             weights, sums_BKM1 = kept[2 * block], kept[2 * block + 1]
@@ -61,4 +61,4 @@ class _Blocked(torch.autograd.Function):
             dq.append((d_scores @ k_BKTD[:, :, :stop]).view(B, K, -1, G, D))
             dk_BKTD[:, :, :stop] += d_scores.transpose(2, 3) @ q_BKMD
             dv_BKTD[:, :, :stop] += weights.transpose(2, 3) @ (d_out / sums_BKM1).to(weights.dtype)
-        return torch.cat(dq, 2), dk_BKTD, dv_BKTD, None
+        return torch.cat(dq, 2), dk_BKTD.to(k_BKTD.dtype), dv_BKTD.to(v_BKTD.dtype), None

@@ -64,8 +64,8 @@ class Run:
         """
         if self.plan_path.exists() and self.config_path.exists():
             written = read_json(self.config_path)
-            if not isinstance(written, dict):
-                raise IntegrityError("the run's config is no object", where=str(self.config_path))
+            if not isinstance(written, dict) or not written:
+                raise IntegrityError("the run's config is no object with keys", where=str(self.config_path))
             before = _flat(defaults) | _flat(written)
             now = _flat(config)
             differing = [

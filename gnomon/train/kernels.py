@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
-from torch._dynamo.exc import TorchDynamoException
+from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
 from gnomon.base.errors import DependencyError
 from gnomon.model.attention import Rotary
@@ -33,17 +33,22 @@ def no_compiler() -> str | None:
     return None
 
 
+def refuse_without_compiler() -> None:
+    """Raise DependencyError where nothing can be compiled."""
+    if missing := no_compiler():
+        raise DependencyError(
+            missing,
+            where="train.compile",
+            do="install one; or train without, train.compile=false, in an `out` folder of its own",
+        )
+
+
 def compile_kernels() -> Kernels:
     """Return kernels that are compiled when they first meet a shape; what was compiled before is found again.
 
     Raises DependencyError where nothing can be compiled.
     """
-    if missing := no_compiler():
-        raise DependencyError(
-            missing,
-            where="train.compile, which this run began with",
-            do="install one and run the same command again; a run without compiling needs another `out` folder",
-        )
+    refuse_without_compiler()
     torch._dynamo.config.recompile_limit = MOST_SHAPES
     return Kernels(
         layer=torch.compile(_layer, dynamic=False, fullgraph=True),
@@ -56,11 +61,11 @@ def compile_errors() -> Iterator[None]:
     """Raise DependencyError where torch says that it cannot compile: a compiler that fails, no room for its files."""
     try:
         yield
-    except TorchDynamoException as e:
+    except (TorchDynamoException, FailOnRecompileLimitHit) as e:
         raise DependencyError(
             f"a training step could not be compiled: {first_line(e):.200}",
             where=os.environ.get("TORCHINDUCTOR_CACHE_DIR", "the compiler"),
-            do="mend that, or name another folder in TORCHINDUCTOR_CACHE_DIR, and run the same command again",
+            do="mend that, or remove this folder: it holds nothing else; then run the same command again",
         ) from e
 
 

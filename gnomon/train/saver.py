@@ -67,9 +67,10 @@ class Saver:
         return self._flight is not None
 
     def reserve(self, state: State) -> None:
-        """Make sure of the room a copy of the state needs, so that a save does not fail where memory gets short later.
+        """Take the addresses that a copy of the state needs, so that a save does not fail where a limit on them (ulimit
+        -v) is reached later. The memory itself is taken by the first save.
 
-        Raises StorageError where even now there is none.
+        Raises StorageError where even now there are none.
         """
         with storage_errors(self._run.folder):
             self._arena.hold(self._plan(state)[1] + NUMBERS_BYTES)

@@ -19,6 +19,9 @@ from gnomon.train.precision import autocast
 from gnomon.train.readback import Note
 from gnomon.train.state import State
 
+MEMORY_WORDS = ("can't allocate memory", "Cannot allocate memory", "MemoryError")
+"""Of torch's allocator; of a compiler that could not be started; of memory that was short while torch compiled."""
+
 
 def step(state: State, batch: Batch, world: World = ALONE) -> list[Event]:
     """Train on one batch and return the events that have arrived, which are none between log points.
@@ -60,7 +63,8 @@ def step(state: State, batch: Batch, world: World = ALONE) -> list[Event]:
 
 def is_memory_error(error: BaseException) -> bool:
     """Return whether this is the device's or the machine's way to say that memory is short."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    said = str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(word in said for word in MEMORY_WORDS)
 
 
 def _gradients(state: State, batch: Batch, world: World, loss: Tensor) -> list[Tensor]:

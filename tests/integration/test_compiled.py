@@ -1,5 +1,6 @@
 """Compiled kernels compute what the plain ones do, the same bits every time, and a run that has them needs them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ from torch._inductor import config as inductor
 from gnomon import measure
 from gnomon.base.errors import ConfigError, DependencyError
 from gnomon.config import Dtype
-from gnomon.events.types import StepDone
-from gnomon.measure import Speed, choose_compile
+from gnomon.events.types import MicroRowsChanged, StepDone
+from gnomon.measure import Speed, choose_compile, measure_speed
+from gnomon.model import blocked
 from gnomon.train import kernels
 from gnomon.train.kernels import compile_errors, compile_kernels, no_compiler
 from gnomon.train.state import State
-from gnomon.train.step import step
+from gnomon.train.step import is_memory_error, step
+from tests.faults.test_memory import memory_for
 from tests.unit.train.test_act import assert_equal
 from tests.unit.train.test_step import as_batch, snapshot, taken
 from tests.world import packed_rows, plain_state, start
@@ -25,10 +28,22 @@ needs_compiler = pytest.mark.skipif(no_compiler() is not None, reason=str(no_com
 LAYOUT = [[31, 5, 28], [64], [1, 2, 3, 40, 10], [17]]
 
 
+@pytest.fixture(autouse=True)
+def _several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocked, "BLOCK", 24)  # does not divide the rows' 64
+
+
 def fast_state(dtype: Dtype = "fp32") -> State:
     state = plain_state(log_every=1, dtype=dtype)
     state.model.kernels = compile_kernels()
     return state
+
+
+@pytest.fixture
+def restored_threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
 
 
 @needs_compiler
@@ -41,22 +56,23 @@ def test_compiled_steps_have_the_loss_and_the_gradient_norm_of_plain_ones(dtype:
         assert ours.loss == pytest.approx(theirs.loss, rel=tolerance)
         assert ours.grad_norm == pytest.approx(theirs.grad_norm, rel=5 * tolerance)
     assert len(fast.model.layers) > 1
-    assert counters["stats"]["unique_graphs"] > 0
 
 
 @needs_compiler
 def test_one_compiled_layer_serves_all_and_every_way_of_packing() -> None:
+    torch._dynamo.reset()
+    counters.clear()
     state = fast_state()
     step(state, as_batch(packed_rows(LAYOUT, length=64)))
-    before = counters["stats"]["unique_graphs"]
+    assert counters["stats"]["unique_graphs"] == 2, "a layer, and the loss"
     for layout in ([[64]] * 4, [[32, 32]] * 4, [[10, 54], [64], [20, 20, 20], [3]]):
         step(state, as_batch(packed_rows(layout, length=64)))
-    assert counters["stats"]["unique_graphs"] == before
+    assert counters["stats"]["unique_graphs"] == 2
 
 
 @needs_compiler
-def test_the_same_compiled_steps_give_the_same_bits_with_two_threads() -> None:
-    threads, ends = torch.get_num_threads(), []
+def test_the_same_compiled_steps_give_the_same_bits_with_two_threads(restored_threads: None) -> None:
+    ends = []
     torch.set_num_threads(2)
     for _ in range(3):
         torch._dynamo.reset()
@@ -64,7 +80,6 @@ def test_the_same_compiled_steps_give_the_same_bits_with_two_threads() -> None:
         for _ in range(4):
             step(state, as_batch(packed_rows(LAYOUT, length=64)))
         ends.append(snapshot(state))
-    torch.set_num_threads(threads)
     assert all(torch.equal(end[name], ends[0][name]) for end in ends for name in end)
 
 
@@ -94,11 +109,16 @@ def test_a_compiled_run_does_not_go_on_without_a_compiler(tmp_path: Path, monkey
     assert "install" in str(caught.value)
 
 
+@pytest.fixture
+def failing_compiler() -> Iterator[None]:
+    with inductor.patch({"cpp.cxx": (None, "/bin/false")}):  # what CXX says when torch is loaded
+        yield
+
+
 @needs_compiler
 def test_a_compiler_that_fails_costs_the_speed_or_is_one_clear_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing_compiler: None
 ) -> None:
-    monkeypatch.setattr(inductor.cpp, "cxx", (None, "/bin/false"))  # what CXX is when torch is loaded
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cold"))
     torch._dynamo.reset()
     one = start(tmp_path / "run")
@@ -129,3 +149,29 @@ def test_a_short_run_is_not_compiled_and_a_long_one_is_where_it_was_measured_to_
         chosen, why, speed = choose_compile(one.config, one.plan.model_copy(update={"seconds": seconds}), shape)
         assert chosen is expected, why
         assert speed == (2e4 if expected else 1e4)
+
+
+def test_speed_is_measured_however_often_the_run_logs_and_short_memory_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = start(tmp_path, log_every=1)
+    shape = one.state.model.shape
+    speed = measure_speed(one.config, shape, "cpu", "fp32")
+    assert speed.tokens_per_second > 0 and speed.grad_norm > 0
+    memory_for(0, monkeypatch, MemoryError("none left"), [0])
+    with pytest.raises(MemoryError, match="none left"):
+        measure_speed(one.config, shape, "cpu", "fp32")
+
+
+@needs_compiler
+def test_a_compiled_step_that_does_not_fit_is_taken_in_smaller_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = start(tmp_path, micro_rows=8, compile=True)
+    memory_for(2, monkeypatch, MemoryError(), [10])
+    assert one.train().reason == "finished"
+    assert [e.micro_rows for e in one.events(MicroRowsChanged)] == [4, 2]
+
+
+def test_what_a_compiler_says_of_short_memory_is_taken_for_it() -> None:
+    assert is_memory_error(RuntimeError("InductorError: OSError: [Errno 12] Cannot allocate memory"))
