@@ -4,7 +4,6 @@ import time
 from dataclasses import dataclass
 
 import torch
-from torch._dynamo.exc import FailOnRecompileLimitHit
 
 from gnomon.assemble import make_state
 from gnomon.base.errors import ConfigError
@@ -14,7 +13,7 @@ from gnomon.data.stream import Batch, make_rows
 from gnomon.events.types import MemoryShort, StepDone
 from gnomon.plan import MIN_ROWS, Plan
 from gnomon.presets import Shape
-from gnomon.train.kernels import first_line, no_compiler, refuse_without_compiler
+from gnomon.train.kernels import compile_failures, first_line, no_compiler, refuse_without_compiler
 from gnomon.train.schedule import Schedule
 from gnomon.train.state import State
 from gnomon.train.step import step
@@ -23,6 +22,7 @@ STEP_FLOPS = 4e11  # of a step that is measured: about a second on a small proce
 WORTH_SECONDS = 150.0  # a shorter run does not repay half a minute of compiling; seven seconds, once kernels are known
 WORTH_PASSES = 100  # of forward and backward, for the same reason: measuring takes about ten
 WORTH_GAIN = 1.1
+WITHOUT = "train without: train.compile=auto or false"
 SAME = 0.01  # relative difference of loss and gradient norm that bfloat16 may make
 
 
@@ -89,16 +89,17 @@ def choose_compile(config: Config, draft: Plan, shape: Shape) -> tuple[bool, str
     try:
         fast = measure_speed(config, shape, draft.device, draft.dtype, rows=rows, compiled=True)
         plain = measure_speed(config, shape, draft.device, draft.dtype, rows=rows)
-    except (RuntimeError, OSError, MemoryError, FailOnRecompileLimitHit) as e:
+    except (RuntimeError, OSError, MemoryError, *compile_failures()) as e:
         if asked is True:
-            raise ConfigError(f"compiling failed: {first_line(e):.200}", where="train.compile") from None
+            raise ConfigError(f"compiling failed: {first_line(e):.200}", where="train.compile", do=WITHOUT) from None
         return False, f"compiling failed here: {first_line(e):.100}", slow
     gain = fast.tokens_per_second / plain.tokens_per_second
     told = f"measured {gain:.1f} times as fast as without, after {fast.first_seconds:.0f} s for the first step"
+    wrong = "the compiled step does not compute what the plain one does on this machine"
     if not (_close(fast.loss, plain.loss) and _close(fast.grad_norm, plain.grad_norm)):
         if asked is True:
-            raise ConfigError("the compiled step does not compute what the plain one does", where="train.compile")
-        return False, "the compiled step does not compute what the plain one does on this machine", slow
+            raise ConfigError(wrong, where="train.compile", do=WITHOUT)
+        return False, wrong, slow
     if asked == "auto" and gain < WORTH_GAIN:
         return False, told, plain.tokens_per_second
     return True, told, fast.tokens_per_second

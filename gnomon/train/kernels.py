@@ -7,12 +7,12 @@ batch gives the same bits in every process; sums whose order a thread could chan
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
-from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
 from gnomon.base.errors import DependencyError
 from gnomon.model.attention import Rotary
@@ -61,12 +61,21 @@ def compile_errors() -> Iterator[None]:
     """Raise DependencyError where torch says that it cannot compile: a compiler that fails, no room for its files."""
     try:
         yield
-    except (TorchDynamoException, FailOnRecompileLimitHit) as e:
+    except compile_failures() as e:
         raise DependencyError(
             f"a training step could not be compiled: {first_line(e):.200}",
             where=os.environ.get("TORCHINDUCTOR_CACHE_DIR", "the compiler"),
-            do="mend that, or remove this folder: it holds nothing else; then run the same command again",
+            do="mend what it says, or remove this folder, which is a cache; then run the same command again",
         ) from e
+
+
+def compile_failures() -> tuple[type[Exception], ...]:
+    """Return what torch raises where it cannot compile. Its compiler, which takes a second to load, is not loaded."""
+    if "torch._dynamo" not in sys.modules:
+        return ()
+    from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
+
+    return TorchDynamoException, FailOnRecompileLimitHit
 
 
 def first_line(error: Exception) -> str:
