@@ -101,9 +101,13 @@ def supervised(code: str, **settings: Any) -> int:
 
 
 def started(code: str, prefix: tuple[str, ...] = (), stdin: int | None = None, **settings: Any) -> subprocess.Popen:
-    """Supervise in a process of its own, which gets the signals."""
+    """Supervise in a process of its own, which gets the signals, also where these tests run under nohup."""
+
+    def as_in_a_terminal() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
     words = [*prefix, sys.executable, "-c", PARENT, repr({"backoff_seconds": 0.02} | settings), *command(code)]
-    return subprocess.Popen(words, stdin=stdin, stdout=stdin, stderr=stdin)
+    return subprocess.Popen(words, stdin=stdin, stdout=stdin, stderr=stdin, preexec_fn=as_in_a_terminal)
 
 
 def told(rank: int = 0) -> list[str]:
