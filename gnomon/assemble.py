@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 
 from gnomon.bundle import continue_text
-from gnomon.config import Config, Dtype
+from gnomon.config import Config, Dtype, OptimizerKind
 from gnomon.data.loader import Loader, to_device
 from gnomon.data.stream import Stream, validation_rows
 from gnomon.evaluate.loss import score
@@ -31,7 +31,7 @@ from gnomon.train.guard import Guard
 from gnomon.train.hands import Hands
 from gnomon.train.interrupts import Interrupts
 from gnomon.train.kernels import compile_kernels
-from gnomon.train.optim import make_optimizer
+from gnomon.train.optim import Optimizer
 from gnomon.train.parallel import World
 from gnomon.train.readback import Readback
 from gnomon.train.rollback import STRETCH_STEPS
@@ -62,23 +62,34 @@ def build_state(plan: Plan, config: Config) -> State:
         dtype=plan.dtype,
         seed=plan.seed,
         compiled=plan.compile,
+        optimizer=plan.optimizer,
     )
 
 
 def make_state(
-    shape: Shape, schedule: Schedule, config: Config, *, device: str, dtype: Dtype, seed: int, compiled: bool
+    shape: Shape,
+    schedule: Schedule,
+    config: Config,
+    *,
+    device: str,
+    dtype: Dtype,
+    seed: int,
+    compiled: bool,
+    optimizer: OptimizerKind,
 ) -> State:
     """Return a state before its first step, with weights from `seed`, on `device`."""
     model = LanguageModel(shape, config.train.dropout)
     initialize(model, seed)
     model.to(torch.device(device))
     model.kernels = compile_kernels() if compiled else None
-    optimizer = make_optimizer(
+    updates = Optimizer(
         model,
+        optimizer,
         lr=schedule.peak,
         beta1=config.train.beta1,
         beta2=config.train.beta2,
         weight_decay=config.train.weight_decay,
+        dtype=torch.bfloat16 if dtype == "bf16" else torch.float32,
     )
     return State(
         schedule=schedule,
@@ -90,7 +101,7 @@ def make_state(
         seed=seed,
         exact=config.train.exact,
         model=model,
-        optimizer=optimizer,
+        optimizer=updates,
         guard=Guard(device, fp16=dtype == "fp16"),
     )
 
@@ -98,9 +109,7 @@ def make_state(
 def start_over(state: State) -> None:
     """Put the state before the first step back, in place."""
     initialize(state.model, state.seed)
-    for moments in state.optimizer.state.values():
-        for tensor in moments.values():
-            tensor.zero_()
+    state.optimizer.start_over()
     state.guard.load(Guard(state.device, fp16=state.dtype == "fp16").tensors())
     state.step = state.row = state.tokens = state.since_best = 0
     state.best_loss = float("inf")

@@ -21,6 +21,8 @@ Dtype = Literal["bf16", "fp16", "fp32"]
 """Number formats that matrix products run in; weights stay float32."""
 
 
+OptimizerKind = Literal["muon", "adamw"]
+
 MAX_THREADS = 1 << 16
 MAX_NUMBER = 2**53
 MAX_LEVELS = 16  # of sections and lists within each other
@@ -72,6 +74,7 @@ class ModelConfig(_Section):
 class TrainConfig(_Section):
     """How the weights are found."""
 
+    optimizer: Literal["auto", "muon", "adamw"] = "auto"  # of the matrices; embedding and gains are always AdamW's
     lr: float | None = Field(default=None, gt=0)  # peak learning rate
     schedule: Literal["wsd", "cosine"] = "wsd"  # wsd: warm up, stay, decay linearly
     warmup_steps: int | None = Field(default=None, ge=0)  # over which the rate rises from 0

@@ -11,7 +11,7 @@ from gnomon.config import Config, Dtype
 from gnomon.data.loader import to_device
 from gnomon.data.stream import Batch, make_rows
 from gnomon.events.types import MemoryShort, StepDone
-from gnomon.plan import MIN_ROWS, Plan
+from gnomon.plan import MIN_ROWS, Plan, choose_optimizer
 from gnomon.presets import Shape
 from gnomon.train.kernels import compile_failures, first_line, no_compiler, refuse_without_compiler
 from gnomon.train.schedule import Schedule
@@ -118,7 +118,10 @@ def trial(
     """
     schedule = Schedule("wsd", 1e-4, 10**6, 1, 0.0, 1.0)
     plain = config.model_copy(update={"train": config.train.model_copy(update={"dropout": 0.0})})
-    state = make_state(shape, schedule, plain, device=device, dtype=dtype, seed=0, compiled=compiled)
+    optimizer, _ = choose_optimizer(config)
+    state = make_state(
+        shape, schedule, plain, device=device, dtype=dtype, seed=0, compiled=compiled, optimizer=optimizer
+    )
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in state.model.parameters():

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Valida
 from gnomon.base.errors import ConfigError, DataError, IntegrityError
 from gnomon.base.files import read_json
 from gnomon.base.machine import Machine
-from gnomon.config import MAX_THREADS, Config, Dtype, parse_budget
+from gnomon.config import MAX_THREADS, Config, Dtype, OptimizerKind, parse_budget
 from gnomon.presets import PRESETS, Shape, read_shape
 
 MIN_ROWS, MIN_STEPS = 8, 400
@@ -50,6 +50,7 @@ class Plan(BaseModel):
     device: Literal["cpu", "cuda"]
     dtype: Dtype
     compile: StrictBool = False
+    optimizer: OptimizerKind = "adamw"
     threads: Annotated[StrictInt, Field(gt=0, le=MAX_THREADS)]
     seed: Annotated[StrictInt, Field(ge=0, lt=2**63)]
     rows_per_step: _Positive
@@ -116,6 +117,7 @@ def make_plan(
     reasons = {"dtype": dtype[1], "compile": compiled[1], "tokens_per_second": tokens_per_second[1]}
     shape = shape_of(config, text.vocabulary if text else None)
     reasons["shape"] = _why_shape(config, shape)
+    optimizer, reasons["optimizer"] = choose_optimizer(config)
     budget, budget_reason = _budget_tokens(config, tokens_per_second[0])
     rows, reasons["rows_per_step"] = _rows_per_step(config, shape, budget)
     step_tokens = rows * shape.context
@@ -152,6 +154,7 @@ def make_plan(
         device=device,
         dtype=dtype[0],
         compile=compiled[0],
+        optimizer=optimizer,
         threads=config.train.threads or max(1, machine.cores // processes),
         seed=config.seed,
         rows_per_step=rows,
@@ -220,6 +223,13 @@ def _budget_tokens(config: Config, tokens_per_second: float) -> tuple[float, str
         return amount, f"the budget of {config.budget}"
     tokens = amount * TRAINING_SHARE_OF_TIME * tokens_per_second
     return tokens, f"{config.budget} are {tokens / 1e6:,.2f}M tokens at {tokens_per_second:,.0f} tokens/s"
+
+
+def choose_optimizer(config: Config) -> tuple[OptimizerKind, str]:
+    """Return the optimizer of the matrices, and why."""
+    if config.train.optimizer != "auto":
+        return config.train.optimizer, "train.optimizer asks for it"
+    return "muon", "reaches a loss with fewer tokens than AdamW"
 
 
 def _law_batch(shape: Shape) -> float:

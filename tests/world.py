@@ -36,7 +36,7 @@ from gnomon.train.guard import Guard
 from gnomon.train.hands import Hands, settle
 from gnomon.train.interrupts import Interrupts
 from gnomon.train.loop import run as train_loop
-from gnomon.train.optim import make_optimizer
+from gnomon.train.optim import Optimizer
 from gnomon.train.parallel import ALONE, World
 from gnomon.train.precision import choose_dtype
 from gnomon.train.readback import Readback
@@ -84,7 +84,7 @@ def plain_state(log_every: int = 10, seed: int = 0, shape: Shape = TINY, dtype: 
         seed=seed,
         exact=False,
         model=model,
-        optimizer=make_optimizer(model, lr=3e-3, beta1=0.9, beta2=0.95, weight_decay=0.1),
+        optimizer=Optimizer(model, "adamw", lr=3e-3, beta1=0.9, beta2=0.95, weight_decay=0.1),
         guard=Guard("cpu", fp16=dtype == "fp16"),
     )
 

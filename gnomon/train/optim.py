@@ -1,62 +1,111 @@
-"""AdamW, its state as named tensors, and the law by which a state that cannot be right is recognised."""
+"""The optimizer of a run: AdamW, or Muon for the matrices and AdamW for the rest; its state as named tensors; and the
+law by which a state that cannot be right is recognised."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from gnomon.config import OptimizerKind
+from gnomon.train.muon import Muon
 
 ROUNDING = 1.01  # what float32 may add to the bound on moments
 SMALLEST = 1e-18  # first moments below this say nothing: their squares underflow
 
 
-def make_optimizer(
-    model: nn.Module, *, lr: float, beta1: float, beta2: float, weight_decay: float
-) -> torch.optim.AdamW:
-    """Return fused AdamW over the model: matrices decay, the embedding and the norms' gains do not.
+class Optimizer:
+    """Fused AdamW over a model, or with `muon` over its embedding and gains alone, the matrices being Muon's.
 
-    Its moments exist from the start, so that no step has to find memory for them half-way through.
+    Matrices decay, the embedding and the norms' gains do not. All state exists from the start, so that no step has to
+    find memory for it half-way through.
     """
-    matrices, rest = [], []
-    for name, parameter in model.named_parameters():
-        (matrices if parameter.ndim >= 2 and "embed" not in name else rest).append(parameter)
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=lr, betas=(beta1, beta2), eps=1e-8, fused=True)
-    for parameter in model.parameters():
-        optimizer.state[parameter] = {
-            "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
-            "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
-            "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+
+    def __init__(
+        self,
+        model: nn.Module,
+        kind: OptimizerKind,
+        *,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        weight_decay: float,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self._betas = beta1, beta2
+        matrices, rest = [], []
+        for name, parameter in model.named_parameters():
+            (matrices if parameter.ndim >= 2 and "embed" not in name else rest).append(parameter)
+        self._muon = None
+        groups = [{"params": rest, "weight_decay": 0.0}]
+        if kind == "muon":
+            self._muon = Muon(matrices, momentum=0.95, row_memory=0.95, weight_decay=weight_decay, dtype=dtype)
+        else:
+            groups = [{"params": matrices, "weight_decay": weight_decay}, *groups]
+        self._adamw = torch.optim.AdamW(groups, lr=lr, betas=self._betas, eps=1e-8, fused=True)
+        for parameter in model.parameters():
+            if self._muon is not None and parameter in self._muon.states:
+                continue
+            self._adamw.state[parameter] = {
+                "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+                "exp_avg_sq": torch.zeros_like(parameter, memory_format=torch.preserve_format),
+            }
+        states = self._adamw.state | (self._muon.states if self._muon is not None else {})
+        self._tensors = {
+            f"{key}.{name}": value
+            for name, parameter in model.named_parameters()
+            for key, value in states[parameter].items()
         }
-    return optimizer
 
+    def step(self, lr: float, grad_scale: Tensor, skip: Tensor) -> None:
+        """Take a step with the gradients divided by `grad_scale`; where `skip` is true nothing changes, bit for bit.
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
-    """Return moments and step counts, live, by parameter name, such as `exp_avg.norm.weight`."""
-    return {
-        f"{key}.{name}": value
-        for name, parameter in model.named_parameters()
-        for key, value in optimizer.state[parameter].items()
-    }
+        AdamW's fused kernel does both itself: it divides by `grad_scale` and does nothing where `found_inf` is 1.
+        """
+        kernel: Any = self._adamw  # the fused kernel's two inputs are not in the class's type
+        kernel.grad_scale, kernel.found_inf = grad_scale, skip.float()
+        for group in self._adamw.param_groups:
+            group["lr"] = lr
+        self._adamw.step()
+        if self._muon is not None:
+            self._muon.step(lr, grad_scale, skip)
 
+    def clear(self) -> None:
+        """Forget the gradients."""
+        self._adamw.zero_grad(set_to_none=True)
+        if self._muon is not None:
+            self._muon.clear()
 
-def unsound(tensors: dict[str, Tensor], beta1: float, beta2: float) -> list[str]:
-    """Return what cannot be right in weights and moments, a sentence a tensor: values that are not finite, negative
-    second moments, and first moments larger than any sequence of gradients could have made them.
+    def start_over(self) -> None:
+        """Put the state before the first step back, in place."""
+        for tensor in self.tensors().values():
+            tensor.zero_()
 
-    By Cauchy and Schwarz |m| <= (1 - b1) / sqrt((1 - b2)(1 - b1²/b2)) * sqrt(v), which holds for every gradient.
-    """
-    found = []
-    for name, tensor in tensors.items():
-        if not tensor.is_floating_point():
-            continue
-        if not torch.isfinite(tensor).all():
-            count = int((~torch.isfinite(tensor)).sum())
-            found.append(f"{name}: {count:,} of {tensor.numel():,} values are not finite")
-        elif name.startswith(("exp_avg_sq.", "step.")) and (tensor < 0).any():
-            found.append(f"{name}: {'squares' if tensor.ndim else 'a count'} below zero")
-        elif name.startswith("exp_avg.") and beta1**2 < beta2 and f"exp_avg_sq.{name[8:]}" in tensors:
-            bound = (1 - beta1) / math.sqrt((1 - beta2) * (1 - beta1**2 / beta2)) * ROUNDING
-            limit = tensors[f"exp_avg_sq.{name[8:]}"].sqrt() * bound + SMALLEST
-            if (tensor.abs() > limit).any():
-                found.append(f"{name}: larger than its second moment allows")
-    return found
+    def tensors(self) -> dict[str, Tensor]:
+        """Return moments and step counts, live, by parameter name, such as `exp_avg.norm.weight`."""
+        return self._tensors
+
+    def unsound(self, tensors: dict[str, Tensor]) -> list[str]:
+        """Return what cannot be right in weights and state of these names, a sentence a tensor.
+
+        That is values that are not finite, negative squares, and first moments larger than any sequence of gradients
+        could have made them. By Cauchy and Schwarz |m| <= (1 - b1) / sqrt((1 - b2)(1 - b1²/b2)) * sqrt(v), which holds
+        for every gradient.
+        """
+        beta1, beta2 = self._betas
+        found = []
+        for name, tensor in tensors.items():
+            if not tensor.is_floating_point():
+                continue
+            if not torch.isfinite(tensor).all():
+                count = int((~torch.isfinite(tensor)).sum())
+                found.append(f"{name}: {count:,} of {tensor.numel():,} values are not finite")
+            elif name.startswith(("exp_avg_sq.", "row_square.", "step.")) and (tensor < 0).any():
+                found.append(f"{name}: {'squares' if tensor.ndim else 'a count'} below zero")
+            elif name.startswith("exp_avg.") and beta1**2 < beta2 and f"exp_avg_sq.{name[8:]}" in tensors:
+                bound = (1 - beta1) / math.sqrt((1 - beta2) * (1 - beta1**2 / beta2)) * ROUNDING
+                limit = tensors[f"exp_avg_sq.{name[8:]}"].sqrt() * bound + SMALLEST
+                if (tensor.abs() > limit).any():
+                    found.append(f"{name}: larger than its second moment allows")
+        return found

@@ -13,7 +13,6 @@ from gnomon.events.types import CheckpointDamaged, GaveUp, RollBack, RolledBack,
 from gnomon.store.checkpoint import Checkpoint
 from gnomon.store.manifest import Damage
 from gnomon.train.hands import Hands, settle
-from gnomon.train.optim import unsound
 from gnomon.train.state import State, Unsound, load_checkpoint, read_numbers, tensors_of
 
 MOST_ROLL_BACKS = 4  # over the same stretch of the run, before it is given up
@@ -106,7 +105,6 @@ def restore(state: State, hands: Hands) -> str | None:
 
 def give_up(state: State, hands: Hands, why: str, first_row: int, rows: int) -> None:
     """Tell what the run shows: the documents in these rows, and the tensors whose values cannot be right."""
-    beta1, beta2 = state.optimizer.param_groups[0]["betas"]
     live = {n: t for part in tensors_of(state).values() for n, t in part.items() if not n.startswith("guard.")}
     hands.bus.publish(
         GaveUp(
@@ -115,7 +113,7 @@ def give_up(state: State, hands: Hands, why: str, first_row: int, rows: int) -> 
             first_row=first_row,
             rows=rows,
             documents=hands.loader.stream.documents(first_row, max(1, rows)),
-            state=unsound(live, beta1, beta2),
+            state=state.optimizer.unsound(live),
         )
     )
 

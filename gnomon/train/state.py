@@ -17,7 +17,7 @@ from gnomon.store.checkpoint import Checkpoint
 from gnomon.store.schema import Count
 from gnomon.store.tensors import Spec, share, slice_key
 from gnomon.train.guard import Guard
-from gnomon.train.optim import optimizer_tensors, unsound
+from gnomon.train.optim import Optimizer
 from gnomon.train.readback import Readback
 from gnomon.train.schedule import Schedule
 
@@ -40,7 +40,7 @@ class State:
     exact: bool  # sums in an order that does not depend on the number of processes
 
     model: LanguageModel
-    optimizer: torch.optim.AdamW
+    optimizer: Optimizer
     guard: Guard
     step: int = 0  # batches done
     row: int = 0  # next row of the stream: the whole data cursor
@@ -104,11 +104,10 @@ def read_numbers(checkpoint: Checkpoint) -> Numbers:
 
 def tensors_of(state: State) -> dict[str, dict[str, Tensor]]:
     """Return the live tensors by kind of file (`model`, `optimizer`) and name."""
-    moments = optimizer_tensors(state.optimizer, state.model)
     guard = {f"guard.{name}": tensor for name, tensor in state.guard.tensors().items()}
     return {
         "model": {name: tensor.detach() for name, tensor in state.model.state_dict().items()},
-        "optimizer": moments | guard,
+        "optimizer": state.optimizer.tensors() | guard,
     }
 
 
@@ -155,10 +154,9 @@ def load_checkpoint(state: State, checkpoint: Checkpoint) -> None:
         fresh = Guard("cpu", fp16=state.dtype == "fp16")  # it came with schema 2
         stored = {f"guard.{name}": tensor for name, tensor in fresh.tensors().items()} | stored
     _refuse_other_tensors(stored, live, where)
-    beta1, beta2 = state.optimizer.param_groups[0]["betas"]
     weights = {name: tensor for name, tensor in stored.items() if not name.startswith("guard.")}
     guard = {name.removeprefix("guard."): tensor for name, tensor in stored.items() if name.startswith("guard.")}
-    if wrong := unsound(weights, beta1, beta2) + state.guard.unsound(guard):
+    if wrong := state.optimizer.unsound(weights) + state.guard.unsound(guard):
         raise Unsound(
             f"the checkpoint holds values that cannot be right: {wrong[0]}"
             + (f", and {len(wrong) - 1} tensors more" if len(wrong) > 1 else ""),

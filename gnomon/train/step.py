@@ -3,8 +3,6 @@
 Nothing here waits for the device: no `.item()`, no branch on a tensor's value, no file, no log line.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -42,7 +40,7 @@ def step(state: State, batch: Batch, world: World = ALONE) -> list[Event]:
             raise
         gradients, short = [], str(e).splitlines()[0] if str(e) else type(e).__name__
     if world.any(short is not None):
-        state.optimizer.zero_grad(set_to_none=True)
+        state.optimizer.clear()
         del gradients
         if state.device == "cuda":
             torch.cuda.empty_cache()
@@ -79,7 +77,7 @@ def _gradients(state: State, batch: Batch, world: World, loss: Tensor) -> list[T
         part = _accumulate(state, rows, batch.loss_tokens)
         if state.exact:
             tree.add([part, *(p.grad for p in parameters if p.grad is not None)])
-            state.optimizer.zero_grad(set_to_none=True)
+            state.optimizer.clear()
         else:
             loss += part
     if not state.exact:
@@ -108,18 +106,12 @@ def _accumulate(state: State, rows: Rows, batch_tokens: int) -> Tensor:
 def _apply(state: State, gradients: list[Tensor], loss: Tensor, lr: float, row: int) -> tuple[Tensor, Tensor]:
     """Clip, judge, update and clear the gradients; return their norm before clipping, and the verdict.
 
-    One pass over the gradients finds the norm. Scaling back, clipping and skipping happen inside the fused kernel: it
-    divides by `grad_scale` and leaves everything alone where `found_inf` is 1.
+    One pass over the gradients finds the norm. Scaling back, clipping and skipping are the optimizer's.
     """
     scaled = torch.stack(torch._foreach_norm(gradients)).norm()  # pyright: ignore[reportPrivateImportUsage]
     scale = state.guard.scale.clone()  # judging may change it
     norm = scaled / scale
     verdict = state.guard.judge(loss, norm, step=state.step, row=row)
-    kernel: Any = state.optimizer  # the fused kernel's two inputs are not in the class's type
-    kernel.grad_scale = scale * (norm / state.clip).clamp(min=1.0)
-    kernel.found_inf = (verdict != OK).float()
-    for group in state.optimizer.param_groups:
-        group["lr"] = lr
-    state.optimizer.step()
-    state.optimizer.zero_grad(set_to_none=True)
+    state.optimizer.step(lr, scale * (norm / state.clip).clamp(min=1.0), verdict != OK)
+    state.optimizer.clear()
     return norm, verdict

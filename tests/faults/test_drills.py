@@ -16,7 +16,6 @@ from torch import Tensor
 
 from gnomon.data.stream import Batch
 from gnomon.events.types import GaveUp, RolledBack, StepDone, Validated
-from gnomon.train.optim import optimizer_tensors
 from tests.world import Started, start
 
 SEED = int(os.environ.get("GNOMON_DRILL_SEED", "5"))
@@ -108,7 +107,7 @@ def bad_state(name: str, change: Callable[[Tensor], object]) -> Fault:
 
     def fault(started: Started) -> None:
         state = started.state
-        tensors = dict(state.model.named_parameters()) | optimizer_tensors(state.optimizer, state.model)
+        tensors = dict(state.model.named_parameters()) | state.optimizer.tensors()
 
         def spoil(batch: Batch) -> Batch:
             with torch.no_grad():
@@ -125,7 +124,7 @@ def poisoned_for_good(name: str, change: Callable[[Tensor], object]) -> Fault:
 
     def fault(started: Started) -> None:
         state = started.state
-        tensors = dict(state.model.named_parameters()) | optimizer_tensors(state.optimizer, state.model)
+        tensors = dict(state.model.named_parameters()) | state.optimizer.tensors()
         take, rows = started.hands.loader.take, started.plan.rows_per_step
 
         def taken(row: int) -> Batch:

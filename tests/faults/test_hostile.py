@@ -108,11 +108,12 @@ def _trained(seed: int) -> State:
     """Return a state as training could have left it, of the run's seed."""
     state, draw = plain_state(seed=seed, shape=SMALL), torch.Generator().manual_seed(seed)
     state.seed = 0
-    for moments in state.optimizer.state.values():
-        square = torch.rand(moments["exp_avg"].shape, generator=draw)
-        moments["exp_avg_sq"].copy_(square)
-        moments["exp_avg"].copy_(0.1 * square.sqrt())
-        moments["step"].fill_(5 * seed)
+    moments = state.optimizer.tensors()
+    for name in (name for name in moments if name.startswith("exp_avg.")):
+        squares = moments[name.replace("exp_avg.", "exp_avg_sq.")]
+        squares.copy_(torch.rand(squares.shape, generator=draw))
+        moments[name].copy_(0.1 * squares.sqrt())
+        moments[name.replace("exp_avg.", "step.")].fill_(5 * seed)
     state.guard.tensors()["window"][:, : 5 * seed] = 1.5
     state.guard.tensors()["accepted"].fill_(5 * seed)
     state.step, state.row, state.tokens, state.best_loss, state.since_best = 5 * seed, 40 * seed, 2500 * seed, 3.5, seed

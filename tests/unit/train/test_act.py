@@ -149,7 +149,7 @@ def test_what_goes_back_again_and_again_is_given_up_with_rows_documents_and_tens
 def test_a_state_that_is_not_finite_is_never_saved(tmp_path: Path) -> None:
     one = start(tmp_path)
     go(one, 1)
-    moments = one.state.optimizer.state[one.state.model.norm.weight]["exp_avg"]
+    moments = one.state.optimizer.tensors()["exp_avg.norm.weight"]
     moments[3] = float("inf")
     act([Save(why="rolling")], one.state, one.hands)
     assert "exp_avg.norm.weight" in one.events(SaveFailed)[0].why

@@ -9,7 +9,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from gnomon.data.stream import Batch, Rows
 from gnomon.events.types import StepDone
 from gnomon.model.attention import Segments
-from gnomon.train.optim import optimizer_tensors
 from gnomon.train.readback import COLUMNS, Note, Readback
 from gnomon.train.state import State
 from gnomon.train.step import step
@@ -35,7 +34,7 @@ def taken(state: State, batch: Batch) -> list[StepDone]:
 
 
 def snapshot(state: State) -> dict[str, Tensor]:
-    tensors = dict(state.model.named_parameters()) | optimizer_tensors(state.optimizer, state.model)
+    tensors = dict(state.model.named_parameters()) | state.optimizer.tensors()
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
@@ -87,9 +86,7 @@ def test_clipping_inside_the_kernel_equals_clipping_before_it() -> None:
     logits = torch.nn.functional.linear(hidden, other.model.head).flatten(0, 1)
     (torch.nn.functional.cross_entropy(logits, rows.labels.flatten())).backward()
     torch.nn.utils.clip_grad_norm_(other.model.parameters(), 0.05)
-    for group in other.optimizer.param_groups:
-        group["lr"] = other.schedule.rate(0)
-    other.optimizer.step()
+    other.optimizer.step(other.schedule.rate(0), torch.tensor(1.0), torch.tensor(False))
     for (name, mine), theirs in zip(state.model.named_parameters(), other.model.parameters(), strict=True):
         assert torch.allclose(mine, theirs, atol=2e-6), name
 
