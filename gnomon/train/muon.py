@@ -6,8 +6,8 @@ Polar Express, arXiv 2505.16932. The size of a step, such that one learning rate
 2510.05491.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -24,19 +24,23 @@ POLYNOMIALS = (
 
 USUAL_SIZE = 0.2  # root mean square of an AdamW step at a learning rate of 1
 SMALLEST = 1e-7
+MOST_TOGETHER = 1 << 22  # weights whose step is found at once: enough for speed, little enough for memory
 
 
 @dataclass(frozen=True)
 class _Alike:
-    """Parameters of one shape, or of that shape transposed, and what is remembered of each."""
+    """Parameters of one shape, and what is remembered of them, stacked."""
 
-    parameters: list[Tensor] = field(default_factory=list)
-    momentum: list[Tensor] = field(default_factory=list)
-    rows: list[Tensor] = field(default_factory=list)  # mean square of each row of the steps before, [rows, 1]
+    parameters: list[Tensor]
+    momentum_NRC: Tensor
+    row_square_NR1: Tensor  # mean square of every row of the steps before
 
 
 class Muon:
-    """Muon over matrices [rows, columns]. Its state exists from the start; nothing here waits for the device."""
+    """Muon over matrices [rows, columns]. Its state exists from the start; nothing here waits for the device.
+
+    `states` holds the live state of every parameter, by name.
+    """
 
     def __init__(
         self,
@@ -48,20 +52,12 @@ class Muon:
         dtype: torch.dtype,
     ) -> None:
         self._momentum, self._row_memory, self._weight_decay, self._dtype = momentum, row_memory, weight_decay, dtype
-        alike: dict[tuple[int, int], _Alike] = {}
-        self.states: dict[Tensor, dict[str, Tensor]] = {}
-        for parameter in parameters:
-            rows, columns = parameter.shape
-            group = alike.setdefault((min(rows, columns), max(rows, columns)), _Alike())
-            state = {
-                "momentum": torch.zeros_like(parameter),
-                "row_square": torch.zeros(rows, 1, dtype=parameter.dtype, device=parameter.device),
-            }
-            self.states[parameter] = state
-            group.parameters.append(parameter)
-            group.momentum.append(state["momentum"])
-            group.rows.append(state["row_square"])
-        self._alike = list(alike.values())
+        self._groups = list(_alike(parameters))
+        self.states = {
+            parameter: {"momentum": momentum, "row_square": row_square}
+            for g in self._groups
+            for parameter, momentum, row_square in zip(g.parameters, g.momentum_NRC, g.row_square_NR1, strict=True)
+        }
 
     def clear(self) -> None:
         """Forget the gradients."""
@@ -71,29 +67,39 @@ class Muon:
     @torch.no_grad()
     def step(self, lr: float, grad_scale: Tensor, skip: Tensor) -> None:
         """Take a step with the gradients divided by `grad_scale`; where `skip` is true nothing changes, bit for bit."""
-        for group in self._alike:
+        for group in self._groups:
             gradients = [p.grad for p in group.parameters if p.grad is not None]
-            if len(gradients) != len(group.parameters):
-                raise RuntimeError("a matrix has no gradient")
-            self._step(group, [g / grad_scale for g in gradients], lr, skip)
+            momentum = torch.lerp(torch.stack(gradients) / grad_scale, group.momentum_NRC, self._momentum)
+            ahead = torch.stack(gradients).div_(grad_scale).lerp_(momentum, self._momentum)
+            step, row_square = self._evened(_orthogonal(ahead.to(self._dtype)).float(), group.row_square_NR1)
+            weights = torch.stack(group.parameters)
+            new = torch.where(skip, weights, weights * (1 - lr * self._weight_decay) - lr * step)
+            group.momentum_NRC.copy_(torch.where(skip, group.momentum_NRC, momentum))
+            group.row_square_NR1.copy_(torch.where(skip, group.row_square_NR1, row_square))
+            torch._foreach_copy_(group.parameters, list(new))  # pyright: ignore[reportPrivateImportUsage]
 
-    def _step(self, group: _Alike, gradients: list[Tensor], lr: float, skip: Tensor) -> None:
-        lasting = [torch.lerp(g, m, self._momentum) for g, m in zip(gradients, group.momentum, strict=True)]
-        ahead = [torch.lerp(g, m, self._momentum) for g, m in zip(gradients, lasting, strict=True)]
-        wide = torch.stack([_wide(a).to(self._dtype) for a in ahead])
-        for i, (parameter, step) in enumerate(zip(group.parameters, orthogonalised(wide), strict=True)):
-            update = (step if step.shape == parameter.shape else step.mT).float()
-            square = update.square().mean(dim=1, keepdim=True)
-            known = torch.lerp(square, group.rows[i], self._row_memory)
-            scaled = update / (known.sqrt() + SMALLEST)
-            size = scaled.square().mean().sqrt() + SMALLEST
-            new = parameter * (1 - lr * self._weight_decay) - scaled * (lr * USUAL_SIZE / size)
-            for old, value in ((parameter, new), (group.momentum[i], lasting[i]), (group.rows[i], known)):
-                old.copy_(torch.where(skip, old, value))
+    def _evened(self, step_NRC: Tensor, row_square_NR1: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the step with rows of the same usual size, all of it of the size of AdamW's, and what rows' was."""
+        row_square = step_NRC.square().mean(dim=2, keepdim=True).lerp_(row_square_NR1, self._row_memory)
+        step = step_NRC / (row_square.sqrt() + SMALLEST)
+        size = step.square().mean(dim=(1, 2), keepdim=True).sqrt_()
+        return step * (USUAL_SIZE / (size + SMALLEST)), row_square
 
 
-def _wide(matrix: Tensor) -> Tensor:
-    return matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT
+def _alike(parameters: Iterable[Tensor]) -> Iterator[_Alike]:
+    by_shape: dict[tuple[int, ...], list[Tensor]] = {}
+    for parameter in parameters:
+        by_shape.setdefault(tuple(parameter.shape), []).append(parameter)
+    for (rows, columns), members in by_shape.items():
+        together = max(1, MOST_TOGETHER // (rows * columns))
+        for some in (members[i : i + together] for i in range(0, len(members), together)):
+            zeros = torch.zeros(len(some), rows, columns, dtype=torch.float32, device=some[0].device)
+            yield _Alike(some, zeros, torch.zeros_like(zeros[..., :1]))
+
+
+def _orthogonal(x_NRC: Tensor) -> Tensor:
+    wide = x_NRC.shape[1] <= x_NRC.shape[2]
+    return orthogonalised(x_NRC) if wide else orthogonalised(x_NRC.mT.contiguous()).mT
 
 
 def orthogonalised(x_NRC: Tensor) -> Tensor:
