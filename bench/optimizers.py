@@ -1,7 +1,8 @@
 """Tokens to equal loss: Muon beside AdamW, over several seeds, with the rate of each found on a grid first.
 
     python bench/optimizers.py texts.jsonl.zst --validation held-out.jsonl.zst --out experiments/muon-5M
-    python bench/optimizers.py texts.jsonl.zst --size 15M --seeds 3 --out experiments/muon-15M --plot docs/muon-15M.svg
+    python bench/optimizers.py texts.jsonl.zst --size 15M --seeds 3 --out experiments/muon-15M --plot muon-15M.svg
+    pip install -c constraints.txt -e '.[bench]'    # for the statistics and the plot
 
 Every cell is a run of `gnomon train` with a schedule of its own length, so that no loss is read off half-way. First
 each optimizer's rate is chosen: the best of a grid of factors of two, on a third of the tokens, with seed 0. Then, for
@@ -101,7 +102,7 @@ def statistics_of(shares: list[float]) -> dict[str, Any]:
     """Return the geometric mean of the shares, its 95 % interval, and how likely they would be were the true one 1, or
     0.7: one-sided t-tests on the paired differences of log tokens.
     """
-    from scipy import stats
+    from scipy import stats  # pyright: ignore[reportMissingImports]
 
     logs = [math.log(share) for share in shares]
     interval = stats.ttest_1samp(logs, 0.0).confidence_interval(0.95)
@@ -135,7 +136,7 @@ def table(found: dict[str, Any], shares: list[float]) -> str:
 
 def plot(experiment: Experiment, path: Path) -> None:
     """Write the validation losses of the runs of seed 1 while they trained, against tokens, as SVG."""
-    import matplotlib.pyplot as plt
+    import matplotlib.pyplot as plt  # pyright: ignore[reportMissingImports]
 
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     for cell in experiment.results.values():

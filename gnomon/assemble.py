@@ -86,6 +86,7 @@ def make_state(
         model,
         optimizer,
         lr=schedule.peak,
+        momentum=config.train.momentum,
         beta1=config.train.beta1,
         beta2=config.train.beta2,
         weight_decay=config.train.weight_decay,

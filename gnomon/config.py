@@ -83,6 +83,7 @@ class TrainConfig(_Section):
     batch_tokens: int | None = Field(default=None, gt=0)  # tokens in one optimizer step
     micro_rows: int | None = Field(default=None, gt=0)  # rows in one forward pass
     weight_decay: float = Field(default=0.1, ge=0)  # of matrices; the embedding and gains do not decay
+    momentum: float = Field(default=0.85, ge=0, lt=1)  # Muon's memory of gradients
     beta1: float = Field(default=0.9, ge=0, lt=1)  # AdamW's memory of gradients
     beta2: float = Field(default=0.95, ge=0, lt=1)  # AdamW's memory of squared gradients
     clip: float = Field(default=1.0, gt=0)  # gradient norm above which a step is scaled down

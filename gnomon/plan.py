@@ -14,8 +14,7 @@ from gnomon.presets import PRESETS, Shape, read_shape
 
 MIN_ROWS, MIN_STEPS = 8, 400
 TRAINING_SHARE_OF_TIME = 0.9  # of a time budget; the rest is validation, samples and checkpoints
-BYTES_PER_WEIGHT_TRAINING = 16  # float32 weight, gradient and two moments
-CHECKPOINT_BYTES_PER_WEIGHT = 12  # float32 weight and two moments, copied to be written in the background
+MUON_BYTES = 32 * (1 << 22)  # of a step of Muon, which takes so many weights at a time
 COMPILER_BYTES = 200 << 20  # what torch loads to compile, measured as the next line is
 PROCESS_BYTES = 350 << 20  # Python and torch themselves, measured on Linux with torch 2.13
 
@@ -133,11 +132,11 @@ def make_plan(
         reasons["tokens"] = (
             f"the text of {text.train_tokens:,} tokens is read {steps * step_tokens / text.train_tokens:.1f} times"
         )
-    lr, reasons["lr"] = _rate(config, shape, step_tokens)
+    lr, reasons["lr"] = _rate(config, shape, step_tokens, optimizer)
     warmup, reasons["warmup_steps"] = _warmup(config, steps)
     micro, reasons["micro_rows"] = _micro_rows(config, shape, rows)
     _refuse_uneven_shares(config, rows, micro, processes)
-    training, reasons["memory_bytes"] = _memory(config, shape, micro, dtype[0], compiled=compiled[0])
+    training, reasons["memory_bytes"] = _memory(config, shape, micro, dtype[0], optimizer, compiled=compiled[0])
     if training > machine.memory_bytes and device == "cpu":
         raise ConfigError(
             f"training needs about {training / 2**30:.1f} GiB and the machine has {machine.memory_bytes / 2**30:.1f}",
@@ -175,7 +174,7 @@ def make_plan(
         inference_bytes=PROCESS_BYTES
         + 4 * shape.parameters
         + 8 * shape.layers * shape.kv_heads * shape.head_width * shape.context,
-        disk_bytes=_disk(config, shape),
+        disk_bytes=_disk(config, shape, optimizer),
         reasons=_with_defaults(reasons, config, machine, shape, steps),
     )
 
@@ -198,7 +197,7 @@ def _with_defaults(
         "save_every": asked("save_every", "twenty times in the run"),
         "seconds": f"tokens by tokens_per_second, and a tenth more for validation and checkpoints ({steps:,} steps)",
         "inference_bytes": "float32 weights, and keys and values of one full context",
-        "disk_bytes": "checkpoints that are kept (weights and two moments, float32), one being written, and exports",
+        "disk_bytes": "checkpoints that are kept (weights and moments, float32), one being written, and exports",
     }
     return given | reasons
 
@@ -249,12 +248,15 @@ def _rows_per_step(config: Config, shape: Shape, budget: float) -> tuple[int, st
     return rows, f"near {law:,.0f} tokens, the efficient batch for {shape.parameters / 1e6:.1f}M parameters"
 
 
-def _rate(config: Config, shape: Shape, step_tokens: int) -> tuple[float, str]:
+def _rate(config: Config, shape: Shape, step_tokens: int, optimizer: OptimizerKind) -> tuple[float, str]:
     if config.train.lr:
         return config.train.lr, "train.lr asks for it"
     law = 0.5 * 0.0047 * (shape.parameters / 108e6) ** (-1 / 3)
-    rate = min(law, law * math.sqrt(step_tokens / _law_batch(shape)) * 1.5)
-    return round(rate, 6), f"½·0.0047·(N/108M)^-⅓ = {law:.2g} for this size, less for a batch below the efficient one"
+    said = f"½·0.0047·(N/108M)^-⅓ = {law:.2g} for this size"
+    if optimizer == "muon":
+        return round(1.5 * law, 6), f"{said}, and half as much more for Muon, which half or double changes little"
+    rate = min(law, law * math.sqrt(step_tokens / _law_batch(shape)) * 0.5)
+    return round(rate, 6), f"{said}, less for a batch below the efficient one"
 
 
 def _warmup(config: Config, steps: int) -> tuple[int, str]:
@@ -290,7 +292,9 @@ def _refuse_uneven_shares(config: Config, rows: int, micro: int, processes: int)
         )
 
 
-def _memory(config: Config, shape: Shape, micro_rows: int, dtype: Dtype, *, compiled: bool) -> tuple[int, str]:
+def _memory(
+    config: Config, shape: Shape, micro_rows: int, dtype: Dtype, optimizer: OptimizerKind, *, compiled: bool
+) -> tuple[int, str]:
     """Return the bytes of training, and their parts in words."""
     inner = shape.head_width * (shape.heads + 2 * shape.kv_heads)
     stream, product = 4, 4 if dtype == "fp32" else 2
@@ -301,21 +305,31 @@ def _memory(config: Config, shape: Shape, micro_rows: int, dtype: Dtype, *, comp
         per_token += shape.layers * shape.heads * (shape.context + 128) // 2 * product
     activations = per_token * micro_rows * shape.context
     logits = min(2048, micro_rows * shape.context) * shape.vocabulary * (12 + product)
+    state = _state_bytes(shape, optimizer)
+    muon = min(MUON_BYTES, 32 * _matrices(shape)) if optimizer == "muon" else 0
     copies = 0 if dtype == "fp32" else shape.parameters * product
     parts = {
-        "weights and optimizer": BYTES_PER_WEIGHT_TRAINING * shape.parameters + copies,
+        "weights and optimizer": state + 4 * shape.parameters + copies + muon,
         "activations": activations,
         "logits": logits,
-        "a checkpoint on its way to the disk": CHECKPOINT_BYTES_PER_WEIGHT
-        * shape.parameters
-        * config.train.background_saves,
+        "a checkpoint on its way to the disk": state * config.train.background_saves,
         "the program itself": PROCESS_BYTES + COMPILER_BYTES * compiled,
     }
     return sum(parts.values()), ", ".join(f"{name} {size / 2**20:,.0f} MiB" for name, size in parts.items() if size)
 
 
-def _disk(config: Config, shape: Shape) -> int:
+def _matrices(shape: Shape) -> int:
+    table = shape.parameter_table()
+    return table["attention"] + table["feed_forward"]
+
+
+def _state_bytes(shape: Shape, optimizer: OptimizerKind) -> int:
+    """Return the bytes of weights and moments, float32: two of each weight, of Muon's matrices one."""
+    return 12 * shape.parameters - 4 * _matrices(shape) * (optimizer == "muon")
+
+
+def _disk(config: Config, shape: Shape, optimizer: OptimizerKind) -> int:
     kept = config.train.keep_last + 2  # the best one, and the one being written
     per_weight = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32}
     exports = sum(per_weight[d] for d in config.export.gguf) + 4 * config.export.hf
-    return round(shape.parameters * (12 * kept + exports))
+    return round(_state_bytes(shape, optimizer) * kept + shape.parameters * exports)

@@ -18,7 +18,7 @@ from gnomon.base.files import pretty_json, read_json, write_atomic
 from gnomon.base.machine import this_machine
 from gnomon.base.progress import silent
 from gnomon.bundle import Bundle, load_bundle
-from gnomon.config import Config, DataConfig, Dtype, TokenizerConfig, make_config
+from gnomon.config import Config, DataConfig, Dtype, OptimizerKind, TokenizerConfig, make_config
 from gnomon.data.prepare import prepare
 from gnomon.data.stream import Rows, make_rows
 from gnomon.events.types import Check, Event, Stop
@@ -71,7 +71,13 @@ def packed_rows(layout: list[list[int]], length: int, of: Rows | None = None, ro
     return make_rows(inputs.numpy(), labels.numpy(), layout)
 
 
-def plain_state(log_every: int = 10, seed: int = 0, shape: Shape = TINY, dtype: Dtype = "fp32") -> State:
+def plain_state(
+    log_every: int = 10,
+    seed: int = 0,
+    shape: Shape = TINY,
+    dtype: Dtype = "fp32",
+    optimizer: OptimizerKind = "adamw",
+) -> State:
     """Return a state about to take its first step, on the CPU."""
     model = noisy_model(shape, seed)
     return State(
@@ -84,7 +90,7 @@ def plain_state(log_every: int = 10, seed: int = 0, shape: Shape = TINY, dtype: 
         seed=seed,
         exact=False,
         model=model,
-        optimizer=Optimizer(model, "adamw", lr=3e-3, beta1=0.9, beta2=0.95, weight_decay=0.1),
+        optimizer=Optimizer(model, optimizer, lr=3e-3, momentum=0.85, beta1=0.9, beta2=0.95, weight_decay=0.1),
         guard=Guard("cpu", fp16=dtype == "fp16"),
     )
 

@@ -23,6 +23,7 @@ POLYNOMIALS = (
 """Of s, s³ and s⁵; one after the other they bring every singular value between 0.001 and 1 to within 0.13 of 1."""
 
 USUAL_SIZE = 0.2  # root mean square of an AdamW step at a learning rate of 1
+ROW_MEMORY = 0.95
 SMALLEST = 1e-7
 MOST_TOGETHER = 1 << 22  # weights whose step is found at once: enough for speed, little enough for memory
 
@@ -47,11 +48,10 @@ class Muon:
         parameters: Iterable[Tensor],
         *,
         momentum: float,
-        row_memory: float,
         weight_decay: float,
         dtype: torch.dtype,
     ) -> None:
-        self._momentum, self._row_memory, self._weight_decay, self._dtype = momentum, row_memory, weight_decay, dtype
+        self._momentum, self._weight_decay, self._dtype = momentum, weight_decay, dtype
         self._groups = list(_alike(parameters))
         self.states = {
             parameter: {"momentum": momentum, "row_square": row_square}
@@ -71,19 +71,12 @@ class Muon:
             gradients = [p.grad for p in group.parameters if p.grad is not None]
             momentum = torch.lerp(torch.stack(gradients) / grad_scale, group.momentum_NRC, self._momentum)
             ahead = torch.stack(gradients).div_(grad_scale).lerp_(momentum, self._momentum)
-            step, row_square = self._evened(_orthogonal(ahead.to(self._dtype)).float(), group.row_square_NR1)
+            step, row_square = _evened(_orthogonal(ahead.to(self._dtype)).float(), group.row_square_NR1)
             weights = torch.stack(group.parameters)
             new = torch.where(skip, weights, weights * (1 - lr * self._weight_decay) - lr * step)
             group.momentum_NRC.copy_(torch.where(skip, group.momentum_NRC, momentum))
             group.row_square_NR1.copy_(torch.where(skip, group.row_square_NR1, row_square))
             torch._foreach_copy_(group.parameters, list(new))  # pyright: ignore[reportPrivateImportUsage]
-
-    def _evened(self, step_NRC: Tensor, row_square_NR1: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the step with rows of the same usual size, all of it of the size of AdamW's, and what rows' was."""
-        row_square = step_NRC.square().mean(dim=2, keepdim=True).lerp_(row_square_NR1, self._row_memory)
-        step = step_NRC / (row_square.sqrt() + SMALLEST)
-        size = step.square().mean(dim=(1, 2), keepdim=True).sqrt_()
-        return step * (USUAL_SIZE / (size + SMALLEST)), row_square
 
 
 def _alike(parameters: Iterable[Tensor]) -> Iterator[_Alike]:
@@ -95,6 +88,14 @@ def _alike(parameters: Iterable[Tensor]) -> Iterator[_Alike]:
         for some in (members[i : i + together] for i in range(0, len(members), together)):
             zeros = torch.zeros(len(some), rows, columns, dtype=torch.float32, device=some[0].device)
             yield _Alike(some, zeros, torch.zeros_like(zeros[..., :1]))
+
+
+def _evened(step_NRC: Tensor, row_square_NR1: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the step with rows of the same usual size, all of it of the size of AdamW's, and what rows' was."""
+    row_square = step_NRC.square().mean(dim=2, keepdim=True).lerp_(row_square_NR1, ROW_MEMORY)
+    step = step_NRC / (row_square.sqrt() + SMALLEST)
+    size = step.square().mean(dim=(1, 2), keepdim=True).sqrt_()
+    return step * (USUAL_SIZE / (size + SMALLEST)), row_square
 
 
 def _orthogonal(x_NRC: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ class Optimizer:
         kind: OptimizerKind,
         *,
         lr: float,
+        momentum: float,
         beta1: float,
         beta2: float,
         weight_decay: float,
@@ -39,7 +40,7 @@ class Optimizer:
         self._muon = None
         groups = [{"params": rest, "weight_decay": 0.0}]
         if kind == "muon":
-            self._muon = Muon(matrices, momentum=0.95, row_memory=0.95, weight_decay=weight_decay, dtype=dtype)
+            self._muon = Muon(matrices, momentum=momentum, weight_decay=weight_decay, dtype=dtype)
         else:
             groups = [{"params": matrices, "weight_decay": weight_decay}, *groups]
         self._adamw = torch.optim.AdamW(groups, lr=lr, betas=self._betas, eps=1e-8, fused=True)

@@ -1,5 +1,5 @@
-"""Twenty things that go wrong in training, injected into real runs: what recovers ends as well as a healthy run, what
-cannot is stopped and named; and twenty healthy runs of odd shapes, in which the guard does nothing.
+"""Things that go wrong in training, injected into real runs: what recovers ends as well as a healthy run, what
+cannot is stopped and named; and healthy runs of odd shapes, in which the guard does nothing.
 
 GNOMON_DRILL_SEED sets the seed, which is printed.
 """
@@ -9,11 +9,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from gnomon.config import OptimizerKind
 from gnomon.data.stream import Batch
 from gnomon.events.types import GaveUp, RolledBack, StepDone, Validated
 from tests.world import Started, start
@@ -32,6 +34,7 @@ class Drill:
     name: str
     fault: Fault
     stops: str | None = None  # what the diagnosis must name; None: the run recovers
+    optimizer: OptimizerKind = "muon"
 
 
 def on_batches(started: Started, change: Callable[[Batch], Batch], steps: int, *, once: bool = False) -> None:
@@ -164,22 +167,34 @@ DRILLS = [
     Drill("a weight NaN", bad_state(UP, nan_at(5))),
     Drill("weights 50 times too large", bad_state(DOWN, times(50.0))),
     Drill("gains negated and ten times too large", bad_state(GAIN, times(-10.0))),
-    Drill("first moment NaN", bad_state(f"exp_avg.{UP}", nan_at(9))),
-    Drill("first moments a million times too large", bad_state(f"exp_avg.{DOWN}", times(1e6))),
-    Drill("first moment NaN in every state", poisoned_for_good(f"exp_avg.{UP}", nan_at(9)), f"exp_avg.{UP}"),
     Drill("weight NaN in every state", poisoned_for_good(DOWN, nan_at(1)), DOWN),
+    Drill("momentum NaN", bad_state(f"momentum.{UP}", nan_at(9))),
+    Drill("momentum NaN in every state", poisoned_for_good(f"momentum.{UP}", nan_at(9)), f"momentum.{UP}"),
+    Drill("squares of rows NaN", bad_state(f"row_square.{UP}", nan_at(9))),
+    Drill("first moment NaN", bad_state(f"exp_avg.{UP}", nan_at(9)), optimizer="adamw"),
+    Drill("first moments a million times too large", bad_state(f"exp_avg.{DOWN}", times(1e6)), optimizer="adamw"),
+    Drill(
+        "first moment NaN in every state",
+        poisoned_for_good(f"exp_avg.{UP}", nan_at(9)),
+        f"exp_avg.{UP}",
+        optimizer="adamw",
+    ),
 ]
 
 
 @pytest.fixture(scope="module")
-def healthy(tmp_path_factory: pytest.TempPathFactory) -> float:
-    one = begin(tmp_path_factory.mktemp("healthy"))
-    assert one.train().reason == "finished"
-    return final_loss(one)
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> dict[OptimizerKind, float]:
+    losses: dict[OptimizerKind, float] = {}
+    for optimizer in ("muon", "adamw"):
+        one = begin(tmp_path_factory.mktemp("healthy"), optimizer)
+        assert one.train().reason == "finished"
+        losses[optimizer] = final_loss(one)
+    return losses
 
 
-def begin(folder: Path) -> Started:
-    return start(folder, budget=BUDGET, save_every=25, validate_every=78, log_every=10, keep_last=3)
+def begin(folder: Path, optimizer: OptimizerKind) -> Started:
+    options: dict[str, Any] = {"save_every": 25, "validate_every": 78, "log_every": 10, "keep_last": 3}
+    return start(folder, budget=BUDGET, optimizer=optimizer, **options)
 
 
 def final_loss(one: Started) -> float:
@@ -187,13 +202,15 @@ def final_loss(one: Started) -> float:
 
 
 @pytest.mark.parametrize("drill", DRILLS, ids=lambda d: d.name.replace(" ", "-"))
-def test_what_goes_wrong_is_survived_or_named(tmp_path: Path, drill: Drill, healthy: float) -> None:
-    one = begin(tmp_path)
+def test_what_goes_wrong_is_survived_or_named(
+    tmp_path: Path, drill: Drill, healthy: dict[OptimizerKind, float]
+) -> None:
+    one = begin(tmp_path, drill.optimizer)
     drill.fault(one)
     stop = one.train()
     bad = [e.verdict for e in one.events(StepDone) if e.verdict != "ok"]
     assert bad, "the fault was not even seen"
-    off = final_loss(one) / healthy - 1
+    off = final_loss(one) / healthy[drill.optimizer] - 1
     print(
         f"{drill.name}: {stop.reason}, {len(bad)} steps refused, {len(one.events(RolledBack))} times back, {off:+.2%}"
     )
@@ -209,6 +226,7 @@ def test_what_goes_wrong_is_survived_or_named(tmp_path: Path, drill: Drill, heal
 
 CONTROLS = [
     {},
+    {"optimizer": "adamw"},
     {"lr": 1e-2},
     {"lr": 2e-2, "warmup_steps": 0},
     {"lr": 1e-4},

@@ -30,7 +30,7 @@ def test_singular_values_become_one_and_singular_vectors_stay(dtype: torch.dtype
 def stepped(parameters: list[Tensor], gradients: list[Tensor], *, scale: float = 1.0, steps: int = 2) -> list[Tensor]:
     """Return the parameters after some steps with the same gradients, all of them in one Muon."""
     own = [p.clone() for p in parameters]
-    muon = Muon(own, momentum=0.95, row_memory=0.95, weight_decay=0.1, dtype=torch.float32)
+    muon = Muon(own, momentum=0.95, weight_decay=0.1, dtype=torch.float32)
     for _ in range(steps):
         for parameter, gradient in zip(own, gradients, strict=True):
             parameter.grad = gradient * scale
@@ -62,8 +62,8 @@ def test_a_step_has_the_size_of_an_adamw_step_and_points_down(shape: tuple[int, 
 def test_its_direction_is_that_of_the_polar_factor_of_the_momentum() -> None:
     gradients = [torch.randn(40, 80, generator=torch.Generator().manual_seed(i), dtype=torch.float64) for i in range(6)]
     parameter = torch.zeros(40, 80)
-    muon = Muon([parameter], momentum=0.9, row_memory=0.95, weight_decay=0.0, dtype=torch.float32)
-    momentum = torch.zeros(40, 80, dtype=torch.float64)
+    muon = Muon([parameter], momentum=0.9, weight_decay=0.0, dtype=torch.float32)
+    momentum, before = torch.zeros(40, 80, dtype=torch.float64), parameter.clone()
     for gradient in gradients:
         before = parameter.clone()
         parameter.grad = gradient.float()
@@ -78,7 +78,7 @@ def test_its_direction_is_that_of_the_polar_factor_of_the_momentum() -> None:
 def test_a_skipped_step_changes_nothing(poison: float) -> None:
     parameter = matrix(16, 32, 3)
     parameter[0, 0] = -0.0
-    muon = Muon([parameter], momentum=0.95, row_memory=0.95, weight_decay=0.1, dtype=torch.bfloat16)
+    muon = Muon([parameter], momentum=0.95, weight_decay=0.1, dtype=torch.bfloat16)
     for skip in (False, True):
         parameter.grad = torch.full((16, 32), 0.5)
         parameter.grad[3, 4] += poison if skip else 0.0
