@@ -35,7 +35,8 @@ CONTEXT, ROWS, STEPS, WIDTH, LAYERS, HEADS = 64, 12, 2000, 128, 4, 4
 MOST_PARAMETERS = 800_000
 GNOMON = {
     "size": "1M",
-    "budget": "700K tokens",
+    "budget": "170K tokens",
+    "train": {"batch_tokens": 1024},
     "tokenizer": {"vocabulary": SMALLEST},
     "model": {
         "width": 128,
@@ -43,7 +44,7 @@ GNOMON = {
         "heads": 4,
         "kv_heads": 4,
         "head_width": 32,
-        "feed_forward": 320,
+        "feed_forward": 288,
         "context": 64,
     },
     "export": {"gguf": [], "hf": False},
@@ -145,9 +146,9 @@ def run_gnomon(arguments: argparse.Namespace, seed: int, cache: Path) -> dict[st
         }
         path = Path(folder) / "config.json"
         path.write_text(json.dumps(config))
-        command = [sys.executable, "-m", "gnomon", "train", str(path), *arguments.override, "--quiet"]
+        command = [sys.executable, "-m", "gnomon", "train", str(path), *arguments.override, "--json"]
         began, start = time.time(), time.perf_counter()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ | {"XDG_CACHE_HOME": str(cache)})
+        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"XDG_CACHE_HOME": str(cache)})
         seconds = time.perf_counter() - start
         newest = CheckpointStore(Path(folder) / "run" / "checkpoints").all()[-1]
         trained = (newest.path / "manifest.json").stat().st_mtime - began

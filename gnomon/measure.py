@@ -37,9 +37,16 @@ class Speed:
 
 
 def measure_speed(
-    config: Config, shape: Shape, device: str, dtype: Dtype, *, rows: int | None = None, compiled: bool = False
+    config: Config,
+    shape: Shape,
+    device: str,
+    dtype: Dtype,
+    *,
+    rows: int | None = None,
+    compiled: bool = False,
+    seconds: float = 4.0,
 ) -> Speed:
-    """Return what real training steps of this shape reach here; takes four seconds or three steps.
+    """Return what real training steps of this shape reach here; takes so many seconds, or three steps.
 
     A step has `rows` of two pieces each, or the fewest rows that a run takes at once, less where those are worth more
     than about a second. Raises MemoryError where a step does not fit.
@@ -57,7 +64,7 @@ def measure_speed(
 
     first = once()  # allocates, and compiles
     first_seconds, times = time.perf_counter() - start, list[float]()
-    while len(times) < 3 or sum(times) < 4.0:
+    while len(times) < 3 or sum(times) < seconds:
         start = time.perf_counter()
         once()
         times.append(time.perf_counter() - start)

@@ -23,7 +23,7 @@ from gnomon.base.errors import (
 from gnomon.base.files import pretty_json, read_json, sweep_staging, write_atomic
 from gnomon.base.machine import keep_compiled_kernels, keep_freed_memory, this_machine
 from gnomon.bundle import Bundle, continue_text, load_bundle
-from gnomon.config import Config, DataConfig
+from gnomon.config import Config, DataConfig, parse_budget
 from gnomon.data.document import Removed
 from gnomon.data.prepare import find_prepared, prepare
 from gnomon.data.read import find_sources, read_documents
@@ -139,7 +139,8 @@ def plan_of(config: Config, dataset: Dataset | None, console: Console, processes
         return planned(tokens_per_second=guess, compiled=(False, "the model is too large to be tried here quickly"))
     console.progress("measuring speed", 0, None, "steps")
     try:
-        measured = measure_speed(config, shape, device, dtype[0]).tokens_per_second
+        seconds = 4.0 if parse_budget(config.budget)[0] == "seconds" else 1.0  # else nothing but estimates rest on it
+        measured = measure_speed(config, shape, device, dtype[0], seconds=seconds).tokens_per_second
     except MemoryError:
         return planned(tokens_per_second=guess, compiled=(False, "memory was too short to try it"))
     speed = measured, "measured here with real training steps"

@@ -13,6 +13,7 @@ from gnomon.config import MAX_THREADS, Config, Dtype, OptimizerKind, parse_budge
 from gnomon.presets import PRESETS, Shape, read_shape
 
 MIN_ROWS, MIN_STEPS = 8, 400
+SECONDS_BETWEEN_SAVES = 10.0  # or more: less than that is soon done again
 TRAINING_SHARE_OF_TIME = 0.9  # of a time budget; the rest is validation, samples and checkpoints
 MUON_BYTES = 32 * (1 << 22)  # of a step of Muon, which takes so many weights at a time
 COMPILER_BYTES = 200 << 20  # what torch loads to compile, measured as the next line is
@@ -143,7 +144,9 @@ def make_plan(
             where=f"size {config.size}",
             do="choose a smaller size, or fewer train.micro_rows",
         )
-    plan_steps = max(1, steps // 20)
+    validation_tokens = config.train.validation_tokens or _validation_tokens(steps * step_tokens)
+    saving_pays = math.ceil(SECONDS_BETWEEN_SAVES * tokens_per_second[0] / step_tokens)
+    validations = max(4, min(20, round(0.3 * steps * step_tokens / validation_tokens)))
     flops = float(shape.flops_per_token(shape.context)) * steps * step_tokens
     return Plan(
         size=config.size,
@@ -161,9 +164,9 @@ def make_plan(
         steps=steps,
         lr=lr,
         warmup_steps=warmup,
-        validate_every=config.train.validate_every or plan_steps,
-        validation_tokens=config.train.validation_tokens or _validation_tokens(steps * step_tokens),
-        save_every=config.train.save_every or plan_steps,
+        validate_every=config.train.validate_every or math.ceil(steps / validations),
+        validation_tokens=validation_tokens,
+        save_every=config.train.save_every or max(math.ceil(steps / 20), min(steps, saving_pays)),
         parameters=shape.parameters,
         parameter_table=shape.parameter_table(),
         tokens=steps * step_tokens,
@@ -192,9 +195,9 @@ def _with_defaults(
         "parameters": f"{share:.0f} % of them are the embedding, which is the output head too",
         "flops": f"{shape.flops_per_token(shape.context) / 1e6:,.1f} MFLOP a token: 6 a weight, and attention",
         "threads": asked("threads", f"the machine's physical cores ({machine.processor})"),
-        "validate_every": asked("validate_every", "twenty times in the run"),
+        "validate_every": asked("validate_every", "twenty times in the run; fewer where that would slow it"),
         "validation_tokens": asked("validation_tokens", "so few that all validations cost a few percent of the time"),
-        "save_every": asked("save_every", "twenty times in the run"),
+        "save_every": asked("save_every", f"twenty times in the run, at least {SECONDS_BETWEEN_SAVES:.0f} s apart"),
         "seconds": f"tokens by tokens_per_second, and a tenth more for validation and checkpoints ({steps:,} steps)",
         "inference_bytes": "float32 weights, and keys and values of one full context",
         "disk_bytes": "checkpoints that are kept (weights and moments, float32), one being written, and exports",

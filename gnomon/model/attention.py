@@ -14,6 +14,8 @@ from gnomon.model.blocked import blocked_attention
 from gnomon.model.cache import LayerCache
 from gnomon.presets import Shape
 
+SHORT = 128  # keys; up to here the CPU is faster in float32 (1.9 times at 64, as fast at 256)
+
 
 class Segments(NamedTuple):
     """How the tokens of packed rows fall into documents.
@@ -118,6 +120,9 @@ def _attend(q_BTHD: Tensor, k_BSKD: Tensor, v_BSKD: Tensor, mask_BTS: Tensor | N
     """Return causal attention of T queries over S >= T keys, [B, T, H, D]. A mask, where given, replaces the
     causal rule.
     """
+    if q_BTHD.dtype.itemsize == 2 and q_BTHD.device.type == "cpu" and k_BSKD.shape[1] <= SHORT:
+        with torch.autocast("cpu", enabled=False):
+            return _attend(q_BTHD.float(), k_BSKD.float(), v_BSKD.float(), mask_BTS).to(q_BTHD.dtype)
     out = F.scaled_dot_product_attention(
         q_BTHD.transpose(1, 2),
         k_BSKD.transpose(1, 2),

@@ -15,7 +15,7 @@ SMALLEST = -(-(len(SPECIAL_TOKENS) + 256) // 64) * 64
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int, pretokenizer: str, progress: Progress = silent) -> Tokenizer:
     """Return a tokenizer of at most `vocabulary` ids, learned from `texts`; fewer where the text supports
-    no more merges.
+    no more merges, and none but bytes where SMALLEST is asked for.
 
     The names of special tokens in `texts` are plain text. Documents in training begin with end-of-text,
     so `add_special_tokens=True` in other libraries puts it first.
@@ -27,7 +27,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, pretokenizer: str, pr
     inner.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
     inner.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
+        vocab_size=vocabulary if vocabulary > SMALLEST else len(SPECIAL_TOKENS) + 256,
         special_tokens=[tokenizers.AddedToken(t, special=True, normalized=False) for t in SPECIAL_TOKENS],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
