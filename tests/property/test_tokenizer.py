@@ -17,11 +17,12 @@ from tests.world import SENTENCES
 anything = st.lists(st.one_of(st.text(), st.sampled_from(SPECIAL_TOKENS), st.sampled_from(SENTENCES))).map("".join)
 
 
-def learned(pretokenizer: str) -> Tokenizer:
-    return train_tokenizer(SENTENCES * 5, 512, pretokenizer)
+def learned(pretokenizer: str, vocabulary: int = 512) -> Tokenizer:
+    return train_tokenizer(SENTENCES * 5, vocabulary, pretokenizer)
 
 
 TOKENIZERS = {name: learned(name) for name in ("qwen2", "llama-bpe")}
+BYTES = learned("qwen2", SMALLEST)
 
 
 @settings(max_examples=300)
@@ -32,6 +33,12 @@ def test_text_comes_back_and_holds_no_special_token(text: str, name: str) -> Non
     assert tokenizer.decode(ids) == text
     assert all(i >= len(SPECIAL_TOKENS) for i in ids)
     assert tokenizer.encode_batch([text, text]) == [ids, ids]
+
+
+@given(anything)
+def test_the_least_vocabulary_is_bytes_without_merges(text: str) -> None:
+    assert BYTES.decode_bytes(BYTES.encode(text)) == text.encode()
+    assert len(BYTES.encode(text)) == len(text.encode())
 
 
 @given(anything)
