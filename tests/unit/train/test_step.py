@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from gnomon.config import OptimizerKind
 from gnomon.data.stream import Batch, Rows
 from gnomon.events.types import StepDone
 from gnomon.model.attention import Segments
@@ -13,6 +15,8 @@ from gnomon.train.readback import COLUMNS, Note, Readback
 from gnomon.train.state import State
 from gnomon.train.step import step
 from tests.world import packed_rows, plain_state
+
+OPTIMIZERS: list[OptimizerKind] = ["muon", "adamw"]
 
 
 def as_batch(*micros: Rows) -> Batch:
@@ -38,7 +42,8 @@ def snapshot(state: State) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
-def test_accumulated_micro_batches_equal_one_large_batch() -> None:
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_accumulated_micro_batches_equal_one_large_batch(optimizer: OptimizerKind) -> None:
     layout = [[40, 24], [64], [10, 50], [30, 33]]
     whole = packed_rows(layout, length=64)
     parts = [
@@ -47,7 +52,7 @@ def test_accumulated_micro_batches_equal_one_large_batch() -> None:
     ]
     results = []
     for batch in (as_batch(whole), as_batch(*parts)):
-        state = plain_state()
+        state = plain_state(optimizer=optimizer)
         for _ in range(3):
             step(state, batch)
         results.append(snapshot(state))
@@ -55,8 +60,9 @@ def test_accumulated_micro_batches_equal_one_large_batch() -> None:
         assert torch.allclose(tensor, results[1][name], atol=1e-6), name
 
 
-def test_a_step_that_is_not_finite_changes_nothing_and_is_reported() -> None:
-    state = plain_state(log_every=1)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_step_that_is_not_finite_changes_nothing_and_is_reported(optimizer: OptimizerKind) -> None:
+    state = plain_state(log_every=1, optimizer=optimizer)
     batch = as_batch(packed_rows([[40, 24], [64]], length=64))
     step(state, batch)
     before = snapshot(state)
@@ -91,8 +97,9 @@ def test_clipping_inside_the_kernel_equals_clipping_before_it() -> None:
         assert torch.allclose(mine, theirs, atol=2e-6), name
 
 
-def test_no_step_between_log_points_waits_for_the_device() -> None:
-    state = plain_state(log_every=4)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_no_step_between_log_points_waits_for_the_device(optimizer: OptimizerKind) -> None:
+    state = plain_state(log_every=4, optimizer=optimizer)
     batch = as_batch(packed_rows([[40, 24], [64]], length=64))
     with Waits() as waits:
         for _ in range(3):
