@@ -1,6 +1,6 @@
 """Puts a run together from its plan: state, batches, checks, observers. The only builder; it decides nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import torch
 
@@ -32,11 +32,12 @@ from gnomon.train.hands import Hands
 from gnomon.train.interrupts import Interrupts
 from gnomon.train.kernels import compile_kernels
 from gnomon.train.optim import Optimizer
-from gnomon.train.parallel import World
+from gnomon.train.parallel import ALONE, World
 from gnomon.train.readback import Readback
 from gnomon.train.rollback import STRETCH_STEPS
 from gnomon.train.saver import Saver
 from gnomon.train.schedule import Schedule
+from gnomon.train.shard import OwnedState, Whole
 from gnomon.train.state import State
 
 SAMPLES_IN_A_RUN = 4
@@ -44,7 +45,7 @@ SAMPLE_TOKENS = 120
 OPENING_TOKENS = 12  # of a validation document, where the config names no prompts
 
 
-def build_state(plan: Plan, config: Config) -> State:
+def build_state(plan: Plan, config: Config, world: World = ALONE) -> State:
     """Return the state before the first step, with weights from the plan's seed."""
     schedule = Schedule(
         kind=config.train.schedule,
@@ -63,6 +64,7 @@ def build_state(plan: Plan, config: Config) -> State:
         seed=plan.seed,
         compiled=plan.compile,
         optimizer=plan.optimizer,
+        world=world,
     )
 
 
@@ -76,21 +78,32 @@ def make_state(
     seed: int,
     compiled: bool,
     optimizer: OptimizerKind,
+    world: World = ALONE,
 ) -> State:
-    """Return a state before its first step, with weights from `seed`, on `device`."""
+    """Return a state before its first step, with weights from `seed`, on `device`: this process's part of it."""
+
+    def updates(of: LanguageModel, owned: Collection[str] | None = None) -> Optimizer:
+        return Optimizer(
+            of,
+            optimizer,
+            lr=schedule.peak,
+            beta1=config.train.beta1,
+            beta2=config.train.beta2,
+            weight_decay=config.train.weight_decay,
+            dtype=torch.bfloat16 if dtype == "bf16" else torch.float32,
+            owned=owned,
+        )
+
     model = LanguageModel(shape, config.train.dropout)
     initialize(model, seed)
     model.to(torch.device(device))
     model.kernels = compile_kernels() if compiled else None
-    updates = Optimizer(
-        model,
-        optimizer,
-        lr=schedule.peak,
-        beta1=config.train.beta1,
-        beta2=config.train.beta2,
-        weight_decay=config.train.weight_decay,
-        dtype=torch.bfloat16 if dtype == "bf16" else torch.float32,
-    )
+    sharding, owned = Whole(world), None
+    if config.train.sharding == "optimizer" and world.size > 1:
+        with torch.device("meta"):
+            outline = updates(LanguageModel(shape))
+        sharding = OwnedState(world, model, outline)
+        owned = sharding.owned
     return State(
         schedule=schedule,
         readback=Readback(config.train.log_every, device),
@@ -101,8 +114,9 @@ def make_state(
         seed=seed,
         exact=config.train.exact,
         model=model,
-        optimizer=updates,
+        optimizer=updates(model, owned),
         guard=Guard(device, fp16=dtype == "fp16"),
+        sharding=sharding,
     )
 
 

@@ -105,6 +105,7 @@ class TrainConfig(_Section):
     )  # validations without a better loss before the run stops; None: never
     supervise: bool = True  # a small parent process starts training again after a crash or a hang
     processes: int = Field(default=1, gt=0)  # that train together on this machine
+    sharding: Literal["none", "optimizer"] = "none"  # optimizer: each process holds a share of the optimizer's state
     restarts: int = Field(default=5, ge=0)  # after crashes, without progress in between, before giving up
     hang_seconds: int | None = Field(default=None, gt=0)  # of silence that count as a hang; None: learned, 300 or more
 

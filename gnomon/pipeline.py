@@ -282,7 +282,7 @@ def _train(run: Run, plan: Plan, config: Config, dataset: Dataset, console: Cons
     if world.first:
         sweep_staging(run.folder)
         run.checkpoints.sweep()
-    tokenizer, state = Tokenizer.load(run.tokenizer_path), build_state(plan, config)
+    tokenizer, state = Tokenizer.load(run.tokenizer_path), build_state(plan, config, world)
     seen: list[GaveUp] = []
 
     def show(event: Event) -> None:

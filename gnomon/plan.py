@@ -14,7 +14,7 @@ from gnomon.presets import PRESETS, Shape, read_shape
 
 MIN_ROWS, MIN_STEPS = 8, 400
 TRAINING_SHARE_OF_TIME = 0.9  # of a time budget; the rest is validation, samples and checkpoints
-BYTES_PER_WEIGHT_TRAINING = 16  # float32 weight, gradient and two moments
+WEIGHT_BYTES, MOMENT_BYTES = 8, 8  # float32 weight and gradient; two moments
 CHECKPOINT_BYTES_PER_WEIGHT = 12  # float32 weight and two moments, copied to be written in the background
 COMPILER_BYTES = 200 << 20  # what torch loads to compile, measured as the next line is
 PROCESS_BYTES = 350 << 20  # Python and torch themselves, measured on Linux with torch 2.13
@@ -137,7 +137,7 @@ def make_plan(
     warmup, reasons["warmup_steps"] = _warmup(config, steps)
     micro, reasons["micro_rows"] = _micro_rows(config, shape, rows)
     _refuse_uneven_shares(config, rows, micro, processes)
-    training, reasons["memory_bytes"] = _memory(config, shape, micro, dtype[0], compiled=compiled[0])
+    training, reasons["memory_bytes"] = _memory(config, shape, micro, dtype[0], processes, compiled=compiled[0])
     if training > machine.memory_bytes and device == "cpu":
         raise ConfigError(
             f"training needs about {training / 2**30:.1f} GiB and the machine has {machine.memory_bytes / 2**30:.1f}",
@@ -290,8 +290,10 @@ def _refuse_uneven_shares(config: Config, rows: int, micro: int, processes: int)
         )
 
 
-def _memory(config: Config, shape: Shape, micro_rows: int, dtype: Dtype, *, compiled: bool) -> tuple[int, str]:
-    """Return the bytes of training, and their parts in words."""
+def _memory(
+    config: Config, shape: Shape, micro_rows: int, dtype: Dtype, processes: int, *, compiled: bool
+) -> tuple[int, str]:
+    """Return the bytes of training in one of the processes, and their parts in words."""
     inner = shape.head_width * (shape.heads + 2 * shape.kv_heads)
     stream, product = 4, 4 if dtype == "fp32" else 2
     per_token = shape.layers * (
@@ -303,15 +305,24 @@ def _memory(config: Config, shape: Shape, micro_rows: int, dtype: Dtype, *, comp
     logits = min(2048, micro_rows * shape.context) * shape.vocabulary * (12 + product)
     copies = 0 if dtype == "fp32" else shape.parameters * product
     parts = {
-        "weights and optimizer": BYTES_PER_WEIGHT_TRAINING * shape.parameters + copies,
+        "weights and optimizer": _state_bytes(config, shape, processes) + copies,
         "activations": activations,
         "logits": logits,
         "a checkpoint on its way to the disk": CHECKPOINT_BYTES_PER_WEIGHT
         * shape.parameters
-        * config.train.background_saves,
+        * config.train.background_saves
+        // processes,
         "the program itself": PROCESS_BYTES + COMPILER_BYTES * compiled,
     }
     return sum(parts.values()), ", ".join(f"{name} {size / 2**20:,.0f} MiB" for name, size in parts.items() if size)
+
+
+def _state_bytes(config: Config, shape: Shape, processes: int) -> int:
+    """Return the bytes of weights, gradients and moments in one of the processes."""
+    owned = shape.parameters
+    if config.train.sharding == "optimizer" and processes > 1:
+        owned = max(shape.parameters // processes, shape.parameter_table()["embedding"])  # which has one owner
+    return WEIGHT_BYTES * shape.parameters + MOMENT_BYTES * owned
 
 
 def _disk(config: Config, shape: Shape) -> int:

@@ -151,7 +151,7 @@ def start(folder: Path, world: World = ALONE, budget: str = "20K tokens", **trai
         world.gather(None)
     attempt = world.gather(run.begin_attempt() if world.first else 0)[0]
     hands = build_hands(run, plan, config, dataset, world, attempt, seen.append)
-    return Started(run, plan, config, dataset, build_state(plan, config), hands, seen)
+    return Started(run, plan, config, dataset, build_state(plan, config, world), hands, seen)
 
 
 SENTENCES = (

@@ -59,10 +59,10 @@ class Muon:
             for parameter, momentum, row_square in zip(g.parameters, g.momentum_NRC, g.row_square_NR1, strict=True)
         }
 
-    def clear(self) -> None:
-        """Forget the gradients."""
-        for parameter in self.states:
-            parameter.grad = None
+    @property
+    def groups(self) -> list[list[Tensor]]:
+        """The parameters whose step is found together. Whole groups in another Muon are the same groups there."""
+        return [group.parameters for group in self._groups]
 
     @torch.no_grad()
     def step(self, lr: float, grad_scale: Tensor, skip: Tensor) -> None:

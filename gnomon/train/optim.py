@@ -2,6 +2,7 @@
 law by which a state that cannot be right is recognised."""
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ class Optimizer:
     """Fused AdamW over a model, or with `muon` over its embedding and gains alone, the matrices being Muon's.
 
     Matrices decay, the embedding and the norms' gains do not. All state exists from the start, so that no step has to
-    find memory for it half-way through.
+    find memory for it half-way through. Where `owned` names parameters, there is state for these alone, and a step
+    changes no others.
     """
 
     def __init__(
@@ -31,21 +33,22 @@ class Optimizer:
         beta2: float,
         weight_decay: float,
         dtype: torch.dtype = torch.float32,
+        owned: Collection[str] | None = None,
     ) -> None:
         self._betas = beta1, beta2
+        self._every = list(model.parameters())
+        named = {name: p for name, p in model.named_parameters() if owned is None or name in owned}
         matrices, rest = [], []
-        for name, parameter in model.named_parameters():
+        for name, parameter in named.items():
             (matrices if parameter.ndim >= 2 and "embed" not in name else rest).append(parameter)
         self._muon = None
-        groups = [{"params": rest, "weight_decay": 0.0}]
+        groups: list[dict[str, Any]] = [{"params": rest, "weight_decay": 0.0}]
         if kind == "muon":
             self._muon = Muon(matrices, momentum=0.95, row_memory=0.95, weight_decay=weight_decay, dtype=dtype)
         else:
             groups = [{"params": matrices, "weight_decay": weight_decay}, *groups]
         self._adamw = torch.optim.AdamW(groups, lr=lr, betas=self._betas, eps=1e-8, fused=True)
-        for parameter in model.parameters():
-            if self._muon is not None and parameter in self._muon.states:
-                continue
+        for parameter in (p for group in groups for p in group["params"]):
             self._adamw.state[parameter] = {
                 "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
                 "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
@@ -53,10 +56,11 @@ class Optimizer:
             }
         states = self._adamw.state | (self._muon.states if self._muon is not None else {})
         self._tensors = {
-            f"{key}.{name}": value
-            for name, parameter in model.named_parameters()
-            for key, value in states[parameter].items()
+            f"{key}.{name}": value for name, parameter in named.items() for key, value in states[parameter].items()
         }
+        names = {parameter: name for name, parameter in named.items()}
+        units = [[p] for group in groups for p in group["params"]] + (self._muon.groups if self._muon else [])
+        self._units = [[names[p] for p in unit] for unit in units]
 
     def step(self, lr: float, grad_scale: Tensor, skip: Tensor) -> None:
         """Take a step with the gradients divided by `grad_scale`; where `skip` is true nothing changes, bit for bit.
@@ -73,9 +77,8 @@ class Optimizer:
 
     def clear(self) -> None:
         """Forget the gradients."""
-        self._adamw.zero_grad(set_to_none=True)
-        if self._muon is not None:
-            self._muon.clear()
+        for parameter in self._every:
+            parameter.grad = None
 
     def start_over(self) -> None:
         """Put the state before the first step back, in place."""
@@ -85,6 +88,10 @@ class Optimizer:
     def tensors(self) -> dict[str, Tensor]:
         """Return moments and step counts, live, by parameter name, such as `exp_avg.norm.weight`."""
         return self._tensors
+
+    def units(self) -> list[list[str]]:
+        """Return the names of the parameters, those together whose step is found together."""
+        return self._units
 
     def unsound(self, tensors: dict[str, Tensor]) -> list[str]:
         """Return what cannot be right in weights and state of these names, a sentence a tensor.

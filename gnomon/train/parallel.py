@@ -1,8 +1,9 @@
 """The processes of a run: their sums, their agreement, their order.
 
 Without torchrun or `train.processes` there is one, and nothing here does anything. With several, each trains on its
-share of every batch and all hold the same weights. Two ways to sum gradients: by all-reduce, which is quick, and in the
-fixed order of a binary tree over the batch's micro-batches, which gives the same bits with 1, 2, 4, … processes.
+share of every batch; `shard.py` knows what each holds of the state. Two ways to sum gradients: by all-reduce, which is
+quick, and in the fixed order of a binary tree over the batch's micro-batches, which gives the same bits with 1, 2, 4, …
+processes.
 """
 
 import os
@@ -73,6 +74,20 @@ class World:
             receive.wait()
             flat += other
             distance *= 2
+
+    @torch.no_grad()
+    def spread_(self, shares: Sequence[Sequence[Tensor]]) -> None:
+        """Replace the tensors of every rank's share, in the order of ranks, by what that rank holds in them."""
+        for owner, tensors in enumerate(shares if self.size > 1 else []):
+            if not tensors:
+                continue
+            if owner == self.rank:
+                dist.broadcast(torch.cat([t.reshape(-1) for t in tensors]), owner)
+                continue
+            flat = torch.empty(sum(t.numel() for t in tensors), dtype=tensors[0].dtype, device=tensors[0].device)
+            dist.broadcast(flat, owner)
+            for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+                tensor.copy_(part.view_as(tensor))
 
     def leave(self) -> None:
         """Take leave of the other processes, once all of them do. Nobody goes while another still listens to it."""

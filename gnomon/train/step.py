@@ -45,7 +45,7 @@ def step(state: State, batch: Batch, world: World = ALONE) -> list[Event]:
         if state.device == "cuda":
             torch.cuda.empty_cache()
         return [MemoryShort(step=state.step, micro_rows=batch.micro_rows, why=short or "in another process")]
-    world.sum_([loss, *gradients], exact=state.exact)
+    state.sharding.sum_(loss, gradients, exact=state.exact)
     norm, verdict = _apply(state, gradients, loss, lr, batch.first_row)
     state.step += 1
     state.row = batch.next_row
@@ -108,10 +108,11 @@ def _apply(state: State, gradients: list[Tensor], loss: Tensor, lr: float, row: 
 
     One pass over the gradients finds the norm. Scaling back, clipping and skipping are the optimizer's.
     """
-    scaled = torch.stack(torch._foreach_norm(gradients)).norm()  # pyright: ignore[reportPrivateImportUsage]
+    scaled = state.sharding.norm(gradients)
     scale = state.guard.scale.clone()  # judging may change it
     norm = scaled / scale
     verdict = state.guard.judge(loss, norm, step=state.step, row=row)
     state.optimizer.step(lr, scale * (norm / state.clip).clamp(min=1.0), verdict != OK)
+    state.sharding.settle()
     state.optimizer.clear()
     return norm, verdict
