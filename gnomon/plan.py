@@ -319,9 +319,14 @@ def _memory(
 
 def _state_bytes(config: Config, shape: Shape, processes: int) -> int:
     """Return the bytes of weights, gradients and moments in one of the processes."""
+    table, each = shape.parameter_table(), WEIGHT_BYTES + MOMENT_BYTES
+    if config.train.sharding == "full" and processes > 1:
+        block = (table["attention"] + table["feed_forward"]) // shape.layers
+        together = WEIGHT_BYTES * (table["embedding"] + 2 * block)  # whole for a pass; the block and the one after
+        return each * shape.parameters // processes + together
     owned = shape.parameters
     if config.train.sharding == "optimizer" and processes > 1:
-        owned = max(shape.parameters // processes, shape.parameter_table()["embedding"])  # which has one owner
+        owned = max(shape.parameters // processes, table["embedding"])  # which has one owner
     return WEIGHT_BYTES * shape.parameters + MOMENT_BYTES * owned
 
 

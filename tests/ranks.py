@@ -4,7 +4,8 @@
 
 trains the run in each FOLDER and prints, from rank 0, one line of JSON for each: how it ended, its losses, and the
 digest of its whole state. Options that are no key of `train`: `stop_at` a step; `digest_at` steps after which weights
-and moments are digested too; `poison` a rank and a step, at which this rank's gradient is not finite.
+and moments are digested too; `poison` a rank and a step, at which this rank's gradient is not finite; `start_over`:
+what validation says before the first step, and after the last with the first weights put back.
 """
 
 import hashlib
@@ -77,15 +78,15 @@ def main() -> None:
 
 def train(world: "World", folder: Path, options: dict[str, Any]) -> dict[str, Any]:
     """Train one run and return what there is to say of it."""
-    from gnomon.events.types import Check, Event, InterruptAsked, StepDone
+    from gnomon.events.types import Check, Event, InterruptAsked, StepDone, Validated
     from gnomon.train.hands import settle
     from gnomon.train.loop import run as train_loop
     from gnomon.train.rollback import restore
-    from gnomon.train.state import numbers_of
+    from gnomon.train.state import numbers_of, tensors_of
     from tests.world import start
 
     stop_at, digest_at = options.pop("stop_at", None), options.pop("digest_at", [])
-    poisoned = options.pop("poison", None)
+    poisoned, again = options.pop("poison", None), options.pop("start_over", False)
     one = start(folder, world, **options)
     state, digests = one.state, {}
 
@@ -102,18 +103,37 @@ def train(world: "World", folder: Path, options: dict[str, Any]) -> dict[str, An
     state.model.norm.register_forward_hook(poison)
     restore(state, one.hands)
     loaded = digest(whole(state, world)) + json.dumps(numbers_of(state, 0), sort_keys=True)
-    stop = train_loop(state, [Check("interrupts", 1, interrupted), *one.checks()], one.hands)
+    loaded_weights, checks = digest(whole(state, world, guard=False)), one.checks()
+
+    def validated() -> list[float]:
+        validation = next(check for check in checks if check.name == "validation")
+        found = [event.loss for event in validation.run(state.model.eval(), 0) if isinstance(event, Validated)]
+        state.model.train()
+        return found
+
+    validations = validated() if again else []
+    stop = train_loop(state, [Check("interrupts", 1, interrupted), *checks], one.hands)
     settle(one.hands.saver.wait(), state, one.hands)
     one.close()
+    ended = digest(whole(state, world)) + json.dumps(numbers_of(state, 0), sort_keys=True)
+    weights = sum(tensor.nbytes for tensor in tensors_of(state)["model"].values())
+    if again:
+        validations += validated()
+        one.hands.start_over(state)
+        validations += validated()
     moments = [name for name in state.optimizer.tensors() if not name.startswith("step.")]
     return {
         "reason": stop.reason,
         "step": state.step,
         "loaded": loaded,
-        "ended": digest(whole(state, world)) + json.dumps(numbers_of(state, 0), sort_keys=True),
+        "loaded_weights": loaded_weights,
+        "ended": ended,
         "digests": digests,
         "losses": [event.loss for event in one.events(StepDone)],
+        "norms": [event.grad_norm for event in one.events(StepDone)],
         "verdicts": [event.verdict for event in one.events(StepDone)],
+        "validations": validations,
+        "weight_bytes": world.gather(weights),
         "moment_bytes": world.gather(sum(state.optimizer.tensors()[name].nbytes for name in moments)),
     }
 

@@ -84,7 +84,7 @@ def plain_state(log_every: int = 10, seed: int = 0, shape: Shape = TINY, dtype: 
         seed=seed,
         exact=False,
         model=model,
-        optimizer=Optimizer(model, "adamw", lr=3e-3, beta1=0.9, beta2=0.95, weight_decay=0.1),
+        optimizer=Optimizer(dict(model.named_parameters()), "adamw", lr=3e-3, beta1=0.9, beta2=0.95, weight_decay=0.1),
         guard=Guard("cpu", fp16=dtype == "fp16"),
     )
 

@@ -2,30 +2,32 @@
 law by which a state that cannot be right is recognised."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gnomon.config import OptimizerKind
 from gnomon.train.muon import Muon
+from gnomon.train.parallel import ALONE, World
 
 ROUNDING = 1.01  # what float32 may add to the bound on moments
 SMALLEST = 1e-18  # first moments below this say nothing: their squares underflow
 
 
 class Optimizer:
-    """Fused AdamW over a model, or with `muon` over its embedding and gains alone, the matrices being Muon's.
+    """Fused AdamW over a model's parameters, or with `muon` over embedding and gains alone, the matrices being Muon's.
 
     Matrices decay, the embedding and the norms' gains do not. All state exists from the start, so that no step has to
     find memory for it half-way through. Where `owned` names parameters, there is state for these alone, and a step
-    changes no others.
+    changes no others. Where `rows` says how many rows each parameter has, what is given are those of this process of
+    the `world`, and all take their steps together.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        parameters: Mapping[str, Tensor],
         kind: OptimizerKind,
         *,
         lr: float,
@@ -34,19 +36,29 @@ class Optimizer:
         weight_decay: float,
         dtype: torch.dtype = torch.float32,
         owned: Collection[str] | None = None,
+        rows: Mapping[str, int] | None = None,
+        world: World = ALONE,
     ) -> None:
         self._betas = beta1, beta2
-        self._every = list(model.parameters())
-        named = {name: p for name, p in model.named_parameters() if owned is None or name in owned}
-        matrices, rest = [], []
-        for name, parameter in named.items():
-            (matrices if parameter.ndim >= 2 and "embed" not in name else rest).append(parameter)
+        self._every = list(parameters.values())
+        named = {name: p for name, p in parameters.items() if owned is None or name in owned}
+        matrices = {name: p for name, p in named.items() if p.ndim >= 2 and "embed" not in name}
+        rest = [p for name, p in named.items() if name not in matrices]
         self._muon = None
         groups: list[dict[str, Any]] = [{"params": rest, "weight_decay": 0.0}]
         if kind == "muon":
-            self._muon = Muon(matrices, momentum=0.95, row_memory=0.95, weight_decay=weight_decay, dtype=dtype)
+            whole = None if rows is None else [rows[name] for name in matrices]
+            self._muon = Muon(
+                matrices.values(),
+                momentum=0.95,
+                row_memory=0.95,
+                weight_decay=weight_decay,
+                dtype=dtype,
+                rows=whole,
+                world=world,
+            )
         else:
-            groups = [{"params": matrices, "weight_decay": weight_decay}, *groups]
+            groups = [{"params": list(matrices.values()), "weight_decay": weight_decay}, *groups]
         self._adamw = torch.optim.AdamW(groups, lr=lr, betas=self._betas, eps=1e-8, fused=True)
         for parameter in (p for group in groups for p in group["params"]):
             self._adamw.state[parameter] = {

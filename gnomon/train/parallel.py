@@ -9,6 +9,7 @@ processes.
 import os
 from collections.abc import Sequence
 from datetime import timedelta
+from math import prod
 from typing import Any
 
 import torch
@@ -89,6 +90,14 @@ class World:
             for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
                 tensor.copy_(part.view_as(tensor))
 
+    def exchange(self, parts: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
+        """Give every rank its part, in the order of ranks, and return what each gave here, of these shapes."""
+        sizes = [prod(shape) for shape in shapes]
+        given = torch.cat([part.reshape(-1) for part in parts])
+        got = torch.empty(sum(sizes), dtype=given.dtype, device=given.device)
+        dist.all_to_all_single(got, given, sizes, [part.numel() for part in parts])
+        return [flat.view(shape) for flat, shape in zip(got.split(sizes), shapes, strict=True)]
+
     def leave(self) -> None:
         """Take leave of the other processes, once all of them do. Nobody goes while another still listens to it."""
         if self.size > 1 and dist.is_initialized():
@@ -132,6 +141,12 @@ class Tree:
         return total
 
 
+def rows_of(rows: int, rank: int, size: int) -> tuple[int, int]:
+    """Return which rows of a sharded tensor a rank holds, start and stop: as many as every other, but for the last."""
+    each = -(-rows // size)
+    return min(rows, rank * each), min(rows, (rank + 1) * each)
+
+
 def join(device: str) -> World:
     """Return this process's World, after meeting the others if the environment (torchrun's variables) names them.
 
@@ -143,6 +158,8 @@ def join(device: str) -> World:
     if not dist.is_initialized():
         try:
             backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
+            if device == "cuda":
+                torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
             dist.init_process_group(backend, timeout=timedelta(seconds=SECONDS_TO_MEET))
         except (RuntimeError, ValueError) as e:
             raise ConfigError(

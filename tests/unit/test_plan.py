@@ -30,9 +30,20 @@ def test_memory_is_that_of_one_process(tmp_path: Path, size: str, processes: int
     assert whole.memory_bytes - shared.memory_bytes == pytest.approx(8 * whole.parameters * (1 - owned), abs=8)
 
 
+@pytest.mark.parametrize("processes", [2, 8])
+def test_with_everything_shared_out_a_process_has_its_share_and_what_a_pass_puts_together(
+    tmp_path: Path, processes: int
+) -> None:
+    whole = planned(tmp_path, "124M", processes)
+    table, parameters = whole.parameter_table, whole.parameters
+    block = (table["attention"] + table["feed_forward"]) // 16
+    saved = whole.memory_bytes - planned(tmp_path, "124M", processes, sharding="full").memory_bytes
+    assert saved == 16 * parameters - 16 * parameters // processes - 8 * (table["embedding"] + 2 * block)
+
+
 def test_alone_nothing_is_shared(tmp_path: Path) -> None:
-    alone, asked = (planned(tmp_path, "1M", 1, sharding=how).memory_bytes for how in ("none", "optimizer"))
-    assert asked == alone
+    alone, *asked = (planned(tmp_path, "1M", 1, sharding=how).memory_bytes for how in ("none", "optimizer", "full"))
+    assert all(memory == alone for memory in asked)
     assert planned(tmp_path, "1M", 2).memory_bytes == alone
 
 
