@@ -109,8 +109,8 @@ def statistics_of(shares: list[float]) -> dict[str, Any]:
     return {
         "share": math.exp(sum(logs) / len(logs)),
         "interval": [math.exp(interval.low), math.exp(interval.high)],
-        "p_no_saving": float(stats.ttest_1samp(logs, 0.0, alternative="less").pvalue),
-        "p_saving_below_30_percent": float(stats.ttest_1samp(logs, math.log(0.7), alternative="less").pvalue),
+        "p_no_saving": float(stats.ttest_1samp(logs, 0.0, alternative="less")[1]),
+        "p_saving_below_30_percent": float(stats.ttest_1samp(logs, math.log(0.7), alternative="less")[1]),
     }
 
 

@@ -1,9 +1,11 @@
 """Puts a run together from its plan: state, batches, checks, observers. The only builder; it decides nothing."""
 
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 
+from gnomon.base.errors import ConfigError
 from gnomon.bundle import continue_text
 from gnomon.config import Config, Dtype, OptimizerKind
 from gnomon.data.loader import Loader, to_device
@@ -13,7 +15,7 @@ from gnomon.events.bus import Bus, Sink
 from gnomon.events.journal import Decisions, EventLog, Journal
 from gnomon.events.types import Check, Event, Observer, Sampled, SaveDue, Validated
 from gnomon.model.generate import Sampling
-from gnomon.model.lm import LanguageModel, initialize
+from gnomon.model.lm import LanguageModel, first_weight
 from gnomon.observe.rules import (
     go_back_when_unhealthy,
     save_when_due,
@@ -32,11 +34,12 @@ from gnomon.train.hands import Hands
 from gnomon.train.interrupts import Interrupts
 from gnomon.train.kernels import compile_kernels
 from gnomon.train.optim import Optimizer
-from gnomon.train.parallel import World
+from gnomon.train.parallel import ALONE, World
 from gnomon.train.readback import Readback
 from gnomon.train.rollback import STRETCH_STEPS
 from gnomon.train.saver import Saver
 from gnomon.train.schedule import Schedule
+from gnomon.train.shard import Sharding, lay_out
 from gnomon.train.state import State
 
 SAMPLES_IN_A_RUN = 4
@@ -44,7 +47,7 @@ SAMPLE_TOKENS = 120
 OPENING_TOKENS = 12  # of a validation document, where the config names no prompts
 
 
-def build_state(plan: Plan, config: Config) -> State:
+def build_state(plan: Plan, config: Config, world: World = ALONE) -> State:
     """Return the state before the first step, with weights from the plan's seed."""
     schedule = Schedule(
         kind=config.train.schedule,
@@ -63,6 +66,7 @@ def build_state(plan: Plan, config: Config) -> State:
         seed=plan.seed,
         compiled=plan.compile,
         optimizer=plan.optimizer,
+        world=world,
     )
 
 
@@ -76,15 +80,18 @@ def make_state(
     seed: int,
     compiled: bool,
     optimizer: OptimizerKind,
+    world: World = ALONE,
 ) -> State:
-    """Return a state before its first step, with weights from `seed`, on `device`."""
-    model = LanguageModel(shape, config.train.dropout)
-    initialize(model, seed)
-    model.to(torch.device(device))
-    model.kernels = compile_kernels() if compiled else None
-    updates = Optimizer(
-        model,
-        optimizer,
+    """Return a state before its first step, with weights from `seed`, on `device`: this process's part of it."""
+    if compiled and config.train.sharding == "full":
+        raise ConfigError(
+            "the run began with compiled kernels, which train.sharding=full does not have",
+            where="train.sharding",
+            do="go on with another sharding, or train in another `out` folder",
+        )
+    updates = partial(
+        Optimizer,
+        kind=optimizer,
         lr=schedule.peak,
         momentum=config.train.momentum,
         beta1=config.train.beta1,
@@ -92,6 +99,10 @@ def make_state(
         weight_decay=config.train.weight_decay,
         dtype=torch.bfloat16 if dtype == "bf16" else torch.float32,
     )
+    build = partial(LanguageModel, shape, config.train.dropout)
+    model, update, sharding = lay_out(config.train.sharding, world, device, build, updates)
+    _set_first_weights(model, sharding, seed)
+    model.kernels = compile_kernels() if compiled else None
     return State(
         schedule=schedule,
         readback=Readback(config.train.log_every, device),
@@ -102,14 +113,23 @@ def make_state(
         seed=seed,
         exact=config.train.exact,
         model=model,
-        optimizer=updates,
+        optimizer=update,
         guard=Guard(device, fp16=dtype == "fp16"),
+        sharding=sharding,
     )
+
+
+@torch.no_grad()
+def _set_first_weights(model: LanguageModel, sharding: Sharding, seed: int) -> None:
+    for name, held in sharding.weights(model).items():
+        if held.local is not None:
+            first = first_weight(name, held.whole.shape, seed)
+            held.local.copy_(first[held.start : held.start + len(held.local)])
 
 
 def start_over(state: State) -> None:
     """Put the state before the first step back, in place."""
-    initialize(state.model, state.seed)
+    _set_first_weights(state.model, state.sharding, state.seed)
     state.optimizer.start_over()
     state.guard.load(Guard(state.device, fp16=state.dtype == "fp16").tensors())
     state.step = state.row = state.tokens = state.since_best = 0
@@ -169,7 +189,8 @@ def build_checks(
         yield Validated(step=at, loss=result.loss, bits_per_byte=result.bits_per_byte, tokens=result.tokens)
 
     def sample(model: LanguageModel, at: int) -> Iterable[Event]:
-        for i, prompt in enumerate(prompts if world.first else []):
+        together = config.train.sharding == "full"  # the others are needed for the passes, and draw the same
+        for i, prompt in enumerate(prompts if world.first or together else []):
             drawn = continue_text(model, tokenizer, prompt, SAMPLE_TOKENS, Sampling(top_p=0.95, seed=plan.seed + i))
             yield Sampled(step=at, prompt=prompt, text="".join(drawn))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gnomon.base.errors import ConfigError
 from gnomon.presets import PRESETS
@@ -22,6 +22,8 @@ Dtype = Literal["bf16", "fp16", "fp32"]
 
 
 OptimizerKind = Literal["muon", "adamw"]
+
+ShardingKind = Literal["none", "optimizer", "full"]
 
 MAX_THREADS = 1 << 16
 MAX_NUMBER = 2**53
@@ -106,8 +108,17 @@ class TrainConfig(_Section):
     )  # validations without a better loss before the run stops; None: never
     supervise: bool = True  # a small parent process starts training again after a crash or a hang
     processes: int = Field(default=1, gt=0)  # that train together on this machine
+    sharding: ShardingKind = "none"  # what each process holds a share of; optimizer: its state; full: weights too
     restarts: int = Field(default=5, ge=0)  # after crashes, without progress in between, before giving up
     hang_seconds: int | None = Field(default=None, gt=0)  # of silence that count as a hang; None: learned, 300 or more
+
+    @model_validator(mode="after")
+    def _possible_sharding(self) -> "TrainConfig":
+        if self.sharding == "full" and self.exact:
+            raise ValueError("sharding=full sums in an order of its own; with exact, use sharding=optimizer or none")
+        if self.sharding == "full" and self.compile is True:
+            raise ValueError("sharding=full has no compiled kernels; set compile=false, or sharding=optimizer or none")
+        return self
 
 
 class ExportConfig(_Section):
@@ -121,7 +132,7 @@ class Config(_Section):
     """A run as the user wrote it, complete with defaults."""
 
     data: DataConfig
-    size: str = "5M"  # a preset: 1M 5M 15M 40M 124M
+    size: str = "5M"  # a preset: 1M 5M 15M 40M 124M 350M 1.3B
     budget: str = "10m"  # a time ("90s", "10m", "2h") or an amount ("400K tokens", "2B tokens")
     out: str = "runs/model"  # the run's folder
     seed: int = Field(default=1337, ge=0, lt=2**63)  # of weights, order of text and samples

@@ -79,6 +79,8 @@ def choose_compile(config: Config, draft: Plan, shape: Shape) -> tuple[bool, str
     asked, slow = config.train.compile, draft.tokens_per_second
     if asked is False:
         return False, "train.compile asks for it", slow
+    if config.train.sharding == "full":
+        return False, "there are no compiled kernels for sharded weights", slow
     if missing := no_compiler():
         if asked is True:
             refuse_without_compiler()

@@ -55,6 +55,8 @@ from gnomon.train.state import State
 
 Device = Literal["cpu", "cuda"]
 
+MOST_TRIED = 200_000_000  # parameters; three steps of a larger model take a processor minutes
+
 
 def train(config: Config, console: Console | None = None) -> dict[str, Any]:
     """Do the whole job of a config and return what came of it: run, dataset, losses, exports (see DESIGN, `train`).
@@ -132,7 +134,7 @@ def plan_of(config: Config, dataset: Dataset | None, console: Console, processes
     shape = shape_of(config, text.vocabulary if text else None)
     planned = partial(make_plan, config, machine, device=device, dtype=dtype, text=text, processes=processes)
     guess = 1e11 / shape.flops_per_token(shape.context), "a guess at 100 GFLOP/s: the model was too large to be tried"
-    if 40 * shape.parameters > machine.memory_bytes:
+    if 40 * shape.parameters > machine.memory_bytes or (device == "cpu" and shape.parameters > MOST_TRIED):
         if config.train.compile is True:
             refuse_without_compiler()
             return planned(tokens_per_second=guess, compiled=(True, "train.compile asks for it"))
@@ -283,7 +285,7 @@ def _train(run: Run, plan: Plan, config: Config, dataset: Dataset, console: Cons
     if world.first:
         sweep_staging(run.folder)
         run.checkpoints.sweep()
-    tokenizer, state = Tokenizer.load(run.tokenizer_path), build_state(plan, config)
+    tokenizer, state = Tokenizer.load(run.tokenizer_path), build_state(plan, config, world)
     seen: list[GaveUp] = []
 
     def show(event: Event) -> None:

@@ -16,6 +16,7 @@ MIN_ROWS, MIN_STEPS = 8, 400
 SECONDS_BETWEEN_SAVES = 10.0  # or more: less than that is soon done again
 TRAINING_SHARE_OF_TIME = 0.9  # of a time budget; the rest is validation, samples and checkpoints
 MUON_BYTES = 32 * (1 << 22)  # of a step of Muon, which takes so many weights at a time
+WEIGHT_BYTES = 8  # float32 weight and gradient
 COMPILER_BYTES = 200 << 20  # what torch loads to compile, measured as the next line is
 PROCESS_BYTES = 350 << 20  # Python and torch themselves, measured on Linux with torch 2.13
 
@@ -137,7 +138,9 @@ def make_plan(
     warmup, reasons["warmup_steps"] = _warmup(config, steps)
     micro, reasons["micro_rows"] = _micro_rows(config, shape, rows)
     _refuse_uneven_shares(config, rows, micro, processes)
-    training, reasons["memory_bytes"] = _memory(config, shape, micro, dtype[0], optimizer, compiled=compiled[0])
+    training, reasons["memory_bytes"] = _memory(
+        config, shape, micro, dtype[0], optimizer, processes, compiled=compiled[0]
+    )
     if training > machine.memory_bytes and device == "cpu":
         raise ConfigError(
             f"training needs about {training / 2**30:.1f} GiB and the machine has {machine.memory_bytes / 2**30:.1f}",
@@ -296,9 +299,16 @@ def _refuse_uneven_shares(config: Config, rows: int, micro: int, processes: int)
 
 
 def _memory(
-    config: Config, shape: Shape, micro_rows: int, dtype: Dtype, optimizer: OptimizerKind, *, compiled: bool
+    config: Config,
+    shape: Shape,
+    micro_rows: int,
+    dtype: Dtype,
+    optimizer: OptimizerKind,
+    processes: int,
+    *,
+    compiled: bool,
 ) -> tuple[int, str]:
-    """Return the bytes of training, and their parts in words."""
+    """Return the bytes of training in one of the processes, and their parts in words."""
     inner = shape.head_width * (shape.heads + 2 * shape.kv_heads)
     stream, product = 4, 4 if dtype == "fp32" else 2
     per_token = shape.layers * (
@@ -308,14 +318,15 @@ def _memory(
         per_token += shape.layers * shape.heads * (shape.context + 128) // 2 * product
     activations = per_token * micro_rows * shape.context
     logits = min(2048, micro_rows * shape.context) * shape.vocabulary * (12 + product)
-    state = _state_bytes(shape, optimizer)
     muon = min(MUON_BYTES, 32 * _matrices(shape)) if optimizer == "muon" else 0
     copies = 0 if dtype == "fp32" else shape.parameters * product
     parts = {
-        "weights and optimizer": state + 4 * shape.parameters + copies + muon,
+        "weights and optimizer": _state_bytes(config, shape, optimizer, processes) + copies + muon,
         "activations": activations,
         "logits": logits,
-        "a checkpoint on its way to the disk": state * config.train.background_saves,
+        "a checkpoint on its way to the disk": _saved_bytes(shape, optimizer)
+        * config.train.background_saves
+        // processes,
         "the program itself": PROCESS_BYTES + COMPILER_BYTES * compiled,
     }
     return sum(parts.values()), ", ".join(f"{name} {size / 2**20:,.0f} MiB" for name, size in parts.items() if size)
@@ -326,13 +337,30 @@ def _matrices(shape: Shape) -> int:
     return table["attention"] + table["feed_forward"]
 
 
-def _state_bytes(shape: Shape, optimizer: OptimizerKind) -> int:
-    """Return the bytes of weights and moments, float32: two of each weight, of Muon's matrices one."""
-    return 12 * shape.parameters - 4 * _matrices(shape) * (optimizer == "muon")
+def _moment_bytes(shape: Shape, optimizer: OptimizerKind) -> int:
+    """Return the bytes of moments, float32: two of each weight, of Muon's matrices one."""
+    return 8 * shape.parameters - 4 * _matrices(shape) * (optimizer == "muon")
+
+
+def _saved_bytes(shape: Shape, optimizer: OptimizerKind) -> int:
+    """Return the bytes of a checkpoint: weights and moments."""
+    return 4 * shape.parameters + _moment_bytes(shape, optimizer)
+
+
+def _state_bytes(config: Config, shape: Shape, optimizer: OptimizerKind, processes: int) -> int:
+    """Return the bytes of weights, gradients and moments in one of the processes."""
+    table, moments = shape.parameter_table(), _moment_bytes(shape, optimizer)
+    if config.train.sharding == "full" and processes > 1:
+        block = _matrices(shape) // shape.layers
+        together = WEIGHT_BYTES * (table["embedding"] + 2 * block)  # whole for a pass; the block and the one after
+        return (WEIGHT_BYTES * shape.parameters + moments) // processes + together
+    if config.train.sharding == "optimizer" and processes > 1:
+        moments = max(moments // processes, 8 * table["embedding"])  # which has one owner
+    return WEIGHT_BYTES * shape.parameters + moments
 
 
 def _disk(config: Config, shape: Shape, optimizer: OptimizerKind) -> int:
     kept = config.train.keep_last + 2  # the best one, and the one being written
     per_weight = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32}
     exports = sum(per_weight[d] for d in config.export.gguf) + 4 * config.export.hf
-    return round(_state_bytes(shape, optimizer) * kept + shape.parameters * exports)
+    return round(_saved_bytes(shape, optimizer) * kept + shape.parameters * exports)

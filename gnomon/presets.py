@@ -106,6 +106,8 @@ PRESETS: dict[str, Shape] = {
     "15M": Shape(8192, width=512, layers=5, heads=8, kv_heads=2, head_width=64, feed_forward=1024, context=512),
     "40M": Shape(32768, width=512, layers=8, heads=8, kv_heads=2, head_width=64, feed_forward=1536, context=512),
     "124M": Shape(32768, width=768, layers=16, heads=12, kv_heads=4, head_width=64, feed_forward=2048, context=1024),
+    "350M": Shape(32768, width=1024, layers=28, heads=16, kv_heads=4, head_width=64, feed_forward=2816, context=2048),
+    "1.3B": Shape(32768, width=2048, layers=28, heads=16, kv_heads=4, head_width=128, feed_forward=5504, context=2048),
 }
 
 GGUF_DTYPES = ("f32", "f16", "bf16", "q8_0")

@@ -25,7 +25,7 @@ from gnomon.store.schema import SCHEMA
 from gnomon.store.tensors import layout
 from gnomon.train.loop import run as train_loop
 from gnomon.train.parallel import ALONE
-from gnomon.train.state import State, file_name, numbers_of, shares, tensors_of
+from gnomon.train.state import State, file_name, held_of, numbers_of, shares
 
 FIXTURES = Path(__file__).parent.parent / "tests" / "fixtures" / "checkpoints"
 SENTENCE = "In the year {} a letter with {} seals came to the house by the river, and nobody opened it."
@@ -81,7 +81,7 @@ def _save_by_two(run: Run, state: State) -> None:
     name, facts = run.checkpoints.next_name(state.step), Facts(state.step, "finished", {"is_best": False}, 1, 2)
     for rank in (1, 0):
         files: dict[str, bytes] = {}
-        for kind, tensors in tensors_of(state).items():
+        for kind, tensors in held_of(state).items():
             specs, views = shares(tensors, rank, 2)
             data = b"".join(view.contiguous().numpy().tobytes() for view in views)
             files[file_name(kind, rank, 2)] = layout(specs).head + data

@@ -90,7 +90,15 @@ def plain_state(
         seed=seed,
         exact=False,
         model=model,
-        optimizer=Optimizer(model, optimizer, lr=3e-3, momentum=0.85, beta1=0.9, beta2=0.95, weight_decay=0.1),
+        optimizer=Optimizer(
+            dict(model.named_parameters()),
+            optimizer,
+            lr=3e-3,
+            momentum=0.85,
+            beta1=0.9,
+            beta2=0.95,
+            weight_decay=0.1,
+        ),
         guard=Guard("cpu", fp16=dtype == "fp16"),
     )
 
@@ -157,7 +165,7 @@ def start(folder: Path, world: World = ALONE, budget: str = "20K tokens", **trai
         world.gather(None)
     attempt = world.gather(run.begin_attempt() if world.first else 0)[0]
     hands = build_hands(run, plan, config, dataset, world, attempt, seen.append)
-    return Started(run, plan, config, dataset, build_state(plan, config), hands, seen)
+    return Started(run, plan, config, dataset, build_state(plan, config, world), hands, seen)
 
 
 SENTENCES = (

@@ -34,7 +34,7 @@ class Score:
         return self.loss * self.tokens / math.log(2) / self.bytes
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def score(
     model: LanguageModel,
     micros: Iterable[Rows],
@@ -47,14 +47,18 @@ def score(
     """Return the model's score on packed rows; documents do not see each other.
 
     `bytes_per_token` is that of the whole split; over the whole split the bits per byte are exact. Several processes
-    take turns with the micro-batches; the sum has the same order, and so the same bits, with any number of them.
+    take turns with the micro-batches; the sum has the same order, and so the same bits, with any number of them. All
+    take the same number of turns, since they may have to meet within a forward pass.
     """
     found: list[tuple[float, int]] = []
-    for rows in islice(micros, world.rank, None, world.size):
+    coming = iter(micros)
+    while turn := list(islice(coming, world.size)):
+        mine = world.rank < len(turn)
+        rows = turn[world.rank if mine else 0]
         with autocast(device, dtype):
             hidden = model(rows.tokens, rows.positions, Segments(rows.buckets, rows.inverse)).hidden
             cross, _ = next_token_loss(hidden, model.head, rows.labels)
-        found.append((cross.item(), rows.loss_tokens))
+        found += [(cross.item(), rows.loss_tokens)] if mine else []
         beat()  # the whole split can take longer than a supervisor waits
     shares = world.gather(found)
     in_order = [share[turn] for turn in range(len(shares[0])) for share in shares if turn < len(share)]

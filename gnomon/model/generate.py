@@ -23,7 +23,7 @@ class Sampling:
     banned: frozenset[int] = frozenset()  # tokens that are never drawn
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def generate(
     model: LanguageModel,
     prompts: Sequence[Sequence[int]],

@@ -3,7 +3,7 @@
 Parameter names are those of `transformers` Qwen3 below `model.`, so that an export renames nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -96,18 +96,21 @@ def _causal_after(past: int, new: int, device: torch.device) -> Tensor:
 
 @torch.no_grad()
 def initialize(model: LanguageModel, seed: int) -> None:
-    """Set every weight from `seed`, in place; the same numbers on any machine and in any order of layers.
+    """Set every weight from `seed`, in place; see `first_weight`."""
+    for name, parameter in model.named_parameters():
+        parameter.copy_(first_weight(name, parameter.shape, seed))
+
+
+def first_weight(name: str, shape: Sequence[int], seed: int) -> Tensor:
+    """Return the weight that a parameter begins with: the same numbers on any machine and in any order of layers.
 
     Matrices are normal with deviation 1/sqrt(inputs), which keeps the stream's scale at any width; the output
     projections of attention and feed-forward start at zero, so that the first step sees a plain bigram model;
     the embedding, which is also the head, has deviation 0.02 so that the first logits are near zero.
     """
-    for name, parameter in model.named_parameters():
-        generator = torch.Generator().manual_seed(derive(seed, "init", name))
-        if parameter.ndim == 1:
-            parameter.fill_(1.0)
-        elif name.endswith(("o_proj.weight", "down_proj.weight")):
-            parameter.zero_()
-        else:
-            deviation = 0.02 if name.startswith("embed_tokens") else parameter.shape[1] ** -0.5
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * deviation)
+    if len(shape) == 1:
+        return torch.ones(shape)
+    if name.endswith(("o_proj.weight", "down_proj.weight")):
+        return torch.zeros(shape)
+    generator = torch.Generator().manual_seed(derive(seed, "init", name))
+    return torch.randn(shape, generator=generator) * (0.02 if name.startswith("embed_tokens") else shape[1] ** -0.5)

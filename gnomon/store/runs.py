@@ -34,6 +34,7 @@ FREE_TO_CHANGE = (
     "train.loader_workers",
     "train.supervise",
     "train.processes",
+    "train.sharding",
     "train.restarts",
     "train.hang_seconds",
 )

@@ -1,16 +1,19 @@
 """Muon: the momentum of every matrix, orthogonalised, so that no direction of a step is larger than another.
 
-Matrices of one shape are taken together. Sources: Jordan et al. 2024, Muon. The polynomials: Amsel et al. 2025, The
+Matrices of one shape are taken together. Where every process holds some rows of each, a matrix is whole in one of them
+only while it is orthogonalised. Sources: Jordan et al. 2024, Muon. The polynomials: Amsel et al. 2025, The
 Polar Express, arXiv 2505.16932. The size of a step, such that one learning rate serves here and in AdamW: Liu et al.
 2025, Muon is Scalable for LLM Training, arXiv 2502.16982. The scale of each row: Li et al. 2025, NorMuon, arXiv
 2510.05491.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from gnomon.train.parallel import ALONE, World, rows_of
 
 MARGIN = 1.01  # by which rounding may carry a singular value above 1
 POLYNOMIALS = (
@@ -33,6 +36,7 @@ class _Alike:
     """Parameters of one shape, and what is remembered of them, stacked."""
 
     parameters: list[Tensor]
+    rows: int  # of a whole one
     momentum_NRC: Tensor
     row_square_NR1: Tensor  # mean square of every row of the steps before
 
@@ -40,6 +44,7 @@ class _Alike:
 class Muon:
     """Muon over matrices [rows, columns]. Its state exists from the start; nothing here waits for the device.
 
+    With a `world` of several, parameters are this process's rows (`rows_of`) of matrices that have so many `rows`.
     `states` holds the live state of every parameter, by name.
     """
 
@@ -50,19 +55,23 @@ class Muon:
         momentum: float,
         weight_decay: float,
         dtype: torch.dtype,
+        rows: Sequence[int] | None = None,
+        world: World = ALONE,
     ) -> None:
         self._momentum, self._weight_decay, self._dtype = momentum, weight_decay, dtype
-        self._groups = list(_alike(parameters))
+        self._world = world
+        matrices = list(parameters)
+        self._groups = list(_alike(matrices, rows or [len(matrix) for matrix in matrices], world.size))
         self.states = {
             parameter: {"momentum": momentum, "row_square": row_square}
             for g in self._groups
             for parameter, momentum, row_square in zip(g.parameters, g.momentum_NRC, g.row_square_NR1, strict=True)
         }
 
-    def clear(self) -> None:
-        """Forget the gradients."""
-        for parameter in self.states:
-            parameter.grad = None
+    @property
+    def groups(self) -> list[list[Tensor]]:
+        """The parameters whose step is found together. Whole groups in another Muon are the same groups there."""
+        return [group.parameters for group in self._groups]
 
     @torch.no_grad()
     def step(self, lr: float, grad_scale: Tensor, skip: Tensor) -> None:
@@ -71,7 +80,8 @@ class Muon:
             gradients = [p.grad for p in group.parameters if p.grad is not None]
             momentum = torch.lerp(torch.stack(gradients) / grad_scale, group.momentum_NRC, self._momentum)
             ahead = torch.stack(gradients).div_(grad_scale).lerp_(momentum, self._momentum)
-            step, row_square = _evened(_orthogonal(ahead.to(self._dtype)).float(), group.row_square_NR1)
+            turned = _orthogonal_by_rows(ahead.to(self._dtype), group.rows, self._world).float()
+            step, row_square = _evened(turned, group, self._world)
             weights = torch.stack(group.parameters)
             new = torch.where(skip, weights, weights * (1 - lr * self._weight_decay) - lr * step)
             group.momentum_NRC.copy_(torch.where(skip, group.momentum_NRC, momentum))
@@ -79,22 +89,46 @@ class Muon:
             torch._foreach_copy_(group.parameters, list(new))  # pyright: ignore[reportPrivateImportUsage]
 
 
-def _alike(parameters: Iterable[Tensor]) -> Iterator[_Alike]:
-    by_shape: dict[tuple[int, ...], list[Tensor]] = {}
-    for parameter in parameters:
-        by_shape.setdefault(tuple(parameter.shape), []).append(parameter)
+def _alike(parameters: Sequence[Tensor], whole_rows: Sequence[int], processes: int) -> Iterator[_Alike]:
+    by_shape: dict[tuple[int, int], list[Tensor]] = {}
+    for parameter, rows in zip(parameters, whole_rows, strict=True):
+        by_shape.setdefault((rows, parameter.shape[1]), []).append(parameter)
     for (rows, columns), members in by_shape.items():
-        together = max(1, MOST_TOGETHER // (rows * columns))
+        together = max(1, MOST_TOGETHER // (rows * columns)) * processes
         for some in (members[i : i + together] for i in range(0, len(members), together)):
-            zeros = torch.zeros(len(some), rows, columns, dtype=torch.float32, device=some[0].device)
-            yield _Alike(some, zeros, torch.zeros_like(zeros[..., :1]))
+            zeros = torch.zeros(len(some), *some[0].shape, dtype=torch.float32, device=some[0].device)
+            yield _Alike(some, rows, zeros, torch.zeros_like(zeros[..., :1]))
 
 
-def _evened(step_NRC: Tensor, row_square_NR1: Tensor) -> tuple[Tensor, Tensor]:
+def _orthogonal_by_rows(x_NRC: Tensor, rows: int, world: World) -> Tensor:
+    """Return this process's rows of the matrices, orthogonalised, from its rows of them as they are.
+
+    Each process puts its share of the matrices together, orthogonalises them, and gives the rows back.
+    """
+    if world.size == 1:
+        return _orthogonal(x_NRC)
+    held, _, columns = x_NRC.shape
+    turns = [(held * rank // world.size, held * (rank + 1) // world.size) for rank in range(world.size)]
+    cuts = [rows_of(rows, rank, world.size) for rank in range(world.size)]
+    (first, last), (top, bottom) = turns[world.rank], cuts[world.rank]
+    got = world.exchange([x_NRC[a:b] for a, b in turns], [(last - first, b - a, columns) for a, b in cuts])
+    whole = torch.cat(got, dim=1)
+    turned = _orthogonal(whole) if last > first else whole
+    return torch.cat(
+        world.exchange([turned[:, a:b] for a, b in cuts], [(b - a, bottom - top, columns) for a, b in turns])
+    )
+
+
+def _evened(step_NRC: Tensor, group: _Alike, world: World) -> tuple[Tensor, Tensor]:
     """Return the step with rows of the same usual size, all of it of the size of AdamW's, and what rows' was."""
-    row_square = step_NRC.square().mean(dim=2, keepdim=True).lerp_(row_square_NR1, ROW_MEMORY)
+    row_square = step_NRC.square().mean(dim=2, keepdim=True).lerp_(group.row_square_NR1, ROW_MEMORY)
     step = step_NRC / (row_square.sqrt() + SMALLEST)
-    size = step.square().mean(dim=(1, 2), keepdim=True).sqrt_()
+    if world.size == 1:
+        size = step.square().mean(dim=(1, 2), keepdim=True).sqrt_()
+    else:
+        squares = step.square().sum(dim=(1, 2), keepdim=True)
+        world.sum_([squares], exact=False)
+        size = squares.div_(group.rows * step.shape[2]).sqrt_()
     return step * (USUAL_SIZE / (size + SMALLEST)), row_square
 
 

@@ -2,28 +2,32 @@
 law by which a state that cannot be right is recognised."""
 
 import math
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gnomon.config import OptimizerKind
 from gnomon.train.muon import Muon
+from gnomon.train.parallel import ALONE, World
 
 ROUNDING = 1.01  # what float32 may add to the bound on moments
 SMALLEST = 1e-18  # first moments below this say nothing: their squares underflow
 
 
 class Optimizer:
-    """Fused AdamW over a model, or with `muon` over its embedding and gains alone, the matrices being Muon's.
+    """Fused AdamW over a model's parameters, or with `muon` over embedding and gains alone, the matrices being Muon's.
 
     Matrices decay, the embedding and the norms' gains do not. All state exists from the start, so that no step has to
-    find memory for it half-way through.
+    find memory for it half-way through. Where `owned` names parameters, there is state for these alone, and a step
+    changes no others. Where `rows` says how many rows each parameter has, what is given are those of this process of
+    the `world`, and all take their steps together.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        parameters: Mapping[str, Tensor],
         kind: OptimizerKind,
         *,
         lr: float,
@@ -32,21 +36,31 @@ class Optimizer:
         beta2: float,
         weight_decay: float,
         dtype: torch.dtype = torch.float32,
+        owned: Collection[str] | None = None,
+        rows: Mapping[str, int] | None = None,
+        world: World = ALONE,
     ) -> None:
         self._betas = beta1, beta2
-        matrices, rest = [], []
-        for name, parameter in model.named_parameters():
-            (matrices if parameter.ndim >= 2 and "embed" not in name else rest).append(parameter)
+        self._every = list(parameters.values())
+        named = {name: p for name, p in parameters.items() if owned is None or name in owned}
+        matrices = {name: p for name, p in named.items() if p.ndim >= 2 and "embed" not in name}
+        rest = [p for name, p in named.items() if name not in matrices]
         self._muon = None
-        groups = [{"params": rest, "weight_decay": 0.0}]
+        groups: list[dict[str, Any]] = [{"params": rest, "weight_decay": 0.0}]
         if kind == "muon":
-            self._muon = Muon(matrices, momentum=momentum, weight_decay=weight_decay, dtype=dtype)
+            whole = None if rows is None else [rows[name] for name in matrices]
+            self._muon = Muon(
+                matrices.values(),
+                momentum=momentum,
+                weight_decay=weight_decay,
+                dtype=dtype,
+                rows=whole,
+                world=world,
+            )
         else:
-            groups = [{"params": matrices, "weight_decay": weight_decay}, *groups]
+            groups = [{"params": list(matrices.values()), "weight_decay": weight_decay}, *groups]
         self._adamw = torch.optim.AdamW(groups, lr=lr, betas=self._betas, eps=1e-8, fused=True)
-        for parameter in model.parameters():
-            if self._muon is not None and parameter in self._muon.states:
-                continue
+        for parameter in (p for group in groups for p in group["params"]):
             self._adamw.state[parameter] = {
                 "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
                 "exp_avg": torch.zeros_like(parameter, memory_format=torch.preserve_format),
@@ -54,10 +68,11 @@ class Optimizer:
             }
         states = self._adamw.state | (self._muon.states if self._muon is not None else {})
         self._tensors = {
-            f"{key}.{name}": value
-            for name, parameter in model.named_parameters()
-            for key, value in states[parameter].items()
+            f"{key}.{name}": value for name, parameter in named.items() for key, value in states[parameter].items()
         }
+        names = {parameter: name for name, parameter in named.items()}
+        units = [[p] for group in groups for p in group["params"]] + (self._muon.groups if self._muon else [])
+        self._units = [[names[p] for p in unit] for unit in units]
 
     def step(self, lr: float, grad_scale: Tensor, skip: Tensor) -> None:
         """Take a step with the gradients divided by `grad_scale`; where `skip` is true nothing changes, bit for bit.
@@ -74,9 +89,8 @@ class Optimizer:
 
     def clear(self) -> None:
         """Forget the gradients."""
-        self._adamw.zero_grad(set_to_none=True)
-        if self._muon is not None:
-            self._muon.clear()
+        for parameter in self._every:
+            parameter.grad = None
 
     def start_over(self) -> None:
         """Put the state before the first step back, in place."""
@@ -86,6 +100,10 @@ class Optimizer:
     def tensors(self) -> dict[str, Tensor]:
         """Return moments and step counts, live, by parameter name, such as `exp_avg.norm.weight`."""
         return self._tensors
+
+    def units(self) -> list[list[str]]:
+        """Return the names of the parameters, those together whose step is found together."""
+        return self._units
 
     def unsound(self, tensors: dict[str, Tensor]) -> list[str]:
         """Return what cannot be right in weights and state of these names, a sentence a tensor.

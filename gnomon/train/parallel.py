@@ -1,13 +1,15 @@
 """The processes of a run: their sums, their agreement, their order.
 
 Without torchrun or `train.processes` there is one, and nothing here does anything. With several, each trains on its
-share of every batch and all hold the same weights. Two ways to sum gradients: by all-reduce, which is quick, and in the
-fixed order of a binary tree over the batch's micro-batches, which gives the same bits with 1, 2, 4, … processes.
+share of every batch; `shard.py` knows what each holds of the state. Two ways to sum gradients: by all-reduce, which is
+quick, and in the fixed order of a binary tree over the batch's micro-batches, which gives the same bits with 1, 2, 4, …
+processes.
 """
 
 import os
 from collections.abc import Sequence
 from datetime import timedelta
+from math import prod
 from typing import Any
 
 import torch
@@ -74,6 +76,28 @@ class World:
             flat += other
             distance *= 2
 
+    @torch.no_grad()
+    def spread_(self, shares: Sequence[Sequence[Tensor]]) -> None:
+        """Replace the tensors of every rank's share, in the order of ranks, by what that rank holds in them."""
+        for owner, tensors in enumerate(shares if self.size > 1 else []):
+            if not tensors:
+                continue
+            if owner == self.rank:
+                dist.broadcast(torch.cat([t.reshape(-1) for t in tensors]), owner)
+                continue
+            flat = torch.empty(sum(t.numel() for t in tensors), dtype=tensors[0].dtype, device=tensors[0].device)
+            dist.broadcast(flat, owner)
+            for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+                tensor.copy_(part.view_as(tensor))
+
+    def exchange(self, parts: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
+        """Give every rank its part, in the order of ranks, and return what each gave here, of these shapes."""
+        sizes = [prod(shape) for shape in shapes]
+        given = torch.cat([part.reshape(-1) for part in parts])
+        got = torch.empty(sum(sizes), dtype=given.dtype, device=given.device)
+        dist.all_to_all_single(got, given, sizes, [part.numel() for part in parts])
+        return [flat.view(shape) for flat, shape in zip(got.split(sizes), shapes, strict=True)]
+
     def leave(self) -> None:
         """Take leave of the other processes, once all of them do. Nobody goes while another still listens to it."""
         if self.size > 1 and dist.is_initialized():
@@ -117,6 +141,12 @@ class Tree:
         return total
 
 
+def rows_of(rows: int, rank: int, size: int) -> tuple[int, int]:
+    """Return which rows of a sharded tensor a rank holds, start and stop: as many as every other, but for the last."""
+    each = -(-rows // size)
+    return min(rows, rank * each), min(rows, (rank + 1) * each)
+
+
 def join(device: str) -> World:
     """Return this process's World, after meeting the others if the environment (torchrun's variables) names them.
 
@@ -128,6 +158,8 @@ def join(device: str) -> World:
     if not dist.is_initialized():
         try:
             backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
+            if device == "cuda":
+                torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
             dist.init_process_group(backend, timeout=timedelta(seconds=SECONDS_TO_MEET))
         except (RuntimeError, ValueError) as e:
             raise ConfigError(

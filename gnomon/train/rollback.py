@@ -106,6 +106,7 @@ def restore(state: State, hands: Hands) -> str | None:
 def give_up(state: State, hands: Hands, why: str, first_row: int, rows: int) -> None:
     """Tell what the run shows: the documents in these rows, and the tensors whose values cannot be right."""
     live = {n: t for part in tensors_of(state).values() for n, t in part.items() if not n.startswith("guard.")}
+    unsound = hands.world.gather(state.optimizer.unsound(live))  # no process need hold everything
     hands.bus.publish(
         GaveUp(
             step=state.step,
@@ -113,7 +114,7 @@ def give_up(state: State, hands: Hands, why: str, first_row: int, rows: int) -> 
             first_row=first_row,
             rows=rows,
             documents=hands.loader.stream.documents(first_row, max(1, rows)),
-            state=state.optimizer.unsound(live),
+            state=list(dict.fromkeys(sentence for found in unsound for sentence in found)),
         )
     )
 

@@ -26,7 +26,7 @@ from gnomon.store.runs import Run
 from gnomon.store.tensors import Layout, layout
 from gnomon.store.writer import carry_out
 from gnomon.train.parallel import World
-from gnomon.train.state import State, file_name, numbers_of, shares, tensors_of
+from gnomon.train.state import State, file_name, held_of, numbers_of, shares
 
 MOST_SECONDS = 1800.0  # for a save that is waited for; a disk that takes longer is sick
 ALIGNED = 64  # bytes; where a file begins in the arena
@@ -143,7 +143,7 @@ class Saver:
     def _plan(self, state: State) -> tuple[list[tuple[str, int, Layout, list[Tensor]]], int]:
         """Return the files of this rank's share (name, beginning, layout, tensors) and where the last one ends."""
         plans, at = [], 0
-        for kind, tensors in tensors_of(state).items():
+        for kind, tensors in held_of(state).items():
             specs, views = shares(tensors, self._world.rank, self._world.size)
             if specs:
                 planned = layout(specs)

@@ -20,6 +20,7 @@ from gnomon.train.guard import Guard
 from gnomon.train.optim import Optimizer
 from gnomon.train.readback import Readback
 from gnomon.train.schedule import Schedule
+from gnomon.train.shard import Held, Sharding, Whole
 
 
 class Unsound(IntegrityError):
@@ -42,6 +43,7 @@ class State:
     model: LanguageModel
     optimizer: Optimizer
     guard: Guard
+    sharding: Sharding = field(default_factory=Whole)
     step: int = 0  # batches done
     row: int = 0  # next row of the stream: the whole data cursor
     tokens: int = 0  # loss-bearing tokens seen
@@ -102,12 +104,20 @@ def read_numbers(checkpoint: Checkpoint) -> Numbers:
     return numbers
 
 
-def tensors_of(state: State) -> dict[str, dict[str, Tensor]]:
-    """Return the live tensors by kind of file (`model`, `optimizer`) and name."""
-    guard = {f"guard.{name}": tensor for name, tensor in state.guard.tensors().items()}
+def held_of(state: State) -> dict[str, dict[str, Held]]:
+    """Return all tensors of the run by kind of file (`model`, `optimizer`) and name, and what is held of them here."""
+    guard = {f"guard.{name}": Held(tensor, tensor) for name, tensor in state.guard.tensors().items()}
     return {
-        "model": {name: tensor.detach() for name, tensor in state.model.state_dict().items()},
-        "optimizer": state.optimizer.tensors() | guard,
+        "model": state.sharding.weights(state.model),
+        "optimizer": state.sharding.moments(state.optimizer) | guard,
+    }
+
+
+def tensors_of(state: State) -> dict[str, dict[str, Tensor]]:
+    """Return the live tensors of this process by kind of file (`model`, `optimizer`) and name."""
+    return {
+        kind: {name: held.local for name, held in tensors.items() if held.local is not None}
+        for kind, tensors in held_of(state).items()
     }
 
 
@@ -116,15 +126,20 @@ def file_name(kind: str, rank: int, world: int) -> str:
     return f"{kind}.safetensors" if world == 1 else f"{kind}-{rank + 1:05d}-of-{world:05d}.safetensors"
 
 
-def shares(tensors: dict[str, Tensor], rank: int, world: int) -> tuple[list[Spec], list[Tensor]]:
-    """Return what one rank writes: all with one process, else its rows of every tensor that has enough of them.
+def shares(tensors: dict[str, Held], rank: int, world: int) -> tuple[list[Spec], list[Tensor]]:
+    """Return what one rank writes: what only it holds; and of what all hold, its rows of every tensor that has enough.
 
-    What has fewer rows than there are processes is written whole by the first.
+    What all hold and has fewer rows than there are processes is written whole by the first.
     """
     specs, views = [], []
-    for name, tensor in tensors.items():
+    for name, (whole, tensor, start, everywhere) in tensors.items():
+        if tensor is None or (tensor.numel() == 0 and whole.numel() > 0):
+            continue
         key, view = name, tensor
-        if world > 1 and tensor.ndim > 0 and len(tensor) >= world:
+        if not everywhere:
+            if tensor.shape != whole.shape:
+                key = slice_key(name, start, start + len(tensor))
+        elif world > 1 and tensor.ndim > 0 and len(tensor) >= world:
             start, stop = share(len(tensor), rank, world)
             key, view = slice_key(name, start, stop), tensor[start:stop]
         elif rank > 0:
@@ -149,11 +164,11 @@ def load_checkpoint(state: State, checkpoint: Checkpoint) -> None:
     if numbers.seed != state.seed:
         raise IntegrityError(f"the checkpoint is of seed {numbers.seed} and the run of {state.seed}", where=where)
     stored = {name: torch.from_numpy(a) for kind in ("model", "optimizer") for name, a in _arrays(checkpoint, kind)}
-    live = {name: tensor for tensors in tensors_of(state).values() for name, tensor in tensors.items()}
+    live = {name: held for tensors in held_of(state).values() for name, held in tensors.items()}
     if checkpoint.manifest.written_schema == 1:
         fresh = Guard("cpu", fp16=state.dtype == "fp16")  # it came with schema 2
         stored = {f"guard.{name}": tensor for name, tensor in fresh.tensors().items()} | stored
-    _refuse_other_tensors(stored, live, where)
+    _refuse_other_tensors(stored, {name: held.whole for name, held in live.items()}, where)
     weights = {name: tensor for name, tensor in stored.items() if not name.startswith("guard.")}
     guard = {name.removeprefix("guard."): tensor for name, tensor in stored.items() if name.startswith("guard.")}
     if wrong := state.optimizer.unsound(weights) + state.guard.unsound(guard):
@@ -163,8 +178,10 @@ def load_checkpoint(state: State, checkpoint: Checkpoint) -> None:
             where=where,
         )
     with torch.no_grad():
-        for name, tensor in live.items():
-            tensor.copy_(stored[name])
+        for name, held in live.items():
+            if held.local is not None:
+                rows = slice(held.start, held.start + len(held.local)) if held.local.ndim else ...
+                held.local.copy_(stored[name][rows])
     state.step, state.row, state.tokens = numbers.step, numbers.row, numbers.tokens
     state.best_loss, state.since_best = float(numbers.best_loss), numbers.since_best
 

@@ -6,6 +6,7 @@ Nothing here waits for the device: no `.item()`, no branch on a tensor's value, 
 import torch
 from torch import Tensor
 
+from gnomon.base.errors import TrainingError
 from gnomon.base.seeds import derive
 from gnomon.data.stream import Batch, Rows
 from gnomon.events.types import Event, MemoryShort
@@ -38,6 +39,12 @@ def step(state: State, batch: Batch, world: World = ALONE) -> list[Event]:
     except (RuntimeError, MemoryError) as e:  # torch.OutOfMemoryError is a RuntimeError
         if not is_memory_error(e):
             raise
+        if state.sharding.lockstep:  # the others wait within this very pass
+            raise TrainingError(
+                f"memory was short in a pass of {batch.micro_rows} rows: {e}",
+                where=f"step {state.step:,}",
+                do="train in another `out` folder with fewer train.micro_rows, or with more processes",
+            ) from None
         gradients, short = [], str(e).splitlines()[0] if str(e) else type(e).__name__
     if world.any(short is not None):
         state.optimizer.clear()
@@ -45,7 +52,7 @@ def step(state: State, batch: Batch, world: World = ALONE) -> list[Event]:
         if state.device == "cuda":
             torch.cuda.empty_cache()
         return [MemoryShort(step=state.step, micro_rows=batch.micro_rows, why=short or "in another process")]
-    world.sum_([loss, *gradients], exact=state.exact)
+    state.sharding.sum_(loss, gradients, exact=state.exact)
     norm, verdict = _apply(state, gradients, loss, lr, batch.first_row)
     state.step += 1
     state.row = batch.next_row
@@ -81,7 +88,7 @@ def _gradients(state: State, batch: Batch, world: World, loss: Tensor) -> list[T
         else:
             loss += part
     if not state.exact:
-        return [p.grad for p in parameters if p.grad is not None]
+        return state.sharding.gradients(state.model)
     total, *gradients = tree.total()
     loss += total
     for parameter, gradient in zip(parameters, gradients, strict=True):
@@ -108,10 +115,11 @@ def _apply(state: State, gradients: list[Tensor], loss: Tensor, lr: float, row: 
 
     One pass over the gradients finds the norm. Scaling back, clipping and skipping are the optimizer's.
     """
-    scaled = torch.stack(torch._foreach_norm(gradients)).norm()  # pyright: ignore[reportPrivateImportUsage]
+    scaled = state.sharding.norm(gradients)
     scale = state.guard.scale.clone()  # judging may change it
     norm = scaled / scale
     verdict = state.guard.judge(loss, norm, step=state.step, row=row)
     state.optimizer.step(lr, scale * (norm / state.clip).clamp(min=1.0), verdict != OK)
+    state.sharding.settle()
     state.optimizer.clear()
     return norm, verdict

@@ -36,7 +36,7 @@ from gnomon.store.checkpoints import CheckpointStore, Facts
 from gnomon.store.runs import Run
 from gnomon.store.tensors import layout
 from gnomon.tokenizer.train import train_tokenizer
-from gnomon.train.state import State, load_checkpoint, numbers_of, shares, tensors_of
+from gnomon.train.state import State, held_of, load_checkpoint, numbers_of, shares, tensors_of
 from tests.hostile import MODEL, OPTIMIZER, SLOTS, SPOILERS, Forgery, huge, things
 from tests.world import SENTENCES, plain_state
 
@@ -122,7 +122,7 @@ def _trained(seed: int) -> State:
 
 def _files(state: State) -> dict[str, bytes]:
     found = {}
-    for kind, tensors in tensors_of(state).items():
+    for kind, tensors in held_of(state).items():
         specs, views = shares(tensors, 0, 1)
         data = b"".join(view.detach().numpy().tobytes() for view in views)
         found[f"{kind}.safetensors"] = layout(specs).head + data

@@ -84,6 +84,14 @@ def test_an_override_that_cannot_be_meant_is_refused(tmp_path: Path, word: str) 
         load_config(written(tmp_path, {"data": "t", "size": "1M"}), [word])
 
 
+@pytest.mark.parametrize("other", [{"exact": True}, {"compile": True}])
+def test_what_full_sharding_cannot_do_is_refused(other: dict[str, bool]) -> None:
+    make_config({"data": "t", "train": {"sharding": "optimizer", **other}})
+    make_config({"data": "t", "train": {"sharding": "full"}})
+    with pytest.raises(ConfigError, match=r"train: sharding=full .* sharding=optimizer or none"):
+        make_config({"data": "t", "train": {"sharding": "full", **other}})
+
+
 def test_budgets() -> None:
     assert parse_budget("90s") == ("seconds", 90)
     assert parse_budget("1.5h") == ("seconds", 5400)

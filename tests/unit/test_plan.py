@@ -1,4 +1,4 @@
-"""What the plan derives: often enough and not too often, and what older plans meant."""
+"""What the plan derives: often enough and not too often; memory of one process; and what older plans meant."""
 
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,15 @@ MACHINE = Machine(system="Linux", cores=2, memory_bytes=64 << 30, processor="a t
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "checkpoints"
 
 
-def planned(size: str = "5M", budget: str = "3M tokens", speed: float = 1e4, **train: Any) -> Plan:
-    config = make_config({"data": "texts", "size": size, "budget": budget, "train": train})
-    return make_plan(config, MACHINE, device="cpu", dtype=("bf16", ""), tokens_per_second=(speed, ""))
+def planned(size: str = "5M", budget: str = "3M tokens", speed: float = 1e4, processes: int = 1, **train: Any) -> Plan:
+    return make_plan(
+        make_config({"data": "texts", "size": size, "budget": budget, "train": train}),
+        MACHINE,
+        device="cpu",
+        dtype=("fp32", "a test"),
+        tokens_per_second=(speed, "a test"),
+        processes=processes,
+    )
 
 
 @pytest.mark.parametrize("budget", ["50K tokens", "170K tokens", "1M tokens", "30M tokens"])
@@ -43,3 +49,42 @@ def test_muon_remembers_one_number_a_weight_of_matrices_and_adamw_two() -> None:
 @pytest.mark.parametrize("folder", sorted(FIXTURES.iterdir()), ids=lambda f: f.name)
 def test_a_plan_of_before_there_was_a_choice_means_adamw(folder: Path) -> None:
     assert read_plan(folder / "plan.json").optimizer == "adamw"
+
+
+def shared(size: str, processes: int, **train: Any) -> Plan:
+    return planned(
+        size, processes=processes, **{"batch_tokens": 1 << 20, "micro_rows": 1, "background_saves": False, **train}
+    )
+
+
+@pytest.mark.parametrize(("size", "processes", "most"), [("124M", 2, 0.5), ("124M", 4, 0.25), ("5M", 4, 0.25)])
+def test_memory_is_that_of_one_process(size: str, processes: int, most: float) -> None:
+    whole = shared(size, processes, optimizer="adamw")
+    own = shared(size, processes, optimizer="adamw", sharding="optimizer")
+    owned = max(1 / processes, whole.parameter_table["embedding"] / whole.parameters)
+    assert owned <= most
+    assert whole.memory_bytes - own.memory_bytes == pytest.approx(8 * whole.parameters * (1 - owned), abs=8)
+
+
+@pytest.mark.parametrize("processes", [2, 8])
+def test_with_everything_shared_out_a_process_has_its_share_and_what_a_pass_puts_together(processes: int) -> None:
+    whole = shared("124M", processes, optimizer="adamw")
+    table, parameters = whole.parameter_table, whole.parameters
+    block = (table["attention"] + table["feed_forward"]) // 16
+    saved = whole.memory_bytes - shared("124M", processes, optimizer="adamw", sharding="full").memory_bytes
+    assert saved == 16 * parameters - 16 * parameters // processes - 8 * (table["embedding"] + 2 * block)
+
+
+def test_alone_nothing_is_shared() -> None:
+    alone, *asked = (shared("1M", 1, sharding=how).memory_bytes for how in ("none", "optimizer", "full"))
+    assert all(memory == alone for memory in asked)
+    assert shared("1M", 2).memory_bytes == alone
+
+
+@pytest.mark.parametrize(("optimizer", "each"), [("adamw", 12), ("muon", 8)])
+def test_a_checkpoint_on_its_way_is_a_share_of_the_run(optimizer: str, each: int) -> None:
+    without, with_one = (shared("1M", 4, background_saves=saves, optimizer=optimizer) for saves in (False, True))
+    table = without.parameter_table
+    matrices = table["attention"] + table["feed_forward"]
+    expected = 12 * without.parameters - (12 - each) * matrices
+    assert with_one.memory_bytes - without.memory_bytes == expected // 4
