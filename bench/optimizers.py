@@ -105,12 +105,14 @@ def statistics_of(shares: list[float]) -> dict[str, Any]:
     from scipy import stats  # pyright: ignore[reportMissingImports]
 
     logs = [math.log(share) for share in shares]
+    none: Any = stats.ttest_1samp(logs, 0.0, alternative="less")
+    below: Any = stats.ttest_1samp(logs, math.log(0.7), alternative="less")
     interval = stats.ttest_1samp(logs, 0.0).confidence_interval(0.95)
     return {
         "share": math.exp(sum(logs) / len(logs)),
         "interval": [math.exp(interval.low), math.exp(interval.high)],
-        "p_no_saving": float(stats.ttest_1samp(logs, 0.0, alternative="less")[1]),
-        "p_saving_below_30_percent": float(stats.ttest_1samp(logs, math.log(0.7), alternative="less")[1]),
+        "p_no_saving": float(none.pvalue),
+        "p_saving_below_30_percent": float(below.pvalue),
     }
 
 

@@ -35,8 +35,8 @@ CONTEXT, ROWS, STEPS, WIDTH, LAYERS, HEADS = 64, 12, 2000, 128, 4, 4
 MOST_PARAMETERS = 800_000
 GNOMON = {
     "size": "1M",
-    "budget": "170K tokens",
-    "train": {"batch_tokens": 1024},
+    "budget": "190K tokens",
+    "train": {"batch_tokens": 1024, "lr": 0.012},
     "tokenizer": {"vocabulary": SMALLEST},
     "model": {
         "width": 128,

@@ -141,7 +141,7 @@ def plan_of(config: Config, dataset: Dataset | None, console: Console, processes
         return planned(tokens_per_second=guess, compiled=(False, "the model is too large to be tried here quickly"))
     console.progress("measuring speed", 0, None, "steps")
     try:
-        seconds = 4.0 if parse_budget(config.budget)[0] == "seconds" else 1.0  # else nothing but estimates rest on it
+        seconds = 4.0 if parse_budget(config.budget)[0] == "seconds" else 0.5  # else nothing but estimates rest on it
         measured = measure_speed(config, shape, device, dtype[0], seconds=seconds).tokens_per_second
     except MemoryError:
         return planned(tokens_per_second=guess, compiled=(False, "memory was too short to try it"))
