@@ -118,7 +118,8 @@ class Gnomon(Program):
             "model": SHAPE,
             "tokenizer": {"vocabulary": VOCABULARY},
             "train": {
-                "batch_tokens": ROWS * LENGTH, "micro_rows": ROWS, "lr": LR, "dtype": "fp32", "threads": 1,
+                "batch_tokens": ROWS * LENGTH, "micro_rows": ROWS, "optimizer": "adamw", "lr": LR,
+                "dtype": "fp32", "threads": 1,
                 "save_every": SAVE_EVERY, "keep_last": KEEP, "log_every": 1, "validate_every": 10**6,
                 "validation_tokens": 2000, "supervise": False,
             },

@@ -4,10 +4,11 @@
     python bench/throughput.py --size 15M --json
     pip install --no-deps litgpt lightning lightning-utilities torchmetrics jsonargparse    # for litgpt's row
 
-Prints tokens a second (median, lowest, highest of the rounds) of Gnomon as a long run of `gnomon train` sets it up and
-without compiling; of a Qwen3 model from `transformers` in its own float32 and in bfloat16 autocast; and, where it is
-installed, of litgpt's in bfloat16 and compiled; and the ratios of medians. Rounds are interleaved, so that a machine
-that slows down slows all. All of them run with the allocator's setting that Gnomon makes for itself.
+Prints tokens a second (median, lowest, highest of the rounds) of Gnomon as a long run of `gnomon train` sets it up, but
+with AdamW, as all others have it; without compiling; and with Muon; of a Qwen3 model from `transformers` in its own
+float32 and in bfloat16 autocast; and, where it is installed, of litgpt's in bfloat16 and compiled; and the ratios of
+medians. Rounds are interleaved, so that a machine that slows down slows all. All of them run with the allocator's
+setting that Gnomon makes for itself.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from importlib.util import find_spec
 import torch
 
 from gnomon.base.machine import keep_compiled_kernels, keep_freed_memory, this_machine
-from gnomon.config import make_config
+from gnomon.config import OptimizerKind, make_config
 from gnomon.measure import trial
 from gnomon.presets import PRESETS, Shape
 from gnomon.train.precision import choose_dtype
@@ -47,6 +48,7 @@ def main() -> None:
     runners = {
         "gnomon": gnomon_step(shape, len(tokens), compiled=True),
         "gnomon, not compiled": gnomon_step(shape, len(tokens), compiled=False),
+        "gnomon, with Muon": gnomon_step(shape, len(tokens), compiled=True, optimizer="muon"),
         "transformers, float32": transformers_step(shape, tokens, autocast=False),
         "transformers, bfloat16 autocast": transformers_step(shape, tokens, autocast=True),
     }
@@ -80,9 +82,9 @@ def main() -> None:
         print(f"{name:<34}{r['median']:>10,.0f} tokens/s {spread:<20} gnomon {r['ratio']:.2f}x")
 
 
-def gnomon_step(shape: Shape, rows: int, *, compiled: bool) -> Callable[[], object]:
+def gnomon_step(shape: Shape, rows: int, *, compiled: bool, optimizer: OptimizerKind = "adamw") -> Callable[[], object]:
     """Return a function that takes one of our training steps."""
-    config = make_config({"data": "none is read", "train": {"lr": 1e-3}})
+    config = make_config({"data": "none is read", "train": {"lr": 1e-3, "optimizer": optimizer}})
     state, batch = trial(config, shape, rows, "cpu", choose_dtype("cpu", "auto")[0], compiled=compiled)
     return lambda: (step(state, batch), state.readback.drain())
 
