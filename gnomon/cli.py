@@ -64,11 +64,12 @@ def train(config: ConfigPath, overrides: Overrides = None, as_json: Json = False
         raise typer.Exit(supervise(command, os.environ, settings))
     from gnomon.observe.console import Console
     from gnomon.pipeline import train as run
+    from gnomon.train.parallel import leave_at_once
 
     console = Console()
     result = run(loaded, console)
     if "rank" in result:
-        return  # one of several processes; the first speaks for all
+        leave_at_once()  # one of several processes; the first speaks for all
     if as_json:
         print_json(result)
         return

@@ -66,7 +66,7 @@ def start_rank(
 
 
 def main() -> None:
-    from gnomon.train.parallel import join
+    from gnomon.train.parallel import join, leave_at_once
 
     world = join("cpu")
     for folder, options in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
@@ -74,6 +74,7 @@ def main() -> None:
         if world.first:
             print(json.dumps(said), flush=True)
     world.leave()
+    leave_at_once()
 
 
 def train(world: "World", folder: Path, options: dict[str, Any]) -> dict[str, Any]:
