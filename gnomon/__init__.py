@@ -37,5 +37,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        home = import_module(_HOMES[name])
+        # all of them at once: what was imported with them has put a package named `train` here
+        globals().update({n: getattr(home, n) for n, h in _HOMES.items() if h == _HOMES[name]})
+        return globals()[name]
     raise AttributeError(f"module 'gnomon' has no attribute {name!r}")
