@@ -148,8 +148,6 @@ def make_plan(
             do="choose a smaller size, or fewer train.micro_rows",
         )
     validation_tokens = config.train.validation_tokens or _validation_tokens(steps * step_tokens)
-    saving_pays = math.ceil(SECONDS_BETWEEN_SAVES * tokens_per_second[0] / step_tokens)
-    validations = max(4, min(20, round(0.3 * steps * step_tokens / validation_tokens)))
     flops = float(shape.flops_per_token(shape.context)) * steps * step_tokens
     return Plan(
         size=config.size,
@@ -167,9 +165,9 @@ def make_plan(
         steps=steps,
         lr=lr,
         warmup_steps=warmup,
-        validate_every=config.train.validate_every or math.ceil(steps / validations),
+        validate_every=config.train.validate_every or _validate_every(steps, step_tokens, validation_tokens),
         validation_tokens=validation_tokens,
-        save_every=config.train.save_every or max(math.ceil(steps / 20), min(steps, saving_pays)),
+        save_every=config.train.save_every or _save_every(steps, step_tokens / tokens_per_second[0]),
         parameters=shape.parameters,
         parameter_table=shape.parameter_table(),
         tokens=steps * step_tokens,
@@ -211,6 +209,17 @@ def _with_defaults(
 def _validation_tokens(tokens: int) -> int:
     """Return the tokens of one of twenty validations: a two-hundredth, at a third of the cost, is 3 % of the time."""
     return min(100_000, max(16_384, tokens // 200))
+
+
+def _validate_every(steps: int, step_tokens: int, validation_tokens: int) -> int:
+    """Return the steps between twenty validations; fewer, down to four, where all of them read more than 0.3 of what is
+    trained on.
+    """
+    return math.ceil(steps / max(4, min(20, round(0.3 * steps * step_tokens / validation_tokens))))
+
+
+def _save_every(steps: int, step_seconds: float) -> int:
+    return max(math.ceil(steps / 20), min(steps, math.ceil(SECONDS_BETWEEN_SAVES / step_seconds)))
 
 
 def _why_shape(config: Config, shape: Shape) -> str:

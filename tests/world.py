@@ -22,7 +22,7 @@ from gnomon.config import Config, DataConfig, Dtype, OptimizerKind, TokenizerCon
 from gnomon.data.prepare import prepare
 from gnomon.data.stream import Rows, make_rows
 from gnomon.events.types import Check, Event, Stop
-from gnomon.model.lm import LanguageModel, initialize
+from gnomon.model.lm import LanguageModel, first_weight
 from gnomon.model.loss import next_token_loss
 from gnomon.observe.console import Console
 from gnomon.pipeline import prepare_data, text_of
@@ -49,10 +49,18 @@ ROOT = Path(__file__).parent.parent
 TINY = Shape(vocabulary=512, width=64, layers=2, heads=4, kv_heads=2, head_width=16, feed_forward=96, context=64)
 
 
+def new_model(shape: Shape, seed: int) -> LanguageModel:
+    """Return a model as a run of this seed begins with it."""
+    model = LanguageModel(shape)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(first_weight(name, parameter.shape, seed))
+    return model
+
+
 def noisy_model(shape: Shape = TINY, seed: int = 0) -> LanguageModel:
     """Return a model in which every weight matters: no zeros, no gains of exactly one."""
-    model = LanguageModel(shape)
-    initialize(model, seed)
+    model = new_model(shape, seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -69,6 +77,12 @@ def packed_rows(layout: list[list[int]], length: int, of: Rows | None = None, ro
     if of is not None:
         inputs, labels = of.tokens[row : row + len(layout)], of.labels[row : row + len(layout)]
     return make_rows(inputs.numpy(), labels.numpy(), layout)
+
+
+def plain_optimizer(model: LanguageModel, kind: OptimizerKind) -> Optimizer:
+    """Return an optimizer of the model, with the usual memories."""
+    named = dict(model.named_parameters())
+    return Optimizer(named, kind, lr=3e-3, momentum=0.85, beta1=0.9, beta2=0.95, weight_decay=0.1)
 
 
 def plain_state(
@@ -90,15 +104,7 @@ def plain_state(
         seed=seed,
         exact=False,
         model=model,
-        optimizer=Optimizer(
-            dict(model.named_parameters()),
-            optimizer,
-            lr=3e-3,
-            momentum=0.85,
-            beta1=0.9,
-            beta2=0.95,
-            weight_decay=0.1,
-        ),
+        optimizer=plain_optimizer(model, optimizer),
         guard=Guard("cpu", fp16=dtype == "fp16"),
     )
 
@@ -254,8 +260,7 @@ def reader_of(text: str, tokenizer: Tokenizer, shape: Shape, steps: int) -> Lang
     """Return a model that has read a short `text` over and over, so that its logits are peaked as those of
     real models are.
     """
-    model = LanguageModel(shape)
-    initialize(model, seed=1)
+    model = new_model(shape, seed=1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, betas=(0.9, 0.95), weight_decay=0.0)
     warm_up_and_decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: min(1.0, (i + 1) / 10) * (1 - i / steps))
     ids = torch.tensor(tokenizer.encode(text))

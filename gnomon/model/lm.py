@@ -94,13 +94,6 @@ def _causal_after(past: int, new: int, device: torch.device) -> Tensor:
     return torch.ones(1, new, past + new, dtype=torch.bool, device=device).tril(diagonal=past)
 
 
-@torch.no_grad()
-def initialize(model: LanguageModel, seed: int) -> None:
-    """Set every weight from `seed`, in place; see `first_weight`."""
-    for name, parameter in model.named_parameters():
-        parameter.copy_(first_weight(name, parameter.shape, seed))
-
-
 def first_weight(name: str, shape: Sequence[int], seed: int) -> Tensor:
     """Return the weight that a parameter begins with: the same numbers on any machine and in any order of layers.
 

@@ -9,9 +9,9 @@ import torch
 
 from gnomon.model.lm import LanguageModel
 from gnomon.presets import PRESETS
-from gnomon.train.optim import Optimizer
 from gnomon.train.shard import owners
 from tests.ranks import run_all
+from tests.world import plain_optimizer
 
 OPTIONS = {
     "budget": "9K tokens",
@@ -245,15 +245,7 @@ def test_each_process_holds_its_share_of_the_moments(several: dict[str, Any], ki
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_large_models_are_shared_out_evenly(size: str, kind: Any) -> None:
     with torch.device("meta"):
-        outline = Optimizer(
-            dict(LanguageModel(PRESETS[size]).named_parameters()),
-            kind,
-            lr=1e-3,
-            momentum=0.9,
-            beta1=0.9,
-            beta2=0.95,
-            weight_decay=0.1,
-        )
+        outline = plain_optimizer(LanguageModel(PRESETS[size]), kind)
     sizes = {key: tensor.numel() for key, tensor in outline.tensors().items()}
     for processes in (1, 2, 4):
         held = [0] * processes

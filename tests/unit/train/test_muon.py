@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gnomon.train.muon import USUAL_SIZE, Muon, orthogonalised
+from gnomon.plan import MUON_BYTES
+from gnomon.train.muon import MOST_TOGETHER, USUAL_SIZE, Muon, orthogonalised
 
 
 def matrix(rows: int, columns: int, seed: int, *, lowest: float = 1e-2) -> Tensor:
@@ -87,3 +88,10 @@ def test_a_skipped_step_changes_nothing(poison: float) -> None:
         after = muon.states[parameter] | {"weight": parameter}
         same = [torch.equal(before[n].view(torch.int32), after[n].view(torch.int32)) for n in before]
         assert all(same) if skip else not any(same)
+
+
+def test_what_is_found_together_is_what_the_plan_has_memory_for() -> None:
+    many = [torch.zeros(1024, 1024, device="meta") for _ in range(9)]
+    muon = Muon(many, momentum=0.95, weight_decay=0.1, dtype=torch.bfloat16)
+    assert [len(group) for group in muon.groups] == [4, 4, 1]
+    assert MUON_BYTES == 32 * MOST_TOGETHER

@@ -10,12 +10,11 @@ from gnomon.assemble import build_state
 from gnomon.base.errors import ConfigError, TrainingError
 from gnomon.config import make_config
 from gnomon.model.lm import LanguageModel
-from gnomon.train.optim import Optimizer
 from gnomon.train.parallel import rows_of
 from gnomon.train.shard import Whole, owners
 from gnomon.train.step import step
 from tests.unit.train.test_step import as_batch
-from tests.world import TINY, packed_rows, plain_state, start
+from tests.world import TINY, packed_rows, plain_optimizer, plain_state, start
 
 
 @pytest.mark.parametrize("rows", [0, 1, 5, 8, 64, 65])
@@ -29,10 +28,10 @@ def test_rows_are_shared_out_as_torch_chunks_them(rows: int, size: int) -> None:
 
 def test_what_muon_finds_together_has_one_owner_whatever_the_order_of_processes() -> None:
     with torch.device("meta"):
-        parameters = dict(LanguageModel(TINY).named_parameters())
-    outline = Optimizer(parameters, "muon", lr=1e-3, momentum=0.9, beta1=0.9, beta2=0.95, weight_decay=0.1)
+        model = LanguageModel(TINY)
+        outline = plain_optimizer(model, "muon")
     owner = owners(outline, 3)
-    assert owner.keys() == parameters.keys()
+    assert owner.keys() == dict(model.named_parameters()).keys()
     assert set(owner.values()) == {0, 1, 2}
     assert all(len({owner[name] for name in unit}) == 1 for unit in outline.units())
     assert owner == owners(outline, 3)
