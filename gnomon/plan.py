@@ -198,7 +198,9 @@ def _with_defaults(
         "threads": asked("threads", f"the machine's physical cores ({machine.processor})"),
         "validate_every": asked("validate_every", "twenty times in the run; fewer where that would slow it"),
         "validation_tokens": asked("validation_tokens", "so few that all validations cost a few percent of the time"),
-        "save_every": asked("save_every", f"twenty times in the run, at least {SECONDS_BETWEEN_SAVES:.0f} s apart"),
+        "save_every": asked(
+            "save_every", f"twenty times in the run; fewer where that is under {SECONDS_BETWEEN_SAVES:.0f} s"
+        ),
         "seconds": f"tokens by tokens_per_second, and a tenth more for validation and checkpoints ({steps:,} steps)",
         "inference_bytes": "float32 weights, and keys and values of one full context",
         "disk_bytes": "checkpoints that are kept (weights and moments, float32), one being written, and exports",
