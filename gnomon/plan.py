@@ -141,12 +141,8 @@ def make_plan(
     training, reasons["memory_bytes"] = _memory(
         config, shape, micro, dtype[0], optimizer, processes, compiled=compiled[0]
     )
-    if training > machine.memory_bytes and device == "cpu":
-        raise ConfigError(
-            f"training needs about {training / 2**30:.1f} GiB and the machine has {machine.memory_bytes / 2**30:.1f}",
-            where=f"size {config.size}",
-            do="choose a smaller size, or fewer train.micro_rows",
-        )
+    if device == "cpu":
+        _refuse_too_large(config, training, machine)
     validation_tokens = config.train.validation_tokens or _validation_tokens(steps * step_tokens)
     flops = float(shape.flops_per_token(shape.context)) * steps * step_tokens
     return Plan(
@@ -287,6 +283,16 @@ def _micro_rows(config: Config, shape: Shape, rows: int) -> tuple[int, str]:
         return min(rows, config.train.micro_rows), "train.micro_rows asks for it"
     micro = min(rows, max(1, 8192 // shape.context))
     return micro, "rows of one forward pass: at most 8,192 tokens, which keeps activations small"
+
+
+def _refuse_too_large(config: Config, training_bytes: int, machine: Machine) -> None:
+    if training_bytes > machine.memory_bytes:
+        needs, has = training_bytes / 2**30, machine.memory_bytes / 2**30
+        raise ConfigError(
+            f"training needs about {needs:.1f} GiB and the machine has {has:.1f}",
+            where=f"size {config.size}",
+            do="choose a smaller size, or fewer train.micro_rows",
+        )
 
 
 def _refuse_uneven_shares(config: Config, rows: int, micro: int, processes: int) -> None:
