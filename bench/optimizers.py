@@ -1,13 +1,15 @@
-"""Tokens to equal loss: Muon beside AdamW, over several seeds, with the rate of each found on a grid first.
+"""Tokens to equal loss: Muon beside AdamW, over several seeds, each with the rate and the batch that suit it.
 
     python bench/optimizers.py texts.jsonl.zst --validation held-out.jsonl.zst --out experiments/muon-5M
-    python bench/optimizers.py texts.jsonl.zst --size 15M --seeds 3 --out experiments/muon-15M --plot muon-15M.svg
+    python bench/optimizers.py texts.jsonl.zst --size 15M --seeds 3 --out experiments/muon-15M --plot muon-15M.svg \
+        --adamw 1e-3 2048 --muon 8e-3 4096    # rate and tokens a step, not searched for
     pip install -c constraints.txt -e '.[bench]'    # for the statistics and the plot
 
 Every cell is a run of `gnomon train` with a schedule of its own length, so that no loss is read off half-way. First
-each optimizer's rate is chosen: the best of a grid of factors of two, on a third of the tokens, with seed 0. Then, for
-each of the seeds 1, 2, …, AdamW trains on all tokens and Muon on some shares of them; where Muon's loss equals AdamW's
-is interpolated in the logarithm of tokens. A kill loses nothing: the same command goes on.
+each optimizer's rate and tokens a step are chosen, on a third of the tokens, with seed 0: both are doubled and halved
+until nothing is better. Then, for each of the seeds 1, 2, …, AdamW trains on all tokens and Muon on some shares of
+them; where Muon's loss equals AdamW's is interpolated in the logarithm of tokens. A kill loses nothing: the same
+command goes on.
 """
 
 import argparse
@@ -23,8 +25,28 @@ from gnomon.config import parse_budget
 from gnomon.events.journal import read_events
 from gnomon.store.runs import Run
 
-RATES = {"adamw": 1e-3, "muon": 8e-3}  # where the grids begin
-SEED_OF_GRIDS = 0
+SEED_OF_SEARCH = 0
+
+
+@dataclass(frozen=True)
+class Dials:
+    """What is chosen for an optimizer."""
+
+    lr: float
+    batch_tokens: int
+
+    def beside(self) -> list["Dials"]:
+        """Return the dials with one of the two halved or doubled."""
+        return [
+            *(Dials(self.lr * factor, self.batch_tokens) for factor in (0.5, 2)),
+            *(Dials(self.lr, round(self.batch_tokens * factor)) for factor in (0.5, 2)),
+        ]
+
+    def __str__(self) -> str:
+        return f"a rate of {self.lr:g} with {self.batch_tokens:,} tokens a step"
+
+
+START = {"adamw": Dials(1e-3, 2048), "muon": Dials(8e-3, 4096)}  # where the searches begin
 
 
 @dataclass(frozen=True)
@@ -32,13 +54,13 @@ class Cell:
     """One run of the experiment."""
 
     optimizer: str
-    lr: float
+    dials: Dials
     tokens: int
     seed: int
 
     @property
     def name(self) -> str:
-        return f"{self.optimizer}-{self.lr:g}-{self.tokens}-{self.seed}"
+        return f"{self.optimizer}-{self.dials.lr:g}-{self.dials.batch_tokens}-{self.tokens}-{self.seed}"
 
 
 class Experiment:
@@ -57,7 +79,7 @@ class Experiment:
                 "seed": cell.seed,
                 "out": str(self._out / "cells" / cell.name),
             }
-            config["train"] = config["train"] | {"optimizer": cell.optimizer, "lr": cell.lr}
+            config["train"] = config["train"] | {"optimizer": cell.optimizer, **asdict(cell.dials)}
             done = gnomon.train(config)
             training = [e for e in read_events(Run(Path(config["out"])).events_path) if e["kind"] == "validated"]
             found = {"loss": done["val_loss"], "curve": [[e["step"], e["loss"]] for e in training]}
@@ -66,15 +88,14 @@ class Experiment:
         print(f"{cell.name:40}{self.results[cell.name]['loss']:.4f}", flush=True)
         return self.results[cell.name]["loss"]
 
-    def best_rate(self, optimizer: str, tokens: int) -> float:
-        """Return the rate whose neighbours, half and double, are both worse."""
-        rate = RATES[optimizer]
+    def search(self, optimizer: str, dials: Dials, tokens: int) -> Dials:
+        """Return the dials, from those given on, beside which all others are worse."""
         while True:
-            losses = {r: self.loss(Cell(optimizer, r, tokens, SEED_OF_GRIDS)) for r in (rate / 2, rate, rate * 2)}
-            best = min(losses, key=lambda r: losses[r])
-            if best == rate:
-                return rate
-            rate = best
+            losses = {d: self.loss(Cell(optimizer, d, tokens, SEED_OF_SEARCH)) for d in [dials, *dials.beside()]}
+            best = min(losses, key=lambda d: losses[d])
+            if best == dials:
+                return dials
+            dials = best
 
 
 def tokens_at(loss: float, seen: list[tuple[int, float]]) -> float:
@@ -86,16 +107,18 @@ def tokens_at(loss: float, seen: list[tuple[int, float]]) -> float:
     return math.exp(math.log(tokens_a) + share * (math.log(tokens_b) - math.log(tokens_a)))
 
 
-def compare(experiment: Experiment, tokens: int, shares: list[float], seeds: int) -> dict[str, Any]:
+def compare(
+    experiment: Experiment, dials: dict[str, Dials], tokens: int, shares: list[float], seeds: int
+) -> dict[str, Any]:
     """Return, for every seed, the losses and the share of AdamW's tokens at which Muon has AdamW's loss."""
-    rates = {name: experiment.best_rate(name, tokens // 3) for name in RATES}
     rows = []
     for seed in range(1, seeds + 1):
-        adamw = experiment.loss(Cell("adamw", rates["adamw"], tokens, seed))
+        adamw = experiment.loss(Cell("adamw", dials["adamw"], tokens, seed))
         counts = [round(share * tokens) for share in shares]
-        muon = [(count, experiment.loss(Cell("muon", rates["muon"], count, seed))) for count in counts]
+        muon = [(count, experiment.loss(Cell("muon", dials["muon"], count, seed))) for count in counts]
         rows.append({"seed": seed, "adamw": adamw, "muon": muon, "share": tokens_at(adamw, muon) / tokens})
-    return {"tokens": tokens, "rates": rates, "rows": rows, **statistics_of([row["share"] for row in rows])}
+    chosen = {name: asdict(d) for name, d in dials.items()}
+    return {"tokens": tokens, "dials": chosen, "rows": rows, **statistics_of([row["share"] for row in rows])}
 
 
 def statistics_of(shares: list[float]) -> dict[str, Any]:
@@ -129,7 +152,7 @@ def table(found: dict[str, Any], shares: list[float]) -> str:
         [
             *lines,
             "",
-            f"Rates: AdamW {found['rates']['adamw']:g}, Muon {found['rates']['muon']:g}. Muon needs "
+            f"AdamW has {Dials(**found['dials']['adamw'])}, Muon {Dials(**found['dials']['muon'])}. Muon needs "
             f"{100 * found['share']:.0f} % of AdamW's tokens (95 % interval {100 * low:.0f} to {100 * high:.0f} %); "
             f"p for no saving {found['p_no_saving']:.1g}, for one below 30 % {found['p_saving_below_30_percent']:.1g}.",
         ]
@@ -160,8 +183,9 @@ def main() -> None:
     parser.add_argument("--validation", type=Path, help="held-out text; without, a share of the text is held out")
     parser.add_argument("--size", default="5M")
     parser.add_argument("--tokens", default="3M", help="of AdamW's runs")
-    parser.add_argument("--shares", type=float, nargs="+", default=[0.3, 0.5], help="of them that Muon is given")
-    parser.add_argument("--batch-tokens", type=int, default=4096)
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.4, 0.65], help="of them that Muon is given")
+    for name in START:
+        parser.add_argument(f"--{name}", type=float, nargs=2, metavar=("RATE", "TOKENS"), help="not to be searched for")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, required=True, help="folder of runs and results")
     parser.add_argument("--plot", type=Path, help="SVG of the runs of seed 1")
@@ -171,12 +195,17 @@ def main() -> None:
     options = {
         "data": {"train": str(arguments.text), "root": str(arguments.out / "datasets"), **held_out},
         "size": arguments.size,
-        "train": {"batch_tokens": arguments.batch_tokens, "compile": True, "keep_last": 1},
+        "train": {"compile": True, "keep_last": 1},
         "export": {"gguf": [], "hf": False},
     }
     experiment = Experiment(arguments.out, options)
     tokens = round(parse_budget(f"{arguments.tokens} tokens")[1])
-    found = compare(experiment, tokens, arguments.shares, arguments.seeds)
+    given = {name: getattr(arguments, name) for name in START}
+    dials = {
+        name: Dials(given[name][0], int(given[name][1])) if given[name] else experiment.search(name, start, tokens // 3)
+        for name, start in START.items()
+    }
+    found = compare(experiment, dials, tokens, arguments.shares, arguments.seeds)
     if arguments.plot:
         plot(experiment, arguments.plot)
     print(json.dumps(found) if arguments.json else table(found, arguments.shares))
