@@ -26,6 +26,7 @@ from gnomon.events.journal import read_events
 from gnomon.store.runs import Run
 
 SEED_OF_SEARCH = 0
+POINTS = 10  # of a run's curve
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,9 @@ class Experiment:
                 "seed": cell.seed,
                 "out": str(self._out / "cells" / cell.name),
             }
-            config["train"] = config["train"] | {"optimizer": cell.optimizer, **asdict(cell.dials)}
+            every = cell.tokens // cell.dials.batch_tokens // POINTS
+            config["train"] = config["train"] | asdict(cell.dials)
+            config["train"] |= {"optimizer": cell.optimizer, "validate_every": every, "save_every": every}
             done = gnomon.train(config)
             training = [e for e in read_events(Run(Path(config["out"])).events_path) if e["kind"] == "validated"]
             found = {"loss": done["val_loss"], "curve": [[e["step"], e["loss"]] for e in training]}
