@@ -16,6 +16,7 @@ import typer
 from gnomon.artifacts import Json, checkpoints, print_json, report, verify
 from gnomon.base.errors import ConfigError, GnomonError
 from gnomon.base.log import tame_libraries
+from gnomon.bench.verbs import bench_app
 
 if TYPE_CHECKING:
     from gnomon.bundle import Bundle
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Prepare, list, show and verify datasets.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
+app.add_typer(bench_app, name="bench")
 
 ConfigPath = Annotated[Path, typer.Argument(help="A .json or .toml file.", metavar="CONFIG")]
 Overrides = Annotated[

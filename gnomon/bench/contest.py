@@ -1,0 +1,93 @@
+"""Contestants in processes of their own, timed in turn, so that a machine that slows down slows all."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from gnomon.base.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contestant: a name, what `worker.py` makes of `settings`, and what its process finds in its environment."""
+
+    name: str
+    settings: dict[str, Any]
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+class Contestant:
+    """A process that has warmed up and waits to be told how many steps to take."""
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+        self._said = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "gnomon.bench.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            text=True,
+            env=os.environ | entry.environment,
+        )
+        self.first = self._ask(entry.settings)
+
+    def take(self, steps: int) -> float:
+        """Return the seconds that so many steps took."""
+        return self._ask({"steps": steps})["seconds"]
+
+    def peak_memory(self) -> int:
+        """Return the most bytes its process has held."""
+        return self._ask({"steps": 0})["memory_bytes"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._said):
+            if pipe is not None:
+                pipe.close()
+
+    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        if not answer:
+            self._process.wait()
+            self._said.seek(0)
+            last = (self._said.read().strip().splitlines() or [f"exit code {self._process.returncode}"])[-1]
+            raise TrainingError(f"{self.entry.name} ended: {last:.300}", where="gnomon bench", do="leave it out")
+        return json.loads(answer)
+
+
+def tcmalloc() -> str | None:
+    """Return the path of an allocator that careful users load beside torch, where this machine has it."""
+    folders = [Path("/usr/lib"), Path("/usr/lib64"), Path("/usr/local/lib"), *Path("/usr/lib").glob("*-linux-gnu")]
+    found = [path for folder in folders for path in sorted(folder.glob("libtcmalloc*.so.4"))]
+    return str(found[0]) if found else None
+
+
+def in_turn(
+    contestants: Sequence[Contestant], rounds: int, seconds: float, told: Callable[[int], None]
+) -> dict[str, list[float]]:
+    """Return seconds a step, by name and round. A turn takes about so many `seconds`; `told` counts the rounds."""
+    steps = {c.entry.name: max(1, round(seconds / max(c.take(1), 1e-9))) for c in contestants}
+    times: dict[str, list[float]] = {c.entry.name: [] for c in contestants}
+    for turn in range(rounds):
+        for c in contestants:
+            name = c.entry.name
+            times[name].append(c.take(steps[name]) / steps[name])
+        told(turn + 1)
+    return times

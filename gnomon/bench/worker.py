@@ -1,0 +1,75 @@
+"""The process of one contestant: makes what its first line asks for, then takes as many steps as each line says.
+
+python -m gnomon.bench.worker    # lines of JSON in, lines of JSON out; `contest.py` speaks to it
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gnomon.base.machine import keep_compiled_kernels, keep_freed_memory, peak_memory_bytes, this_machine
+
+
+def main() -> None:
+    """Make, warm up, and answer."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # others may print
+    settings = json.loads(sys.stdin.readline())
+    if settings.get("own_allocator"):
+        keep_freed_memory()
+    keep_compiled_kernels()
+    started = time.perf_counter()
+    once, told = make(settings)
+    once()
+    print(json.dumps(told | {"first_seconds": time.perf_counter() - started}), file=answers)
+    once()
+    for line in sys.stdin:
+        steps, start = json.loads(line)["steps"], time.perf_counter()
+        for _ in range(steps):
+            once()
+        seconds = time.perf_counter() - start
+        print(json.dumps({"seconds": seconds, "memory_bytes": peak_memory_bytes()}), file=answers)
+
+
+def make(settings: dict[str, Any]) -> tuple[Callable[[], object], dict[str, Any]]:
+    """Return one step of a contestant as a function, and what is to be told of it."""
+    import torch
+
+    from gnomon.bench.bound import bound, ceiling
+    from gnomon.bench.peers import make_peer, optimizer_of, train_step
+    from gnomon.presets import Shape
+    from gnomon.train.precision import choose_dtype
+
+    torch.set_num_threads(this_machine().cores)
+    torch.manual_seed(0)
+    kind, dtype = settings["kind"], choose_dtype("cpu", "auto")[0]
+    if kind == "ceiling":
+        product, operations = ceiling(dtype)
+        return product, {"operations": operations, "dtype": dtype}
+    shape, rows = Shape(**settings["shape"]), settings["rows"]
+    if kind == "bound":
+        return bound(shape, rows, dtype), {}
+    if kind == "gnomon":
+        return _gnomon(shape, rows, dtype, **settings["options"])
+    peer = make_peer(kind, shape, **settings["options"])
+    optimizer = optimizer_of(peer, lr=1e-3)
+    tokens = torch.randint(shape.vocabulary, (rows, shape.context + 1))
+    inputs, following = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
+    return lambda: float(train_step(peer, optimizer, inputs, following)), {"parameters": peer.parameters}
+
+
+def _gnomon(shape: Any, rows: int, dtype: Any, **options: Any) -> tuple[Callable[[], object], dict[str, Any]]:
+    from gnomon.config import make_config
+    from gnomon.measure import trial
+    from gnomon.train.step import step
+
+    config = make_config({"data": "none is read", "train": {"lr": 1e-3, "optimizer": options["optimizer"]}})
+    state, batch = trial(config, shape, rows, "cpu", dtype, compiled=options["compiled"])
+    return lambda: (step(state, batch), state.readback.drain()), {"parameters": shape.parameters}
+
+
+if __name__ == "__main__":
+    main()
