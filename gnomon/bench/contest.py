@@ -50,6 +50,9 @@ class Contestant:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout, self._said):
@@ -67,7 +70,9 @@ class Contestant:
         if not answer:
             self._process.wait()
             self._said.seek(0)
-            last = (self._said.read().strip().splitlines() or [f"exit code {self._process.returncode}"])[-1]
+            said = self._said.read().strip().splitlines() or [f"exit code {self._process.returncode}"]
+            last = next((line for line in reversed(said) if "Error" in line), said[-1])
+            self._close()
             raise TrainingError(f"{self.entry.name} ended: {last:.300}", where="gnomon bench", do="leave it out")
         return json.loads(answer)
 

@@ -22,8 +22,7 @@ from gnomon.presets import Shape
 class Peer:
     """A model of others, with tokens and the tokens that follow, both int64 [rows, length], as input.
 
-    `loss` returns the mean of nats a token, `logits` scores [rows, length, vocabulary]. An own optimizer is one that
-    does not clip.
+    `loss` returns the mean of nats a token, `logits` scores [rows, length, vocabulary].
     """
 
     model: nn.Module
@@ -31,6 +30,7 @@ class Peer:
     logits: Callable[[Tensor], Tensor]
     autocast: bool
     own_optimizer: torch.optim.Optimizer | None = None
+    clips: bool = True
 
     @property
     def parameters(self) -> int:
@@ -76,7 +76,7 @@ def train_step(peer: Peer, optimizer: torch.optim.Optimizer, tokens: Tensor, fol
     with torch.autocast("cpu", torch.bfloat16, enabled=peer.autocast):
         loss = peer.loss(tokens, following)
     loss.backward()
-    if peer.own_optimizer is None:
+    if peer.clips:
         torch.nn.utils.clip_grad_norm_(peer.model.parameters(), 1.0)
     optimizer.step()
     peer.model.zero_grad(set_to_none=True)
@@ -108,7 +108,7 @@ def _litgpt(shape: Shape, bf16: bool, compiled: bool, _: str) -> Peer:
     from litgpt.model import GPT  # pyright: ignore[reportMissingImports]
     from litgpt.utils import chunked_cross_entropy  # pyright: ignore[reportMissingImports]
 
-    model = GPT(
+    model: Any = GPT(
         Config(
             name="bench", block_size=shape.context, n_layer=shape.layers, n_embd=shape.width, n_head=shape.heads,
             n_query_groups=shape.kv_heads, head_size=shape.head_width, norm_qk=True, vocab_size=shape.vocabulary,
@@ -137,6 +137,7 @@ def _nanogpt(shape: Shape, bf16: bool, compiled: bool, checkout: str) -> Peer:
         lambda tokens, following: forward(tokens, following)[1],
         lambda tokens: model(tokens, tokens)[0],
         bf16,
+        None if bf16 else model.configure_optimizers(0.1, 1e-3, (0.9, 0.95), "cpu"),
     )
 
 
@@ -154,7 +155,7 @@ def _nanochat(shape: Shape, bf16: bool, compiled: bool, checkout: str) -> Peer:
     model.to_empty(device="cpu")
     model.init_weights()
     forward: Any = torch.compile(model, dynamic=False) if compiled else model
-    return Peer(model, forward, model, autocast=False, own_optimizer=model.setup_optimizer())
+    return Peer(model, forward, model, autocast=False, own_optimizer=model.setup_optimizer(), clips=False)
 
 
 def _refuse(kind: str, checkout: str = "") -> None:
