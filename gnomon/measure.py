@@ -13,13 +13,21 @@ from gnomon.data.stream import Batch, make_rows
 from gnomon.events.types import MemoryShort, StepDone
 from gnomon.plan import MIN_ROWS, Plan, choose_optimizer
 from gnomon.presets import Shape
-from gnomon.train.kernels import compile_failures, first_line, no_compiler, refuse_without_compiler
+from gnomon.train.kernels import (
+    are_known,
+    compile_failures,
+    first_line,
+    no_compiler,
+    refuse_without_compiler,
+    remember,
+)
 from gnomon.train.schedule import Schedule
 from gnomon.train.state import State
 from gnomon.train.step import step
 
 STEP_FLOPS = 4e11  # of a step that is measured: about a second on a small processor, whatever the model's size
-WORTH_SECONDS = 150.0  # a shorter run does not repay half a minute of compiling; seven seconds, once kernels are known
+WORTH_SECONDS = 150.0  # a shorter run does not repay half a minute of compiling
+WORTH_SECONDS_KNOWN = 45.0  # nor ten seconds of finding kernels that are known
 WORTH_PASSES = 100  # of forward and backward, for the same reason: measuring takes about ten
 WORTH_GAIN = 1.1
 WITHOUT = "train without: train.compile=auto or false"
@@ -91,13 +99,15 @@ def choose_compile(config: Config, draft: Plan, shape: Shape) -> tuple[bool, str
         if asked is True:
             raise ConfigError("compiled steps are in bf16 or fp32", where="train.dtype", do="choose one of them")
         return False, "compiled steps are in bf16 or fp32", slow
-    pass_seconds = draft.micro_rows * shape.context / slow
-    if asked == "auto" and draft.seconds < max(WORTH_SECONDS, WORTH_PASSES * pass_seconds):
-        return False, "the run is too short to repay compiling", slow
     rows = draft.micro_rows
+    known = are_known(shape, rows, draft.dtype)
+    enough = WORTH_SECONDS_KNOWN if known else max(WORTH_SECONDS, WORTH_PASSES * rows * shape.context / slow)
+    if asked == "auto" and draft.seconds < enough:
+        return False, "the run is too short to repay compiling", slow
     try:
         fast = measure_speed(config, shape, draft.device, draft.dtype, rows=rows, compiled=True)
         plain = measure_speed(config, shape, draft.device, draft.dtype, rows=rows)
+        remember(shape, rows, draft.dtype)
     except (RuntimeError, OSError, MemoryError, *compile_failures()) as e:
         if asked is True:
             raise ConfigError(f"compiling failed: {first_line(e):.200}", where="train.compile", do=WITHOUT) from None

@@ -4,21 +4,27 @@ One layer is compiled, and serves all: their shapes are the same. What is compil
 batch gives the same bits in every process; sums whose order a thread could change (the embedding's gradient) stay out.
 """
 
+import hashlib
 import os
 import re
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+import gnomon
 from gnomon.base.errors import DependencyError
+from gnomon.config import Dtype
 from gnomon.model.attention import Rotary
 from gnomon.model.block import Block
 from gnomon.model.lm import Kernels
 from gnomon.model.loss import logit_gradient
+from gnomon.presets import Shape
 
 MOST_SHAPES = 64  # that one process may compile: fewer rows after short memory, a last pass of fewer rows
 
@@ -44,16 +50,43 @@ def refuse_without_compiler() -> None:
 
 
 def compile_kernels() -> Kernels:
-    """Return kernels that are compiled when they first meet a shape; what was compiled before is found again.
+    """Return kernels that are compiled when they first meet a shape; what was compiled before is found again, by this
+    process at once, by another in the cache on disk.
 
     Raises DependencyError where nothing can be compiled.
     """
     refuse_without_compiler()
+    return _kernels()
+
+
+@cache
+def _kernels() -> Kernels:
     torch._dynamo.config.recompile_limit = MOST_SHAPES
     return Kernels(
         layer=torch.compile(_layer, dynamic=False, fullgraph=True),
         logits=torch.compile(logit_gradient, dynamic=False, fullgraph=True),
     )
+
+
+def are_known(shape: Shape, rows: int, dtype: Dtype) -> bool:
+    """Return whether kernels for passes of so many rows were compiled here before, and remembered."""
+    place = _known(shape, rows, dtype)
+    return place is not None and place.exists()
+
+
+def remember(shape: Shape, rows: int, dtype: Dtype) -> None:
+    """Keep in mind, beside the kernels on disk, that they are there; where that cannot be written, do not."""
+    if place := _known(shape, rows, dtype):
+        with suppress(OSError):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.touch()
+
+
+def _known(shape: Shape, rows: int, dtype: Dtype) -> Path | None:
+    if not (folder := os.environ.get("TORCHINDUCTOR_CACHE_DIR")):
+        return None
+    what = repr((shape, rows, dtype, torch.get_num_threads(), torch.__version__, gnomon.__version__))
+    return Path(folder) / "known" / hashlib.sha256(what.encode()).hexdigest()[:16]
 
 
 @contextmanager
