@@ -2,10 +2,12 @@
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -96,3 +98,52 @@ def in_turn(
             times[name].append(c.take(steps[name]) / steps[name])
         told(turn + 1)
     return times
+
+
+def standings(
+    entries: Sequence[Entry],
+    ours: str,
+    tokens: int,
+    flops: float,
+    rounds: int,
+    seconds: float,
+    tell: Callable[[str], None],
+) -> dict[str, dict[str, Any]]:
+    """Return tokens a second, ratios and memory of every entry, all timed in turn; a step is `tokens` of `flops` each.
+
+    Beside the medians stands `ratio`: the median over rounds of the tokens a second of `ours` over theirs.
+    """
+    with ExitStack() as stack:
+        running = []
+        for entry in entries:
+            tell(f"warming up {entry.name}")
+            running.append(stack.enter_context(Contestant(entry)))
+        times = in_turn(running, rounds, seconds, lambda turn: tell(f"round {turn} of {rounds}"))
+        table = {}
+        for c in running:
+            work = c.first["operations"] / flops if "operations" in c.first else tokens
+            rates = [work / t for t in times[c.entry.name]]
+            ratios = [tokens / mine / rate for mine, rate in zip(times[ours], rates, strict=True)]
+            table[c.entry.name] = {
+                "tokens_per_second": statistics.median(rates),
+                "lowest": min(rates),
+                "highest": max(rates),
+                "ratio": statistics.median(ratios),
+                "tflops": statistics.median(rates) * flops / 1e12,
+                "first_seconds": c.first["first_seconds"],
+                "memory_bytes": c.peak_memory(),
+                "parameters": c.first.get("parameters"),
+            }
+    return table
+
+
+def rows_of(table: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Yield the lines of a Markdown table, the fastest first."""
+    yield f"| {'':38} | tokens/s {'':21} | Gnomon is | TFLOP/s | first step |   memory |"
+    yield f"|{'-' * 40}|{'-' * 32}|{'-' * 11}|{'-' * 9}|{'-' * 12}|{'-' * 10}|"
+    for name, row in sorted(table.items(), key=lambda item: -item[1]["tokens_per_second"]):
+        spread = f"({row['lowest']:,.0f} to {row['highest']:,.0f})"
+        yield (
+            f"| {name:38} | {row['tokens_per_second']:>9,.0f} {spread:>20} | {row['ratio']:>8.2f}x | "
+            f"{row['tflops']:>7.3f} | {row['first_seconds']:>8.1f} s | {row['memory_bytes'] / 2**20:>6,.0f} M |"
+        )

@@ -1,8 +1,6 @@
 """Training speed beside others: one table, one JSON file and one chart a run of the benchmark."""
 
-import statistics
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +8,10 @@ from gnomon.base.errors import ConfigError
 from gnomon.base.files import pretty_json, write_atomic
 from gnomon.base.machine import this_machine
 from gnomon.bench.chart import chart
-from gnomon.bench.contest import Contestant, Entry, in_turn, tcmalloc
+from gnomon.bench.contest import Entry, rows_of, standings, tcmalloc
 from gnomon.bench.peers import why_not
 from gnomon.presets import PRESETS, Shape
+from gnomon.train.kernels import no_compiler
 
 CLASSES = {
     "S": Shape(4096, width=256, layers=6, heads=8, kv_heads=8, head_width=32, feed_forward=704, context=256),
@@ -52,7 +51,9 @@ def speed(
         shape = sizes()[name]
         count = rows or ROWS.get(name) or max(1, STEP_TOKENS // shape.context)
         entries = list(contestants(shape, count, nanogpt, nanochat, tell))
-        found["sizes"][name] = contest(name, shape, count, entries, rounds, seconds, tell)
+        tokens, flops = count * shape.context, shape.flops_per_token(shape.context)
+        table = standings(entries, OURS, tokens, flops, rounds, seconds, lambda said, at=name: tell(f"{at}: {said}"))
+        found["sizes"][name] = {"shape": shape.as_dict(), "rows": count, "flops_per_token": flops, "table": table}
         out.mkdir(parents=True, exist_ok=True)
         write_atomic(out / "speed.json", pretty_json(found))
         write_atomic(out / "speed.html", chart(found).encode())
@@ -75,68 +76,30 @@ def contestants(
             return
         yield Entry(name, base | {"kind": kind, "options": options}, environment or {})
 
+    compiles = no_compiler() is None
+    if not compiles:
+        tell(f"nothing is compiled: {no_compiler()}")
     for name, compiled, optimizer in (
-        (OURS, True, "adamw"),
-        ("Gnomon, with Muon", True, "muon"),
-        ("Gnomon, not compiled", False, "adamw"),
+        (OURS, compiles, "adamw"),
+        ("Gnomon, with Muon", compiles, "muon"),
+        *([("Gnomon, not compiled", False, "adamw")] if compiles else []),
     ):
         options = {"compiled": compiled, "optimizer": optimizer}
         yield Entry(name, base | {"kind": "gnomon", "options": options, "own_allocator": True})
     yield Entry(BOUND, base | {"kind": "bound", "own_allocator": True})
     yield Entry(CEILING, {"kind": "ceiling", "own_allocator": True})
-    with_it = ", tcmalloc" if library else ""
+    tuning = f"bfloat16{', compiled' * compiles}{', tcmalloc' * bool(library)}"
     yield from peer("transformers", "transformers")
-    yield from peer(f"transformers, bfloat16{with_it}", "transformers", tuned, bf16=True)
-    yield from peer("litgpt, compiled", "litgpt", compiled=True)
-    yield from peer(f"litgpt, bfloat16, compiled{with_it}", "litgpt", tuned, bf16=True, compiled=True)
+    yield from peer(f"transformers, bfloat16{', tcmalloc' * bool(library)}", "transformers", tuned, bf16=True)
+    yield from peer("litgpt", "litgpt", compiled=compiles)
+    yield from peer(f"litgpt, {tuning}", "litgpt", tuned, bf16=True, compiled=compiles)
     if nanogpt:
         yield from peer("nanoGPT", "nanogpt", checkout=nanogpt)
-        yield from peer(
-            f"nanoGPT, bfloat16, compiled{with_it}", "nanogpt", tuned, bf16=True, compiled=True, checkout=nanogpt
-        )
+        yield from peer(f"nanoGPT, {tuning}", "nanogpt", tuned, bf16=True, compiled=compiles, checkout=nanogpt)
     if nanochat:
         bf16 = {"NANOCHAT_DTYPE": "bfloat16"} | tuned
         yield from peer("nanochat", "nanochat", {"NANOCHAT_DTYPE": "float32"}, checkout=nanochat)
-        yield from peer(f"nanochat, bfloat16, compiled{with_it}", "nanochat", bf16, compiled=True, checkout=nanochat)
-
-
-def contest(
-    name: str,
-    shape: Shape,
-    rows: int,
-    entries: Sequence[Entry],
-    rounds: int,
-    seconds: float,
-    tell: Callable[[str], None],
-) -> dict[str, Any]:
-    """Return tokens a second, ratios and memory of every entry, all timed in turn.
-
-    Beside the medians stands `ratio`: the median over rounds of our tokens a second over theirs.
-    """
-    with ExitStack() as stack:
-        running = []
-        for entry in entries:
-            tell(f"{name}: warming up {entry.name}")
-            running.append(stack.enter_context(Contestant(entry)))
-        times = in_turn(running, rounds, seconds, lambda turn: tell(f"{name}: round {turn} of {rounds}"))
-        tokens, flops = rows * shape.context, shape.flops_per_token(shape.context)
-        table = {}
-        for c in running:
-            one = c.entry.name
-            work = c.first["operations"] / flops if one == CEILING else tokens
-            rates = [work / t for t in times[one]]
-            ratios = [tokens / ours / rate for ours, rate in zip(times[OURS], rates, strict=True)]
-            table[one] = {
-                "tokens_per_second": statistics.median(rates),
-                "lowest": min(rates),
-                "highest": max(rates),
-                "ratio": statistics.median(ratios),
-                "tflops": statistics.median(rates) * flops / 1e12,
-                "first_seconds": c.first["first_seconds"],
-                "memory_bytes": c.peak_memory(),
-                "parameters": c.first.get("parameters"),
-            }
-    return {"shape": shape.as_dict(), "rows": rows, "flops_per_token": flops, "table": table}
+        yield from peer(f"nanochat, {tuning}", "nanochat", bf16, compiled=compiles, checkout=nanochat)
 
 
 def lines(name: str, found: dict[str, Any]) -> Iterator[str]:
@@ -145,14 +108,7 @@ def lines(name: str, found: dict[str, Any]) -> Iterator[str]:
     yield f"{name}: {shape['layers']} layers of {shape['width']}, vocabulary {shape['vocabulary']:,}; " + (
         f"{found['rows']} rows of {shape['context']} tokens a step"
     )
-    yield f"| {'':38} | tokens/s {'':21} | Gnomon is | TFLOP/s | first step |   memory |"
-    yield f"|{'-' * 40}|{'-' * 32}|{'-' * 11}|{'-' * 9}|{'-' * 12}|{'-' * 10}|"
-    for one, row in sorted(table.items(), key=lambda item: -item[1]["tokens_per_second"]):
-        spread = f"({row['lowest']:,.0f} to {row['highest']:,.0f})"
-        yield (
-            f"| {one:38} | {row['tokens_per_second']:>9,.0f} {spread:>20} | {row['ratio']:>8.2f}x | "
-            f"{row['tflops']:>7.3f} | {row['first_seconds']:>8.1f} s | {row['memory_bytes'] / 2**20:>6,.0f} M |"
-        )
+    yield from rows_of(table)
     ours = table[OURS]
     yield (
         f"{OURS} does {ours['tflops'] / table[CEILING]['tflops']:.0%} of the operations that one large product does in "

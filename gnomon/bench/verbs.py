@@ -8,7 +8,7 @@ import typer
 from gnomon.artifacts import Json, print_json
 
 bench_app = typer.Typer(
-    help="Measure this machine: training speed, and time to a loss, beside others.",
+    help="Measure this machine beside others: training speed, time to a loss, generation.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -101,6 +101,32 @@ def loss(
         return
     typer.echo("\n".join(lines(found)))
     typer.echo(f"\nwritten      {out / 'loss.json'}, {out / 'loss.html'}")
+
+
+@bench_app.command()
+def generate(
+    size: Annotated[str, typer.Option(help="A preset.")] = "5M",
+    prompt: Annotated[int, typer.Option(min=1, help="Tokens of the prompt.")] = 64,
+    tokens: Annotated[int, typer.Option(min=2, help="To be generated.")] = 128,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of everyone.")] = 7,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Of one turn, about.")] = 1.0,
+    out: Out = Path("bench-results"),
+    as_json: Json = False,
+) -> None:
+    """Measure generation beside transformers: tokens a second, the time to the first one, and memory.
+
+    Example:  gnomon bench generate --size 15M
+    """
+    from gnomon.bench.generation import generation, lines
+
+    found = generation(size, out, prompt=prompt, tokens=tokens, rounds=rounds, seconds=seconds, tell=_tell)
+    if as_json:
+        print_json(found)
+        return
+    typer.echo(found["machine"]["processor"])
+    for title, one in found["sizes"].items():
+        typer.echo("\n" + "\n".join(lines(title, one, prompt)))
+    typer.echo(f"\nwritten      {out / 'generate.json'}, {out / 'generate.html'}")
 
 
 def _tell(line: str) -> None:

@@ -49,7 +49,9 @@ def make(settings: dict[str, Any]) -> tuple[Callable[[], object], dict[str, Any]
     if kind == "ceiling":
         product, operations = ceiling(dtype)
         return product, {"operations": operations, "dtype": dtype}
-    shape, rows = Shape(**settings["shape"]), settings["rows"]
+    shape, rows = Shape(**settings["shape"]), settings.get("rows", 1)
+    if kind.startswith("generate"):
+        return _generate(shape, settings["prompt"], settings["tokens"], theirs=kind != "generate")
     if kind == "bound":
         return bound(shape, rows, dtype), {}
     if kind == "gnomon":
@@ -69,6 +71,24 @@ def _gnomon(shape: Any, rows: int, dtype: Any, **options: Any) -> tuple[Callable
     config = make_config({"data": "none is read", "train": {"lr": 1e-3, "optimizer": options["optimizer"]}})
     state, batch = trial(config, shape, rows, "cpu", dtype, compiled=options["compiled"])
     return lambda: (step(state, batch), state.readback.drain()), {"parameters": shape.parameters}
+
+
+def _generate(shape: Any, prompt: int, tokens: int, *, theirs: bool) -> tuple[Callable[[], object], dict[str, Any]]:
+    import torch
+
+    from gnomon.bench.peers import make_peer
+    from gnomon.model.generate import Sampling, generate
+    from gnomon.model.lm import LanguageModel
+
+    ids = torch.randint(shape.vocabulary, (1, prompt))
+    if not theirs:
+        ours = LanguageModel(shape).eval()
+        once = Sampling(temperature=0.0)
+        return lambda: list(generate(ours, ids.tolist(), tokens, once)), {"parameters": shape.parameters}
+    peer = make_peer("transformers", shape)
+    model: Any = peer.model.eval()
+    asked = {"max_new_tokens": tokens, "min_new_tokens": tokens, "do_sample": False, "use_cache": True}
+    return lambda: model.generate(ids, attention_mask=torch.ones_like(ids), **asked), {"parameters": peer.parameters}
 
 
 if __name__ == "__main__":
