@@ -14,6 +14,7 @@ PAGES = ROOT / "docs" / "reference"
 VERBS = (
     "train", "plan", "eval", "generate", "chat", "export", "verify", "checkpoints", "report",
     "data prepare", "data ls", "data show", "data verify",
+    "bench speed", "bench loss", "bench generate",
 )  # fmt: skip
 MADE = "<!-- made by `make docs`; edit the code instead -->\n\n"
 
