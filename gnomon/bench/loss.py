@@ -55,7 +55,8 @@ def time_to_loss(
     rounds: int,
     tell: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Return, and write to `out`, seconds and losses of every run.
+    """Return, and write to `out`, seconds and losses of every run, and the curves of the last round: each by what it
+    validates on itself, where the losses at the end are by one scorer.
 
     In each round the plain loop trains on the config's budget, `gnomon train` on a `share` of it, with an empty cache
     of kernels and again with a full one. Rounds that are done are not done again. Raises ConfigError where the budget
@@ -66,8 +67,9 @@ def time_to_loss(
         raise ConfigError(f"the budget is {config.budget}", where="budget", do='give tokens, such as "1M tokens"')
     if why := why_not(plain.kind):
         raise ConfigError(why, where="--peer", do="choose another, or install it")
-    settings = {"tokens": tokens, "share": share, **vars(plain), "dataset": dataset.digest, "size": config.size}
-    path, shape = out / "loss.json", shape_of(config)
+    shape = shape_of(config)
+    settings = {"shape": shape.as_dict(), "tokens": tokens, "share": share, **vars(plain), "dataset": dataset.digest}
+    path = out / "loss.json"
     found: dict[str, Any] = {"machine": this_machine().as_dict(), "settings": settings, "rounds": []}
     if path.exists():
         before = json.loads(path.read_bytes())
@@ -129,7 +131,7 @@ def run_gnomon(
     loss = score(lambda ids: model.logits(model(ids).hidden), windows(dataset.split("validation"), shape.context))
     seconds = (newest.path / "manifest.json").stat().st_mtime - began
     curve = [(e["time"] - began, e["loss"]) for e in read_events(run.events_path) if e["kind"] == "validated"]
-    return {"seconds": seconds, "loss": loss, "curve": [*curve, (seconds, loss)]}
+    return {"seconds": seconds, "loss": loss, "curve": curve}
 
 
 def lines(found: dict[str, Any]) -> Iterator[str]:
