@@ -14,7 +14,8 @@ from gnomon.base.errors import IntegrityError
 from gnomon.bundle import Bundle
 from gnomon.export.gguf import write_gguf
 from gnomon.export.hf import write_hf
-from gnomon.export.verify import compare, probe, read_gguf, read_hf, revive, verify_gguf, verify_hf
+from gnomon.export.read import read_gguf, read_hf
+from gnomon.export.verify import compare, probe, revive, verify_gguf, verify_hf
 from gnomon.model.lm import LanguageModel
 from gnomon.presets import Shape
 from gnomon.tokenizer.train import train_tokenizer
