@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gnomon.base.errors import ConfigError
-from gnomon.presets import PRESETS
+from gnomon.presets import PRESETS, BlockKind
 
 Dtype = Literal["bf16", "fp16", "fp32"]
 """Number formats that matrix products run in; weights stay float32."""
@@ -63,6 +63,7 @@ class TokenizerConfig(_Section):
 class ModelConfig(_Section):
     """The shape, where it shall differ from the size's preset."""
 
+    block: BlockKind | None = None  # None: qwen3; gpt-neox: LayerNorm and GELU, 4 times as wide, beside the attention
     width: int | None = Field(default=None, gt=0)  # of the stream, a multiple of 32
     layers: int | None = Field(default=None, gt=0)  # blocks of attention and feed-forward
     heads: int | None = Field(default=None, gt=0)  # query heads

@@ -10,7 +10,7 @@ from gnomon.base.errors import ConfigError, DataError, IntegrityError
 from gnomon.base.files import read_json
 from gnomon.base.machine import Machine
 from gnomon.config import MAX_THREADS, Config, Dtype, OptimizerKind, parse_budget
-from gnomon.presets import PRESETS, Shape, read_shape
+from gnomon.presets import PRESETS, Shape, gpt_neox_sizes, read_shape
 
 MIN_ROWS, MIN_STEPS = 8, 400
 SECONDS_BETWEEN_SAVES = 10.0  # or more: less than that is soon done again
@@ -90,7 +90,11 @@ def shape_of(config: Config, vocabulary: int | None = None) -> Shape:
     """Return the model's shape: the size's preset, the config's changes, and the vocabulary that the text supports."""
     preset = PRESETS[config.size].as_dict()
     changes = {k: v for k, v in config.model.model_dump().items() if v is not None}
-    return Shape(**(preset | changes | {"vocabulary": vocabulary or asked_vocabulary(config)}))
+    sizes: dict[str, Any] = preset | changes
+    if sizes["block"] == "gpt-neox":
+        sizes |= gpt_neox_sizes(sizes["width"], sizes["heads"]) | changes
+    sizes["vocabulary"] = vocabulary or asked_vocabulary(config)
+    return Shape(**sizes)
 
 
 def asked_vocabulary(config: Config) -> int:

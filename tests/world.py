@@ -47,6 +47,11 @@ from gnomon.train.state import State
 T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
 TINY = Shape(vocabulary=512, width=64, layers=2, heads=4, kv_heads=2, head_width=16, feed_forward=96, context=64)
+NEOX = Shape(
+    vocabulary=512, width=64, layers=2, heads=4, kv_heads=4, head_width=16, feed_forward=256, context=64,
+    block="gpt-neox",
+)  # fmt: skip
+EACH_BLOCK = [TINY, NEOX]
 
 
 def new_model(shape: Shape, seed: int) -> LanguageModel:

@@ -95,13 +95,15 @@ def _gguf_words(bundle: Bundle, dtype: str) -> dict[str, Any]:
     tokenizer, spare = bundle.tokenizer, bundle.shape.vocabulary - bundle.tokenizer.tokens
     control, normal, unused = 3, 1, 5  # as llama.cpp counts them
     specials = len(SPECIAL_TOKENS)
-    return {
-        "general.architecture": "qwen3",
+    neox = bundle.shape.block == "gpt-neox"
+    graph = "gptneox" if neox else "qwen3"
+    return ({"gptneox.use_parallel_residual": True} if neox else {}) | {
+        "general.architecture": graph,
         "general.name": bundle.name,
         "general.file_type": {"f32": 0, "f16": 1, "bf16": 32, "q8_0": 7}[dtype],
         "general.quantization_version": 2,
-        "qwen3.attention.value_length": bundle.shape.head_width,
-        "qwen3.rope.dimension_count": bundle.shape.head_width,
+        f"{graph}.attention.value_length": bundle.shape.head_width,
+        f"{graph}.rope.dimension_count": bundle.shape.rotary_width,
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": tokenizer.pretokenizer,
         "tokenizer.ggml.tokens": tokenizer.token_texts + [f"<|unused {tokenizer.tokens + i}|>" for i in range(spare)],
@@ -125,22 +127,39 @@ def _hf_words(bundle: Bundle, dtype: str) -> dict[str, Any]:
         "pad_token_id": bundle.tokenizer.special_id(PAD),
     }
     word = {"f32": "float32", "bf16": "bfloat16"}[dtype]
-    return ids | {
+    theta = bundle.shape.rope_theta
+    qwen3 = {
         "architectures": ["Qwen3ForCausalLM"],
-        "tie_word_embeddings": True,
+        "hidden_act": "silu",
         "attention_bias": False,
         "use_sliding_window": False,
-        "rope_theta": bundle.shape.rope_theta,
-        "torch_dtype": word,
-        "dtype": word,
-        "weights": [word],
-        "generation": ids,
-        "tokenizer": bundle.tokenizer.digest,
-        "model_max_length": bundle.shape.context,
-        "bos_token": END_OF_TEXT,
-        "eos_token": END_OF_TEXT,
-        "pad_token": PAD,
+        "rope_theta": theta,
     }
+    neox = {
+        "architectures": ["GPTNeoXForCausalLM"],
+        "hidden_act": "gelu_pytorch_tanh",
+        "attention_bias": True,
+        "use_parallel_residual": True,
+        "rotary_emb_base": theta,
+        "rotary_pct": 0.25,
+        "rope_parameters": {"rope_type": "default", "rope_theta": theta, "partial_rotary_factor": 0.25},
+    }
+    return (
+        ids
+        | (neox if bundle.shape.block == "gpt-neox" else qwen3)
+        | {
+            "tie_word_embeddings": True,
+            "torch_dtype": word,
+            "dtype": word,
+            "weights": [word],
+            "generation": ids,
+            "tokenizer": bundle.tokenizer.digest,
+            "model_max_length": bundle.shape.context,
+            "bos_token": END_OF_TEXT,
+            "eos_token": END_OF_TEXT,
+            "pad_token": PAD,
+        }
+    )
 
 
 def _same_words(name: str, said: dict[str, Any], meant: dict[str, Any]) -> None:
@@ -157,7 +176,10 @@ def _judge(
     """
     for field in fields(Shape):
         is_, meant = getattr(shape, field.name), getattr(bundle.shape, field.name)
-        if np.float32(is_) != np.float32(meant):  # GGUF keeps numbers in float32
+        if field.name == "block":
+            if is_ != meant:
+                raise _refusal(name, f"its block is {is_} and the model's {meant}")
+        elif np.float32(is_) != np.float32(meant):  # GGUF keeps numbers in float32
             raise _refusal(name, f"its {field.name} is {is_:g} and the model's {meant:g}")
     for key, tensor in weights.items():
         if not tensor.isfinite().all():

@@ -2,29 +2,56 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
 from gnomon import pipeline
+from gnomon.base.errors import ConfigError, IntegrityError
 from gnomon.base.machine import Machine, this_machine
 from gnomon.config import make_config
 from gnomon.model.lm import LanguageModel
 from gnomon.observe.console import Console
-from gnomon.presets import PRESETS
+from gnomon.plan import shape_of
+from gnomon.presets import PRESETS, BlockKind, Shape, read_shape
 
 PARTS = {"embed_tokens": "embedding", "self_attn": "attention", "mlp": "feed_forward"}
 
 
+@pytest.mark.parametrize("block", get_args(BlockKind))
 @pytest.mark.parametrize("size", PRESETS)
-def test_parameters_are_those_of_the_model_part_by_part(size: str) -> None:
-    shape = PRESETS[size]
+def test_parameters_are_those_of_the_model_part_by_part(size: str, block: BlockKind) -> None:
+    shape = shape_of(make_config({"data": "texts", "size": size, "model": {"block": block}}))
+    assert shape.block == block and (block == "qwen3") == (shape == PRESETS[size])
     with torch.device("meta"):
         model = LanguageModel(shape)
     counted = Counter[str]()
     for name, parameter in model.named_parameters():
         counted[next((part for word, part in PARTS.items() if word in name.split(".")), "norms")] += parameter.numel()
     assert counted == shape.parameter_table()
+
+
+def test_what_follows_from_the_block_gpt_neox_gives_way_to_what_is_asked_and_is_refused_where_it_cannot_be() -> None:
+    def shape(**model: int) -> Shape:
+        return shape_of(make_config({"data": "texts", "size": "5M", "model": {"block": "gpt-neox", **model}}))
+
+    assert (shape().kv_heads, shape().head_width, shape().feed_forward, shape().rotary_width) == (4, 64, 1024, 16)
+    assert (shape(width=512, heads=16).head_width, shape(width=512).feed_forward) == (32, 2048)
+    assert shape(feed_forward=512).feed_forward == 512
+    for wrong, key in (({"kv_heads": 2}, "kv_heads"), ({"heads": 3}, "heads"), ({"head_width": 32}, "heads")):
+        with pytest.raises(ConfigError) as caught:
+            shape(**wrong)
+        assert caught.value.where == f"model.{key}"
+
+
+def test_a_shape_of_before_there_was_a_choice_is_a_qwen3() -> None:
+    said = PRESETS["5M"].as_dict()
+    assert said.pop("block") == "qwen3"
+    assert read_shape(said, "a test") == PRESETS["5M"]
+    for block in ("gpt-j", 3, None):
+        with pytest.raises(IntegrityError, match="block"):
+            read_shape(said | {"block": block}, "a test")
 
 
 @pytest.mark.parametrize(("size", "billions"), [("350M", 0.35), ("1.3B", 1.3)])
