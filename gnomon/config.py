@@ -133,7 +133,7 @@ class Config(_Section):
     """A run as the user wrote it, complete with defaults."""
 
     data: DataConfig
-    size: str = "5M"  # a preset: 1M 5M 15M 40M 124M 350M 1.3B
+    size: str = "5M"  # 1M 5M 15M 40M 124M 350M 1B 1.3B 3B 7B unified-164m codette-1.3b codette-2.7b codette-5.3b
     budget: str = "10m"  # a time ("90s", "10m", "2h") or an amount ("400K tokens", "2B tokens")
     out: str = "runs/model"  # the run's folder
     seed: int = Field(default=1337, ge=0, lt=2**63)  # of weights, order of text and samples

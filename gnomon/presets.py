@@ -58,6 +58,7 @@ class Shape:
                 where="model.head_width",
                 do="use 32, 64 or 128",
             )
+
     def _refuse_what_gpt_neox_has_not(self) -> None:
         if self.kv_heads != self.heads:
             raise ConfigError(
@@ -151,8 +152,26 @@ PRESETS: dict[str, Shape] = {
     "40M": Shape(32768, width=512, layers=8, heads=8, kv_heads=2, head_width=64, feed_forward=1536, context=512),
     "124M": Shape(32768, width=768, layers=16, heads=12, kv_heads=4, head_width=64, feed_forward=2048, context=1024),
     "350M": Shape(32768, width=1024, layers=28, heads=16, kv_heads=4, head_width=64, feed_forward=2816, context=2048),
+    "1B": Shape(32768, width=1792, layers=28, heads=14, kv_heads=2, head_width=128, feed_forward=4864, context=2048),
     "1.3B": Shape(32768, width=2048, layers=28, heads=16, kv_heads=4, head_width=128, feed_forward=5504, context=2048),
+    "3B": Shape(32768, width=3072, layers=28, heads=24, kv_heads=8, head_width=128, feed_forward=8448, context=4096),
+    "7B": Shape(32768, width=4096, layers=32, heads=32, kv_heads=8, head_width=128, feed_forward=14080, context=4096),
+    "unified-164m": Shape(
+        50304, width=768, layers=20, heads=12, kv_heads=4, head_width=64, feed_forward=2048, context=1024
+    ),
+    "codette-1.3b": Shape(
+        32768, width=2048, layers=24, heads=32, kv_heads=8, head_width=64, feed_forward=6656, context=2048
+    ),
+    "codette-2.7b": Shape(
+        32768, width=2560, layers=32, heads=32, kv_heads=8, head_width=80, feed_forward=8448, context=2048
+    ),
+    "codette-5.3b": Shape(
+        32768, width=4096, layers=32, heads=32, kv_heads=8, head_width=128, feed_forward=9728, context=2048
+    ),
 }
+
+TOKENS = {"unified-164m": 50257}
+"""Ids in use, where a preset has rows for more: up to the next multiple of 64."""
 
 GGUF_DTYPES = ("f32", "f16", "bf16", "q8_0")
 """Number formats that a GGUF can be written in."""
