@@ -27,7 +27,7 @@ from gnomon.model.loss import next_token_loss
 from gnomon.observe.console import Console
 from gnomon.pipeline import prepare_data, text_of
 from gnomon.plan import Plan, make_plan
-from gnomon.presets import Shape
+from gnomon.presets import BlockKind, Shape
 from gnomon.store.checkpoints import Facts
 from gnomon.store.datasets import Dataset
 from gnomon.store.runs import Run
@@ -147,14 +147,17 @@ class Started:
         self.hands.loader.close()
 
 
-def start(folder: Path, world: World = ALONE, budget: str = "20K tokens", **train: Any) -> Started:
+def start(
+    folder: Path, world: World = ALONE, budget: str = "20K tokens", block: BlockKind | None = None, **train: Any
+) -> Started:
     """Begin a run in `folder`, or go on with the one that is there; the text is prepared once, by the first process."""
     if not world.first:
         world.gather(None)
     if not (folder / "texts").exists():
         write_corpus(folder / "texts")
     options = {"threads": 1, "dtype": "fp32", "background_saves": False, "loader_workers": 0, **train}
-    config = make_config(json.loads(small_config(folder, budget=budget, train=options).read_text()))
+    written = small_config(folder, budget=budget, model={"block": block}, train=options).read_text()
+    config = make_config(json.loads(written))
     dataset, run = prepare_data(config, Console(quiet=True)), Run(Path(config.out))
     torch.set_num_threads(1)
     if not run.plan_path.exists():
