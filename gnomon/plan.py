@@ -332,11 +332,8 @@ def _memory(
     compiled: bool,
 ) -> tuple[int, str]:
     """Return the bytes of training in one of the processes, and their parts in words."""
-    inner = shape.head_width * (shape.heads + 2 * shape.kv_heads)
     stream, product = 4, 4 if dtype == "fp32" else 2
-    per_token = shape.layers * (
-        shape.width * (6 * stream + 3 * product) + inner * (3 * product + 8) + shape.feed_forward * 5 * product
-    ) + shape.width * 4 * stream  # fmt: skip
+    per_token = shape.layers * layer_bytes(shape, product) + shape.width * 4 * stream
     if compiled:  # attention keeps its weights, of the keys up to the end of each block of 128 queries
         per_token += shape.layers * shape.heads * (shape.context + 128) // 2 * product
     activations = per_token * micro_rows * shape.context
@@ -353,6 +350,19 @@ def _memory(
         "the program itself": PROCESS_BYTES + COMPILER_BYTES * compiled,
     }
     return sum(parts.values()), ", ".join(f"{name} {size / 2**20:,.0f} MiB" for name, size in parts.items() if size)
+
+
+def layer_bytes(shape: Shape, product: int) -> int:
+    """Return the bytes that a layer keeps of each token for the backward pass, and a share for what it has in between.
+
+    `product` is the bytes of a number in the products' format.
+    """
+    inner, stream = shape.head_width * (shape.heads + 2 * shape.kv_heads), 4
+    if shape.block == "gpt-neox":  # one copy of the stream for both parts, and no gate
+        return (
+            shape.width * (stream + 3 * product) + inner * (product + stream) + shape.feed_forward * 3 * product
+        )  # fmt: skip
+    return shape.width * (6 * stream + 3 * product) + inner * (3 * product + 8) + shape.feed_forward * 5 * product
 
 
 def _matrices(shape: Shape) -> int:
