@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gnomon.base.errors import ConfigError
-from gnomon.presets import PRESETS
+from gnomon.presets import PRESETS, BlockKind
 
 Dtype = Literal["bf16", "fp16", "fp32"]
 """Number formats that matrix products run in; weights stay float32."""
@@ -63,6 +63,7 @@ class TokenizerConfig(_Section):
 class ModelConfig(_Section):
     """The shape, where it shall differ from the size's preset."""
 
+    block: BlockKind | None = None  # None: qwen3; gpt-neox: LayerNorm and GELU, 4 times as wide, beside the attention
     width: int | None = Field(default=None, gt=0)  # of the stream, a multiple of 32
     layers: int | None = Field(default=None, gt=0)  # blocks of attention and feed-forward
     heads: int | None = Field(default=None, gt=0)  # query heads
@@ -132,7 +133,7 @@ class Config(_Section):
     """A run as the user wrote it, complete with defaults."""
 
     data: DataConfig
-    size: str = "5M"  # a preset: 1M 5M 15M 40M 124M 350M 1.3B
+    size: str = "5M"  # 1M 5M 15M 40M 124M 350M 1B 1.3B 3B 7B unified-164m codette-1.3b codette-2.7b codette-5.3b
     budget: str = "10m"  # a time ("90s", "10m", "2h") or an amount ("400K tokens", "2B tokens")
     out: str = "runs/model"  # the run's folder
     seed: int = Field(default=1337, ge=0, lt=2**63)  # of weights, order of text and samples

@@ -37,7 +37,7 @@ from gnomon.measure import choose_compile, measure_speed
 from gnomon.model.generate import Sampling
 from gnomon.observe.console import Console
 from gnomon.observe.report import report_html
-from gnomon.plan import Plan, Text, asked_vocabulary, make_plan, read_plan, shape_of
+from gnomon.plan import Plan, Text, asked_vocabulary, make_plan, read_plan, refuse_too_large, shape_of
 from gnomon.store.checkpoints import CheckpointStore
 from gnomon.store.datasets import Dataset, Split, open_dataset, verify_dataset
 from gnomon.store.manifest import Damage, read_manifest
@@ -149,7 +149,7 @@ def plan_of(config: Config, dataset: Dataset | None, console: Console, processes
     draft = planned(tokens_per_second=speed)
     try:
         if config.train.compile is not False:
-            planned(tokens_per_second=speed, compiled=(True, ""))  # refuses what would not fit into memory
+            refuse_too_large(planned(tokens_per_second=speed, compiled=(True, "")), machine)
         compiled, why, rate = choose_compile(config, draft, shape)
         return planned(tokens_per_second=(rate, speed[1]), compiled=(compiled, why))
     except ConfigError as e:
@@ -170,6 +170,7 @@ def settle_plan(run: Run, config: Config, dataset: Dataset, console: Console, pr
             )
         return plan
     plan = plan_of(config, dataset, console, processes)
+    refuse_too_large(plan, this_machine())
     if plan.disk_bytes > (free := DISK.free(run.folder)):
         raise StorageError(
             f"the run needs {plan.disk_bytes / 2**20:,.0f} MiB on disk and {free / 2**20:,.0f} MiB are free",

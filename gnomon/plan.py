@@ -10,7 +10,7 @@ from gnomon.base.errors import ConfigError, DataError, IntegrityError
 from gnomon.base.files import read_json
 from gnomon.base.machine import Machine
 from gnomon.config import MAX_THREADS, Config, Dtype, OptimizerKind, parse_budget
-from gnomon.presets import PRESETS, Shape, read_shape
+from gnomon.presets import PRESETS, TOKENS, Shape, gpt_neox_sizes, read_shape
 
 MIN_ROWS, MIN_STEPS = 8, 400
 SECONDS_BETWEEN_SAVES = 10.0  # or more: less than that is soon done again
@@ -90,12 +90,16 @@ def shape_of(config: Config, vocabulary: int | None = None) -> Shape:
     """Return the model's shape: the size's preset, the config's changes, and the vocabulary that the text supports."""
     preset = PRESETS[config.size].as_dict()
     changes = {k: v for k, v in config.model.model_dump().items() if v is not None}
-    return Shape(**(preset | changes | {"vocabulary": vocabulary or asked_vocabulary(config)}))
+    sizes: dict[str, Any] = preset | changes
+    if sizes["block"] == "gpt-neox":
+        sizes |= gpt_neox_sizes(sizes["width"], sizes["heads"]) | changes
+    sizes["vocabulary"] = vocabulary or config.tokenizer.vocabulary or sizes["vocabulary"]
+    return Shape(**sizes)
 
 
 def asked_vocabulary(config: Config) -> int:
-    """Return the vocabulary the config asks for, else the size's own."""
-    return config.tokenizer.vocabulary or PRESETS[config.size].vocabulary
+    """Return the ids that the config asks for, else the size's own."""
+    return config.tokenizer.vocabulary or TOKENS.get(config.size, PRESETS[config.size].vocabulary)
 
 
 def make_plan(
@@ -112,8 +116,8 @@ def make_plan(
     """Return the plan of a run. `dtype`, `tokens_per_second` and `compiled` come with their reasons, since they were
     measured.
 
-    Without `text` (nothing prepared yet) the plan holds for a text that is large enough. Raises ConfigError for a model
-    that does not fit the machine, DataError for a text smaller than one batch.
+    Without `text` (nothing prepared yet) the plan holds for a text that is large enough. A model that does not fit the
+    machine is planned, and its reason says so. Raises DataError for a text smaller than one batch.
     """
     reasons = {"dtype": dtype[1], "compile": compiled[1], "tokens_per_second": tokens_per_second[1]}
     shape = shape_of(config, text.vocabulary if text else None)
@@ -141,8 +145,9 @@ def make_plan(
     training, reasons["memory_bytes"] = _memory(
         config, shape, micro, dtype[0], optimizer, processes, compiled=compiled[0]
     )
-    if device == "cpu":
-        _refuse_too_large(config, training, machine)
+    if device == "cpu" and training > machine.memory_bytes:
+        has = machine.memory_bytes / 2**30
+        reasons["memory_bytes"] += f"; this machine has {has:.1f} GiB, and would refuse to train it"
     validation_tokens = config.train.validation_tokens or _validation_tokens(steps * step_tokens)
     flops = float(shape.flops_per_token(shape.context)) * steps * step_tokens
     return Plan(
@@ -285,12 +290,13 @@ def _micro_rows(config: Config, shape: Shape, rows: int) -> tuple[int, str]:
     return micro, "rows of one forward pass: at most 8,192 tokens, which keeps activations small"
 
 
-def _refuse_too_large(config: Config, training_bytes: int, machine: Machine) -> None:
-    if training_bytes > machine.memory_bytes:
-        needs, has = training_bytes / 2**30, machine.memory_bytes / 2**30
+def refuse_too_large(plan: Plan, machine: Machine) -> None:
+    """Raise ConfigError for a run on the processor that does not fit into the machine's memory."""
+    if plan.device == "cpu" and plan.memory_bytes > machine.memory_bytes:
+        needs, has = plan.memory_bytes / 2**30, machine.memory_bytes / 2**30
         raise ConfigError(
             f"training needs about {needs:.1f} GiB and the machine has {has:.1f}",
-            where=f"size {config.size}",
+            where=f"size {plan.size}",
             do="choose a smaller size, or fewer train.micro_rows",
         )
 
@@ -326,11 +332,8 @@ def _memory(
     compiled: bool,
 ) -> tuple[int, str]:
     """Return the bytes of training in one of the processes, and their parts in words."""
-    inner = shape.head_width * (shape.heads + 2 * shape.kv_heads)
     stream, product = 4, 4 if dtype == "fp32" else 2
-    per_token = shape.layers * (
-        shape.width * (6 * stream + 3 * product) + inner * (3 * product + 8) + shape.feed_forward * 5 * product
-    ) + shape.width * 4 * stream  # fmt: skip
+    per_token = shape.layers * layer_bytes(shape, product) + shape.width * 4 * stream
     if compiled:  # attention keeps its weights, of the keys up to the end of each block of 128 queries
         per_token += shape.layers * shape.heads * (shape.context + 128) // 2 * product
     activations = per_token * micro_rows * shape.context
@@ -347,6 +350,19 @@ def _memory(
         "the program itself": PROCESS_BYTES + COMPILER_BYTES * compiled,
     }
     return sum(parts.values()), ", ".join(f"{name} {size / 2**20:,.0f} MiB" for name, size in parts.items() if size)
+
+
+def layer_bytes(shape: Shape, product: int) -> int:
+    """Return the bytes that a layer keeps of each token for the backward pass, and a share for what it has in between.
+
+    `product` is the bytes of a number in the products' format.
+    """
+    inner, stream = shape.head_width * (shape.heads + 2 * shape.kv_heads), 4
+    if shape.block == "gpt-neox":  # one copy of the stream for both parts, and no gate
+        return (
+            shape.width * (stream + 3 * product) + inner * (product + stream) + shape.feed_forward * 3 * product
+        )  # fmt: skip
+    return shape.width * (6 * stream + 3 * product) + inner * (3 * product + 8) + shape.feed_forward * 5 * product
 
 
 def _matrices(shape: Shape) -> int:
@@ -380,4 +396,7 @@ def _disk(config: Config, shape: Shape, optimizer: OptimizerKind) -> int:
     kept = config.train.keep_last + 2  # the best one, and the one being written
     per_weight = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32}
     exports = sum(per_weight[d] for d in config.export.gguf) + 4 * config.export.hf
-    return round(_saved_bytes(shape, optimizer) * kept + shape.parameters * exports)
+    heads = 0.0
+    if shape.block == "gpt-neox":  # of which a GGUF has the head beside the embedding
+        heads = sum(per_weight[d] for d in config.export.gguf) * shape.parameter_table()["embedding"]
+    return round(_saved_bytes(shape, optimizer) * kept + shape.parameters * exports + heads)

@@ -1,14 +1,17 @@
 """Shapes of the models, by name, and which formats can hold them. Arithmetic only: no torch.
 
-Every shape is a Qwen3 dense decoder: pre-RMSNorm with gain, per-head q/k-norm, grouped-query attention, SwiGLU,
-rotary positions over the whole head, no biases, tied output head. That is what llama.cpp, Ollama, vLLM and
-`transformers` read without custom code.
+Every shape is a decoder with a tied output head that llama.cpp, Ollama, vLLM and `transformers` read without custom
+code. Its block is one of two. `qwen3`: pre-RMSNorm with gain, per-head q/k-norm, grouped-query attention, SwiGLU,
+rotary positions over the whole head, no biases. `gpt-neox`: attention and GELU feed-forward (4 times as wide) side by
+side, each on a LayerNorm of its own, rotary positions over a quarter of the head, biases everywhere.
 """
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
 from gnomon.base.errors import ConfigError, IntegrityError
+
+BlockKind = Literal["qwen3", "gpt-neox"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Shape:
     context: int  # tokens the model is trained on at once
     rope_theta: float = 10_000.0
     norm_epsilon: float = 1e-6
+    block: BlockKind = "qwen3"
 
     def __post_init__(self) -> None:
         for name in ("width", "feed_forward"):
@@ -46,6 +50,8 @@ class Shape:
                 where="model.kv_heads",
                 do="every key/value head serves the same number of query heads",
             )
+        if self.block == "gpt-neox":
+            self._refuse_what_gpt_neox_has_not()
         if self.head_width % 2 or (self.heads * self.head_width) % 32 or (self.kv_heads * self.head_width) % 32:
             raise ConfigError(
                 f"model.head_width is {self.head_width}: it must be even, and all heads' widths add up to 32s",
@@ -53,11 +59,33 @@ class Shape:
                 do="use 32, 64 or 128",
             )
 
+    def _refuse_what_gpt_neox_has_not(self) -> None:
+        if self.kv_heads != self.heads:
+            raise ConfigError(
+                f"model.kv_heads is {self.kv_heads} and model.heads {self.heads}, and gpt-neox does not group heads",
+                where="model.kv_heads",
+                do=f"leave it out, or write {self.heads}",
+            )
+        if self.heads * self.head_width != self.width or self.head_width % 8:
+            raise ConfigError(
+                f"{self.heads} heads of {self.head_width} do not share out model.width ({self.width}) by multiples of 8"
+                ", as the block gpt-neox has it",
+                where="model.heads",
+                do="choose model.heads so that the width is heads times 32, 64 or 128",
+            )
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     def parameter_table(self) -> dict[str, int]:
         """Return the number of parameters of each part; the output head is the embedding again and counts once."""
+        if self.block == "gpt-neox":
+            return {
+                "embedding": self.vocabulary * self.width,
+                "attention": self.layers * 4 * (self.width * self.width + self.width),
+                "feed_forward": self.layers * (2 * self.width * self.feed_forward + self.feed_forward + self.width),
+                "norms": self.layers * 4 * self.width + 2 * self.width,
+            }
         attention = self.width * self.head_width * (2 * self.heads + 2 * self.kv_heads) + 2 * self.head_width
         return {
             "embedding": self.vocabulary * self.width,
@@ -70,11 +98,17 @@ class Shape:
     def parameters(self) -> int:
         return sum(self.parameter_table().values())
 
+    @property
+    def rotary_width(self) -> int:
+        """The part of a head, from its start, that is turned by its position."""
+        return self.head_width // 4 if self.block == "gpt-neox" else self.head_width
+
     def flops_per_token(self, length: int) -> int:
         """Return the floating-point operations of forward and backward for one token in rows of `length`.
 
         6 per weight that is multiplied (the embedding once, as output head) plus 6·width·length per layer for
-        causal scores and mixing (half of the full square). Source: Kaplan et al. 2020; PaLM appendix B.
+        causal scores and mixing (half of the full square). Gains and biases of these parts, a thousandth, count as
+        weights. Source: Kaplan et al. 2020; PaLM appendix B.
         """
         table = self.parameter_table()
         weights = table["embedding"] + table["attention"] + table["feed_forward"]
@@ -88,9 +122,15 @@ MAX_SIZE = 1 << 31
 def read_shape(said: Any, where: str) -> Shape:
     """Return the shape that an artifact describes. Raises IntegrityError, with `where`, for anything that is none."""
     names = [f.name for f in fields(Shape)]
+    if isinstance(said, dict) and "block" not in said:
+        said = said | {"block": "qwen3"}  # there was no other
     if not isinstance(said, dict) or sorted(said) != sorted(names):
         raise IntegrityError(f"the shape is not one of {', '.join(names)}", where=where)
     for name, value in said.items():
+        if name == "block":
+            if value not in get_args(BlockKind):
+                raise IntegrityError(f"the shape's block is {value!r:.40}", where=where)
+            continue
         whole = name not in ("rope_theta", "norm_epsilon")
         if type(value) not in ((int,) if whole else (int, float)) or not 0 < value <= MAX_SIZE:
             raise IntegrityError(f"the shape's {name} is {value!r:.40}", where=where)
@@ -100,6 +140,11 @@ def read_shape(said: Any, where: str) -> Shape:
         raise IntegrityError(f"the shape cannot be: {e.what}", where=where) from None
 
 
+def gpt_neox_sizes(width: int, heads: int) -> dict[str, int]:
+    """Return the sizes that follow from width and heads in the block gpt-neox, where nothing else is said."""
+    return {"kv_heads": heads, "head_width": width // heads, "feed_forward": 4 * width}
+
+
 PRESETS: dict[str, Shape] = {
     "1M": Shape(4096, width=128, layers=3, heads=4, kv_heads=2, head_width=32, feed_forward=256, context=256),
     "5M": Shape(4096, width=256, layers=5, heads=4, kv_heads=2, head_width=64, feed_forward=768, context=256),
@@ -107,8 +152,26 @@ PRESETS: dict[str, Shape] = {
     "40M": Shape(32768, width=512, layers=8, heads=8, kv_heads=2, head_width=64, feed_forward=1536, context=512),
     "124M": Shape(32768, width=768, layers=16, heads=12, kv_heads=4, head_width=64, feed_forward=2048, context=1024),
     "350M": Shape(32768, width=1024, layers=28, heads=16, kv_heads=4, head_width=64, feed_forward=2816, context=2048),
+    "1B": Shape(32768, width=1792, layers=28, heads=14, kv_heads=2, head_width=128, feed_forward=4864, context=2048),
     "1.3B": Shape(32768, width=2048, layers=28, heads=16, kv_heads=4, head_width=128, feed_forward=5504, context=2048),
+    "3B": Shape(32768, width=3072, layers=28, heads=24, kv_heads=8, head_width=128, feed_forward=8448, context=4096),
+    "7B": Shape(32768, width=4096, layers=32, heads=32, kv_heads=8, head_width=128, feed_forward=14080, context=4096),
+    "unified-164m": Shape(
+        50304, width=768, layers=20, heads=12, kv_heads=4, head_width=64, feed_forward=2048, context=1024
+    ),
+    "codette-1.3b": Shape(
+        32768, width=2048, layers=24, heads=32, kv_heads=8, head_width=64, feed_forward=6656, context=2048
+    ),
+    "codette-2.7b": Shape(
+        32768, width=2560, layers=32, heads=32, kv_heads=8, head_width=80, feed_forward=8448, context=2048
+    ),
+    "codette-5.3b": Shape(
+        32768, width=4096, layers=32, heads=32, kv_heads=8, head_width=128, feed_forward=9728, context=2048
+    ),
 }
+
+TOKENS = {"unified-164m": 50257}
+"""Ids in use, where a preset has rows for more: up to the next multiple of 64."""
 
 GGUF_DTYPES = ("f32", "f16", "bf16", "q8_0")
 """Number formats that a GGUF can be written in."""

@@ -7,7 +7,11 @@ python scripts/make_docs.py --check    exit with 1 when a page is not what the c
 import re
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
+
+from gnomon.presets import PRESETS, Shape
 
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "reference"
@@ -21,7 +25,12 @@ MADE = "<!-- made by `make docs`; edit the code instead -->\n\n"
 
 def main() -> int:
     """Write or check the pages; return the exit code."""
-    pages = {"config.md": config_page(), "verbs.md": verbs_page(), "errors.md": errors_page()}
+    pages = {
+        "config.md": config_page(),
+        "verbs.md": verbs_page(),
+        "errors.md": errors_page(),
+        "sizes.md": sizes_page(),
+    }
     stale = [n for n, t in pages.items() if not (PAGES / n).exists() or (PAGES / n).read_text() != t]
     if "--check" in sys.argv:
         print("\n".join(f"docs/reference/{n} is not what the code says: run `make docs`" for n in stale))
@@ -70,6 +79,37 @@ def errors_page() -> str:
     """Return the tree of errors and exit codes, from the docstring that draws it."""
     tree = (ROOT / "gnomon" / "base" / "errors.py").read_text().split('"""')[1]
     return MADE + "# Errors and exit codes\n\n```\n" + tree.strip() + "\n```\n"
+
+
+def sizes_page() -> str:
+    """Return the shape of every preset, and the exact parameters of each of its parts."""
+    sizes = [field.name for field in fields(Shape) if field.name not in ("rope_theta", "norm_epsilon", "block")]
+    page = MADE + "# Sizes\n\n`size` names one of these shapes; any key of `model` changes it.\n" + _table(
+        ["size", *(name.replace("_", " ") for name in sizes)],
+        ([name, *(f"{getattr(shape, part):,}" for part in sizes)] for name, shape in PRESETS.items()),
+    )  # fmt: skip
+    page += (
+        "\nThe parameters of each part. The output head is the embedding, and counts once. `unified-164m` has rows for"
+        " 50,304 ids, of which its tokenizer uses 50,257 at most.\n"
+    )
+    page += _table(
+        ["size", *(name.replace("_", " ") for name in PRESETS["5M"].parameter_table()), "parameters"],
+        (
+            [name, *(f"{count:,}" for count in shape.parameter_table().values()), f"{shape.parameters:,}"]
+            for name, shape in PRESETS.items()
+        ),
+    )
+    return page + (
+        "\nThese are of the default block. With `model.block=gpt-neox` a size keeps vocabulary, width, layers and heads"
+        ";\n`kv_heads` is then `heads`, `head_width` is `width / heads` and `feed_forward` 4 times `width`, unless they"
+        "\nare given. `gnomon plan` prints the table of either, with memory for training and inference, FLOPs, time and"
+        "\ndisk, also of a model that this machine could not hold.\n"
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from gnomon.model.loss import next_token_loss
 from gnomon.observe.console import Console
 from gnomon.pipeline import prepare_data, text_of
 from gnomon.plan import Plan, make_plan
-from gnomon.presets import Shape
+from gnomon.presets import BlockKind, Shape
 from gnomon.store.checkpoints import Facts
 from gnomon.store.datasets import Dataset
 from gnomon.store.runs import Run
@@ -47,6 +47,11 @@ from gnomon.train.state import State
 T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
 TINY = Shape(vocabulary=512, width=64, layers=2, heads=4, kv_heads=2, head_width=16, feed_forward=96, context=64)
+NEOX = Shape(
+    vocabulary=512, width=64, layers=2, heads=4, kv_heads=4, head_width=16, feed_forward=256, context=64,
+    block="gpt-neox",
+)  # fmt: skip
+EACH_BLOCK = [TINY, NEOX]
 
 
 def new_model(shape: Shape, seed: int) -> LanguageModel:
@@ -142,14 +147,17 @@ class Started:
         self.hands.loader.close()
 
 
-def start(folder: Path, world: World = ALONE, budget: str = "20K tokens", **train: Any) -> Started:
+def start(
+    folder: Path, world: World = ALONE, budget: str = "20K tokens", block: BlockKind | None = None, **train: Any
+) -> Started:
     """Begin a run in `folder`, or go on with the one that is there; the text is prepared once, by the first process."""
     if not world.first:
         world.gather(None)
     if not (folder / "texts").exists():
         write_corpus(folder / "texts")
     options = {"threads": 1, "dtype": "fp32", "background_saves": False, "loader_workers": 0, **train}
-    config = make_config(json.loads(small_config(folder, budget=budget, train=options).read_text()))
+    written = small_config(folder, budget=budget, model={"block": block}, train=options).read_text()
+    config = make_config(json.loads(written))
     dataset, run = prepare_data(config, Console(quiet=True)), Run(Path(config.out))
     torch.set_num_threads(1)
     if not run.plan_path.exists():

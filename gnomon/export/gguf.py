@@ -1,14 +1,16 @@
 """GGUF for llama.cpp and Ollama, written directly: their own converter refuses tokenizers that it does not
 know by hash.
 
-The graph is llama.cpp's `qwen3`. Every document in training begins with end-of-text, so the file asks for it
-to be put first (`add_bos_token`), and a prompt is read there as it was in training.
+The graph is llama.cpp's `qwen3` or `gptneox`. Every document in training begins with end-of-text, so the file asks
+for it to be put first (`add_bos_token`), and a prompt is read there as it was in training.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import gguf
 import numpy as np
+import torch
 from gguf.quants import quantize
 from torch import Tensor
 
@@ -17,7 +19,7 @@ from gnomon.bundle import Bundle, bundle_metadata
 from gnomon.presets import GGUF_DTYPES, Shape
 from gnomon.taxonomy import PAD, SPECIAL_TOKENS
 
-ARCHITECTURE = "qwen3"
+ARCHITECTURES = {"qwen3": "qwen3", "gpt-neox": "gptneox"}
 TYPES = {
     "f32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
     "f16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
@@ -33,6 +35,7 @@ _PARTS = {
     "self_attn.k_proj": "attn_k",
     "self_attn.v_proj": "attn_v",
     "self_attn.o_proj": "attn_output",
+    "self_attn.qkv": "attn_qkv",
     "self_attn.q_norm": "attn_q_norm",
     "self_attn.k_norm": "attn_k_norm",
     "post_attention_layernorm": "ffn_norm",
@@ -42,29 +45,20 @@ _PARTS = {
 }
 
 
-def gguf_names(layers: int) -> dict[str, str]:
-    """Return the GGUF name of every parameter of a model with so many layers."""
-    names = {"embed_tokens.weight": "token_embd.weight", "norm.weight": "output_norm.weight"}
-    for i in range(layers):
-        names |= {f"layers.{i}.{ours}.weight": f"blk.{i}.{theirs}.weight" for ours, theirs in _PARTS.items()}
-    return names
-
-
 def write_gguf(bundle: Bundle, path: Path, dtype: str) -> None:
-    """Write the model to `path`: matrices in `dtype` (f32 f16 bf16 q8_0), gains of norms in f32.
+    """Write the model to `path`: matrices in `dtype` (f32 f16 bf16 q8_0), gains and biases in f32.
 
-    The head is the embedding again and left out. Raises ConfigError for a model or dtype that GGUF cannot
-    hold; an OSError of the disk comes through as it is.
+    The head is the embedding again, and left out where llama.cpp knows that. Raises ConfigError for a model or dtype
+    that GGUF cannot hold; an OSError of the disk comes through as it is.
     """
     refuse_what_gguf_cannot_hold(bundle, dtype)
-    writer = gguf.GGUFWriter(path, ARCHITECTURE)
+    writer = gguf.GGUFWriter(path, ARCHITECTURES[bundle.shape.block])
     try:
         _add_origin(writer, bundle)
         _add_shape(writer, bundle.shape, dtype)
         _add_tokenizer(writer, bundle)
-        names = gguf_names(bundle.shape.layers)
-        for ours, tensor in bundle.model.state_dict().items():
-            _add_tensor(writer, names[ours], tensor, TYPES[dtype][0])
+        for name, tensor in _tensors(bundle):
+            _add_tensor(writer, name, tensor, TYPES[dtype][0])
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -123,9 +117,13 @@ def _add_shape(writer: gguf.GGUFWriter, shape: Shape, dtype: str) -> None:
     writer.add_head_count_kv(shape.kv_heads)
     writer.add_key_length(shape.head_width)
     writer.add_value_length(shape.head_width)
-    writer.add_rope_dimension_count(shape.head_width)
+    writer.add_rope_dimension_count(shape.rotary_width)
     writer.add_rope_freq_base(shape.rope_theta)
-    writer.add_layer_norm_rms_eps(shape.norm_epsilon)
+    if shape.block == "gpt-neox":
+        writer.add_layer_norm_eps(shape.norm_epsilon)
+        writer.add_parallel_residual(True)
+    else:
+        writer.add_layer_norm_rms_eps(shape.norm_epsilon)
     writer.add_vocab_size(shape.vocabulary)
     writer.add_file_type(TYPES[dtype][1])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
@@ -149,6 +147,31 @@ def _add_tokenizer(writer: gguf.GGUFWriter, bundle: Bundle) -> None:
     writer.add_eot_token_id(tokenizer.end_of_text)  # else llama.cpp picks one by its name
     writer.add_pad_token_id(tokenizer.special_id(PAD))
     writer.add_add_bos_token(True)
+
+
+def _tensors(bundle: Bundle) -> Iterator[tuple[str, Tensor]]:
+    """Yield the model's tensors under the names that llama.cpp gives them.
+
+    In `gptneox` query, key and value are one tensor, one after the other, and the head, which llama.cpp asks for there,
+    is the embedding once more.
+    """
+    own = bundle.model.state_dict()
+    for name, tensor in own.items():
+        part, _, kind = name.rpartition(".")
+        if part == "embed_tokens":
+            yield "token_embd.weight", tensor
+            if bundle.shape.block == "gpt-neox":
+                yield "output.weight", tensor
+        elif part == "norm":
+            yield f"output_norm.{kind}", tensor
+        else:
+            _, layer, inner = part.split(".", 2)
+            if bundle.shape.block == "gpt-neox" and inner in ("self_attn.k_proj", "self_attn.v_proj"):
+                continue
+            if bundle.shape.block == "gpt-neox" and inner == "self_attn.q_proj":
+                inner = "self_attn.qkv"
+                tensor = torch.cat([own[name.replace(".q_proj", f".{one}_proj")] for one in "qkv"])
+            yield f"blk.{layer}.{_PARTS[inner]}.{kind}", tensor
 
 
 def _add_tensor(writer: gguf.GGUFWriter, name: str, tensor: Tensor, kind: gguf.GGMLQuantizationType) -> None:

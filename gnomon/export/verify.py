@@ -1,29 +1,21 @@
-"""Reads a written export back, apart from the writer, and compares what it says with what the model says.
-
-Names are looked up in llama.cpp's own table and the shape is taken from the file, so that a mistake of the
-writer is not made a second time here.
-"""
+"""Compares what a written export says, once it has been read back, with what the model says."""
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import gguf
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from gnomon.base.errors import GnomonError, IntegrityError
-from gnomon.base.files import read_json
 from gnomon.base.seeds import derive
 from gnomon.bundle import Bundle
 from gnomon.data.stream import validation_rows
+from gnomon.export.read import read_gguf, read_hf
 from gnomon.model.lm import LanguageModel
 from gnomon.presets import Shape
 from gnomon.store.datasets import open_dataset
 from gnomon.taxonomy import END_OF_TEXT, PAD, SPECIAL_TOKENS
-from gnomon.tokenizer.tokenizer import Tokenizer
 
 PROBE_TOKENS = 2048
 CHUNK_TOKENS = 256
@@ -98,92 +90,20 @@ def verify_hf(bundle: Bundle, folder: Path, name: str, dtype: str) -> Verdict:
     return _judge(bundle, shape, weights, name, "hf", dtype)
 
 
-def read_gguf(path: Path) -> tuple[Shape, dict[str, torch.Tensor], dict[str, Any]]:
-    """Return what a GGUF file says: shape, float32 weights by the model's own names, and all metadata.
-
-    Raises IntegrityError for a file that is cut, or that does not hold a whole qwen3 model and nothing else.
-    """
-    try:
-        reader = gguf.GGUFReader(path)
-        said = {name: field.contents() for name, field in reader.fields.items()}
-        shape = Shape(**{ours: said[f"qwen3.{theirs}"] for ours, theirs in _GGUF_SHAPE.items()})
-        arrays = {
-            t.name: gguf.dequantize(t.data, t.tensor_type).reshape(t.shape[::-1].tolist()) for t in reader.tensors
-        }
-    except (ValueError, KeyError, IndexError, TypeError, GnomonError) as e:
-        raise IntegrityError(f"not a whole GGUF file of a qwen3 model: {e!r}", where=str(path)) from e
-    table = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN3, shape.layers)
-    weights = {}
-    for ours in LanguageModel(shape).state_dict():
-        theirs = table.get_name(f"model.{ours}", try_suffixes=(".weight",))
-        if theirs not in arrays:
-            raise IntegrityError(f"the tensor {theirs} is missing", where=str(path))
-        weights[ours] = torch.from_numpy(np.array(arrays.pop(theirs), dtype=np.float32))
-    if arrays:
-        raise IntegrityError(f"there are tensors too many: {', '.join(sorted(arrays)[:3])}", where=str(path))
-    return shape, weights, said
-
-
-def read_hf(folder: Path) -> tuple[Shape, dict[str, torch.Tensor], dict[str, Any]]:
-    """Return what a Hugging Face folder says: shape, float32 weights by the model's own names, and words to check.
-
-    Raises IntegrityError for files that are missing or cut.
-    """
-    try:
-        config = read_json(folder / "config.json")
-        shape = Shape(
-            rope_theta=config["rope_parameters"]["rope_theta"],
-            **{ours: config[theirs] for ours, theirs in _HF_SHAPE.items()},
-        )
-        tensors = load_file(folder / "model.safetensors")
-        words = read_json(folder / "tokenizer_config.json") | {
-            "generation": read_json(folder / "generation_config.json")
-        }
-        digest = Tokenizer.load(folder / "tokenizer.json").digest
-    except (OSError, KeyError, TypeError, SafetensorError) as e:
-        raise IntegrityError(f"not a whole Hugging Face folder of a qwen3 model: {e!r}", where=str(folder)) from e
-    kinds = sorted({str(t.dtype).removeprefix("torch.") for t in tensors.values()})
-    weights = {name.removeprefix("model."): tensor.float() for name, tensor in tensors.items()}
-    return shape, weights, config | words | {"weights": kinds, "tokenizer": digest}
-
-
-_GGUF_SHAPE = {
-    "vocabulary": "vocab_size",
-    "width": "embedding_length",
-    "layers": "block_count",
-    "heads": "attention.head_count",
-    "kv_heads": "attention.head_count_kv",
-    "head_width": "attention.key_length",
-    "feed_forward": "feed_forward_length",
-    "context": "context_length",
-    "rope_theta": "rope.freq_base",
-    "norm_epsilon": "attention.layer_norm_rms_epsilon",
-}
-_HF_SHAPE = {
-    "vocabulary": "vocab_size",
-    "width": "hidden_size",
-    "layers": "num_hidden_layers",
-    "heads": "num_attention_heads",
-    "kv_heads": "num_key_value_heads",
-    "head_width": "head_dim",
-    "feed_forward": "intermediate_size",
-    "context": "max_position_embeddings",
-    "norm_epsilon": "rms_norm_eps",
-}
-
-
 def _gguf_words(bundle: Bundle, dtype: str) -> dict[str, Any]:
     """Return what the metadata of a GGUF must say besides the shape."""
     tokenizer, spare = bundle.tokenizer, bundle.shape.vocabulary - bundle.tokenizer.tokens
     control, normal, unused = 3, 1, 5  # as llama.cpp counts them
     specials = len(SPECIAL_TOKENS)
-    return {
-        "general.architecture": "qwen3",
+    neox = bundle.shape.block == "gpt-neox"
+    graph = "gptneox" if neox else "qwen3"
+    return ({"gptneox.use_parallel_residual": True} if neox else {}) | {
+        "general.architecture": graph,
         "general.name": bundle.name,
         "general.file_type": {"f32": 0, "f16": 1, "bf16": 32, "q8_0": 7}[dtype],
         "general.quantization_version": 2,
-        "qwen3.attention.value_length": bundle.shape.head_width,
-        "qwen3.rope.dimension_count": bundle.shape.head_width,
+        f"{graph}.attention.value_length": bundle.shape.head_width,
+        f"{graph}.rope.dimension_count": bundle.shape.rotary_width,
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": tokenizer.pretokenizer,
         "tokenizer.ggml.tokens": tokenizer.token_texts + [f"<|unused {tokenizer.tokens + i}|>" for i in range(spare)],
@@ -207,22 +127,39 @@ def _hf_words(bundle: Bundle, dtype: str) -> dict[str, Any]:
         "pad_token_id": bundle.tokenizer.special_id(PAD),
     }
     word = {"f32": "float32", "bf16": "bfloat16"}[dtype]
-    return ids | {
+    theta = bundle.shape.rope_theta
+    qwen3 = {
         "architectures": ["Qwen3ForCausalLM"],
-        "tie_word_embeddings": True,
+        "hidden_act": "silu",
         "attention_bias": False,
         "use_sliding_window": False,
-        "rope_theta": bundle.shape.rope_theta,
-        "torch_dtype": word,
-        "dtype": word,
-        "weights": [word],
-        "generation": ids,
-        "tokenizer": bundle.tokenizer.digest,
-        "model_max_length": bundle.shape.context,
-        "bos_token": END_OF_TEXT,
-        "eos_token": END_OF_TEXT,
-        "pad_token": PAD,
+        "rope_theta": theta,
     }
+    neox = {
+        "architectures": ["GPTNeoXForCausalLM"],
+        "hidden_act": "gelu_pytorch_tanh",
+        "attention_bias": True,
+        "use_parallel_residual": True,
+        "rotary_emb_base": theta,
+        "rotary_pct": 0.25,
+        "rope_parameters": {"rope_type": "default", "rope_theta": theta, "partial_rotary_factor": 0.25},
+    }
+    return (
+        ids
+        | (neox if bundle.shape.block == "gpt-neox" else qwen3)
+        | {
+            "tie_word_embeddings": True,
+            "torch_dtype": word,
+            "dtype": word,
+            "weights": [word],
+            "generation": ids,
+            "tokenizer": bundle.tokenizer.digest,
+            "model_max_length": bundle.shape.context,
+            "bos_token": END_OF_TEXT,
+            "eos_token": END_OF_TEXT,
+            "pad_token": PAD,
+        }
+    )
 
 
 def _same_words(name: str, said: dict[str, Any], meant: dict[str, Any]) -> None:
@@ -239,7 +176,10 @@ def _judge(
     """
     for field in fields(Shape):
         is_, meant = getattr(shape, field.name), getattr(bundle.shape, field.name)
-        if np.float32(is_) != np.float32(meant):  # GGUF keeps numbers in float32
+        if field.name == "block":
+            if is_ != meant:
+                raise _refusal(name, f"its block is {is_} and the model's {meant}")
+        elif np.float32(is_) != np.float32(meant):  # GGUF keeps numbers in float32
             raise _refusal(name, f"its {field.name} is {is_:g} and the model's {meant:g}")
     for key, tensor in weights.items():
         if not tensor.isfinite().all():

@@ -41,15 +41,23 @@ class Rotary(NamedTuple):
     sin: Tensor
 
 
-def rotary(positions_BT: Tensor, head_width: int, theta: float) -> Rotary:
-    """Return the rotation of each position, for the half-split layout of Qwen and Llama. Source: Su et al. 2021."""
-    exponents = torch.arange(0, head_width, 2, dtype=torch.float32, device=positions_BT.device) / head_width
+def rotary(positions_BT: Tensor, width: int, theta: float) -> Rotary:
+    """Return the rotation of each position, for `width` places of a head in the half-split layout of Qwen and Llama.
+
+    Source: Su et al. 2021.
+    """
+    exponents = torch.arange(0, width, 2, dtype=torch.float32, device=positions_BT.device) / width
     angles = positions_BT[:, :, None, None].float() * (1.0 / theta**exponents)
     return Rotary(angles.cos(), angles.sin())
 
 
 def rotate(x_BTHD: Tensor, turn: Rotary) -> Tensor:
-    """Return queries or keys, turned by their position's angles, in their own dtype."""
+    """Return queries or keys, turned by their position's angles, in their own dtype.
+
+    Where there are angles for a part of the head, the rest of it stays as it is.
+    """
+    if (width := 2 * turn.cos.shape[-1]) < x_BTHD.shape[-1]:
+        return torch.cat([rotate(x_BTHD[..., :width], turn), x_BTHD[..., width:]], dim=-1)
     first, second = x_BTHD.float().unflatten(-1, (2, -1)).unbind(-2)
     turned = (first * turn.cos - second * turn.sin, second * turn.cos + first * turn.sin)
     return torch.stack(turned, dim=-2).flatten(-2).to(x_BTHD.dtype)
@@ -67,29 +75,45 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x.float(), self.weight.shape, self.weight, self.epsilon).to(x.dtype)
 
 
+class LayerNorm(nn.Module):
+    """Norm of mean 0 and deviation 1, with gain and shift, computed in float32 whatever comes in."""
+
+    def __init__(self, width: int, epsilon: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.epsilon = epsilon
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x.float(), self.weight.shape, self.weight, self.bias, self.epsilon).to(x.dtype)
+
+
 def together(x: Tensor, *maps: nn.Linear) -> Sequence[Tensor]:
     """Return what each linear map makes of x: by one product where this is compiled, which joins the weights on the way
     to the products' format, else one by one.
     """
     if not torch.compiler.is_compiling():
         return [each(x) for each in maps]
-    joined = F.linear(x, torch.cat([each.weight for each in maps]))
+    biases: list[Tensor] = [each.bias for each in maps if each.bias is not None]
+    joined = F.linear(x, torch.cat([each.weight for each in maps]), torch.cat(biases) if biases else None)
     return joined.split([each.out_features for each in maps], dim=-1)
 
 
 class Attention(nn.Module):
-    """Grouped-query attention with per-head q/k-norm (Qwen3)."""
+    """Grouped-query attention with per-head q/k-norm (Qwen3), or with biases instead (GPT-NeoX)."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.head_width = shape.heads, shape.kv_heads, shape.head_width
         inner, kv_inner = shape.heads * shape.head_width, shape.kv_heads * shape.head_width
-        self.q_proj = nn.Linear(shape.width, inner, bias=False)
-        self.k_proj = nn.Linear(shape.width, kv_inner, bias=False)
-        self.v_proj = nn.Linear(shape.width, kv_inner, bias=False)
-        self.o_proj = nn.Linear(inner, shape.width, bias=False)
-        self.q_norm = RMSNorm(shape.head_width, shape.norm_epsilon)
-        self.k_norm = RMSNorm(shape.head_width, shape.norm_epsilon)
+        biases = shape.block == "gpt-neox"
+        self.q_proj = nn.Linear(shape.width, inner, bias=biases)
+        self.k_proj = nn.Linear(shape.width, kv_inner, bias=biases)
+        self.v_proj = nn.Linear(shape.width, kv_inner, bias=biases)
+        self.o_proj = nn.Linear(inner, shape.width, bias=biases)
+        normed = shape.block == "qwen3"
+        self.q_norm = RMSNorm(shape.head_width, shape.norm_epsilon) if normed else nn.Identity()
+        self.k_norm = RMSNorm(shape.head_width, shape.norm_epsilon) if normed else nn.Identity()
 
     def forward(
         self,

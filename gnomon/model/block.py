@@ -1,9 +1,12 @@
-"""One layer: attention, then SwiGLU, each on a normed copy and added to the stream."""
+"""One layer: attention and feed-forward, each on a normed copy and added to the stream.
+
+In the shape of Qwen3 the second comes after the first, in that of GPT-NeoX they stand side by side.
+"""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gnomon.model.attention import Attention, Pieces, RMSNorm, Rotary, together
+from gnomon.model.attention import Attention, LayerNorm, Pieces, RMSNorm, Rotary, together
 from gnomon.model.cache import LayerCache
 from gnomon.presets import Shape
 
@@ -45,6 +48,52 @@ class Block(nn.Module):
         """Return the stream with this layer's two parts added, [B, T, W]."""
         x_BTW = x_BTW + self._drop(self.self_attn(self.input_layernorm(x_BTW), turn, pieces, cache, mask))
         return x_BTW + self._drop(self.mlp(self.post_attention_layernorm(x_BTW)))
+
+    def _drop(self, x_BTW: Tensor) -> Tensor:
+        return F.dropout(x_BTW, self.dropout, self.training) if self.dropout else x_BTW
+
+
+class GELU(nn.Module):
+    """Plain feed-forward: `down(gelu(up(x)))`, with biases. Source: Hendrycks and Gimpel 2016, arXiv 1606.08415.
+
+    The gelu is the one by tanh, which GPT-NeoX-20B has, and llama.cpp for every model of its architecture.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.up_proj = nn.Linear(shape.width, shape.feed_forward)
+        self.down_proj = nn.Linear(shape.feed_forward, shape.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what each token becomes by itself, of the same shape."""
+        return self.down_proj(F.gelu(self.up_proj(x), approximate="tanh"))
+
+
+class NeoXBlock(nn.Module):
+    """Transformer layer in the shape of GPT-NeoX: both parts read the stream as it comes in.
+
+    Source: Black et al. 2022, arXiv 2204.06745.
+    """
+
+    def __init__(self, shape: Shape, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = dropout  # of what is added to the stream, in training
+        self.input_layernorm = LayerNorm(shape.width, shape.norm_epsilon)
+        self.self_attn = Attention(shape)
+        self.post_attention_layernorm = LayerNorm(shape.width, shape.norm_epsilon)  # of the feed-forward
+        self.mlp = GELU(shape)
+
+    def forward(
+        self,
+        x_BTW: Tensor,
+        turn: Rotary,
+        pieces: Pieces | None,
+        cache: LayerCache | None,
+        mask: Tensor | None,
+    ) -> Tensor:
+        """Return the stream with this layer's two parts added, [B, T, W]."""
+        gathered = self._drop(self.self_attn(self.input_layernorm(x_BTW), turn, pieces, cache, mask))
+        return x_BTW + gathered + self._drop(self.mlp(self.post_attention_layernorm(x_BTW)))
 
     def _drop(self, x_BTW: Tensor) -> Tensor:
         return F.dropout(x_BTW, self.dropout, self.training) if self.dropout else x_BTW

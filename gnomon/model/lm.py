@@ -1,6 +1,7 @@
 """The language model: token ids to hidden states, and a tied head that turns those into logits or a loss.
 
-Parameter names are those of `transformers` Qwen3 below `model.`, so that an export renames nothing.
+Parameter names are those of `transformers` Qwen3 below `model.`, so that an export renames nothing; what the block of
+GPT-NeoX has too is named alike.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnomon.base.seeds import derive
-from gnomon.model.attention import Pieces, RMSNorm, Rotary, rotary
-from gnomon.model.block import Block
+from gnomon.model.attention import LayerNorm, Pieces, RMSNorm, Rotary, rotary
+from gnomon.model.block import Block, NeoXBlock
 from gnomon.model.cache import Cache
 from gnomon.model.loss import LogitKernel
 from gnomon.presets import Shape
@@ -34,7 +35,7 @@ class Kernels(NamedTuple):
     `layer` takes a block, the stream [B, T, W], the rotation and the numbers of the pieces [B, T].
     """
 
-    layer: Callable[[Block, Tensor, Rotary, Tensor], Tensor]
+    layer: Callable[[Block | NeoXBlock, Tensor, Rotary, Tensor], Tensor]
     logits: LogitKernel
 
 
@@ -50,8 +51,9 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.shape = shape
         self.embed_tokens = nn.Embedding(shape.vocabulary, shape.width)
-        self.layers = nn.ModuleList(Block(shape, dropout) for _ in range(shape.layers))
-        self.norm = RMSNorm(shape.width, shape.norm_epsilon)
+        block, norm = (NeoXBlock, LayerNorm) if shape.block == "gpt-neox" else (Block, RMSNorm)
+        self.layers = nn.ModuleList(block(shape, dropout) for _ in range(shape.layers))
+        self.norm = norm(shape.width, shape.norm_epsilon)
 
     def forward(
         self,
@@ -71,10 +73,10 @@ class LanguageModel(nn.Module):
             positions_BT = torch.arange(start, start + tokens_BT.shape[1], device=tokens_BT.device)[None]
         if cache is not None and mask_BTS is None and cache.length > 0 and tokens_BT.shape[1] > 1:
             mask_BTS = _causal_after(cache.length, tokens_BT.shape[1], tokens_BT.device)
-        turn = rotary(positions_BT, self.shape.head_width, self.shape.rope_theta)
+        turn = rotary(positions_BT, self.shape.rotary_width, self.shape.rope_theta)
         x_BTW = self.embed_tokens(tokens_BT)
         for i, layer in enumerate(self.layers):
-            if self.kernels is not None and isinstance(pieces, Tensor) and isinstance(layer, Block):
+            if self.kernels is not None and isinstance(pieces, Tensor) and isinstance(layer, Block | NeoXBlock):
                 x_BTW = self.kernels.layer(layer, x_BTW, turn, pieces)
             else:
                 x_BTW = layer(x_BTW, turn, pieces, cache.layers[i] if cache is not None else None, mask_BTS)
@@ -99,8 +101,11 @@ def first_weight(name: str, shape: Sequence[int], seed: int) -> Tensor:
 
     Matrices are normal with deviation 1/sqrt(inputs), which keeps the stream's scale at any width; the output
     projections of attention and feed-forward start at zero, so that the first step sees a plain bigram model;
-    the embedding, which is also the head, has deviation 0.02 so that the first logits are near zero.
+    the embedding, which is also the head, has deviation 0.02 so that the first logits are near zero. Gains are one,
+    biases and shifts zero.
     """
+    if name.endswith(".bias"):
+        return torch.zeros(shape)
     if len(shape) == 1:
         return torch.ones(shape)
     if name.endswith(("o_proj.weight", "down_proj.weight")):

@@ -15,6 +15,7 @@ from gnomon.config import Dtype
 from gnomon.events.types import MicroRowsChanged, StepDone
 from gnomon.measure import Speed, choose_compile, measure_speed
 from gnomon.model import blocked
+from gnomon.presets import Shape
 from gnomon.train import kernels
 from gnomon.train.kernels import compile_errors, compile_kernels, no_compiler
 from gnomon.train.state import State
@@ -22,7 +23,7 @@ from gnomon.train.step import is_memory_error, step
 from tests.faults.test_memory import memory_for
 from tests.unit.train.test_act import assert_equal
 from tests.unit.train.test_step import as_batch, snapshot, taken
-from tests.world import packed_rows, plain_state, start
+from tests.world import EACH_BLOCK, TINY, packed_rows, plain_state, start
 
 needs_compiler = pytest.mark.skipif(no_compiler() is not None, reason=str(no_compiler()))
 LAYOUT = [[31, 5, 28], [64], [1, 2, 3, 40, 10], [17]]
@@ -33,8 +34,8 @@ def _several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocked, "BLOCK", 24)  # does not divide the rows' 64
 
 
-def fast_state(dtype: Dtype = "fp32") -> State:
-    state = plain_state(log_every=1, dtype=dtype)
+def fast_state(dtype: Dtype = "fp32", shape: Shape = TINY) -> State:
+    state = plain_state(log_every=1, dtype=dtype, shape=shape)
     state.model.kernels = compile_kernels()
     return state
 
@@ -48,9 +49,12 @@ def restored_threads() -> Iterator[None]:
 
 @needs_compiler
 @pytest.mark.parametrize(("dtype", "tolerance"), [("fp32", 1e-5), ("bf16", 2e-2)])
-def test_compiled_steps_have_the_loss_and_the_gradient_norm_of_plain_ones(dtype: Dtype, tolerance: float) -> None:
+@pytest.mark.parametrize("shape", EACH_BLOCK, ids=lambda shape: shape.block)
+def test_compiled_steps_have_the_loss_and_the_gradient_norm_of_plain_ones(
+    shape: Shape, dtype: Dtype, tolerance: float
+) -> None:
     batch = as_batch(packed_rows(LAYOUT, length=64))
-    fast, plain = fast_state(dtype), plain_state(log_every=1, dtype=dtype)
+    fast, plain = fast_state(dtype, shape), plain_state(log_every=1, dtype=dtype, shape=shape)
     for _ in range(5):
         (ours,), (theirs,) = taken(fast, batch), taken(plain, batch)
         assert ours.loss == pytest.approx(theirs.loss, rel=tolerance)

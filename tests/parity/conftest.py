@@ -14,6 +14,10 @@ READER = Shape(
     vocabulary=1088, width=64, layers=3, heads=4, kv_heads=2, head_width=32, feed_forward=160, context=128,
     rope_theta=50_000.0,
 )  # fmt: skip
+NEOX_READER = Shape(
+    vocabulary=1088, width=96, layers=3, heads=3, kv_heads=3, head_width=32, feed_forward=384, context=128,
+    rope_theta=50_000.0, block="gpt-neox",
+)  # fmt: skip
 """Small, and with no two sizes equal that a wrong export could mistake for one another; 64 and more ids stay unused."""
 
 
@@ -21,13 +25,13 @@ EXCERPT = slice(20_000, 32_000)
 """What it reads of the text."""
 
 
-@pytest.fixture(scope="session")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
+@pytest.fixture(scope="session", params=[READER, NEOX_READER], ids=lambda shape: shape.block)
+def reader(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Bundle]:
     """A bundle read from disk, trained here in seconds; one thread, so that it is the same model everywhere."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     text = real_text()
     tokenizer = train_tokenizer(text.split("\n\n"), 1024, "qwen2")
-    model = reader_of(text[EXCERPT], tokenizer, READER, steps=150)
+    model = reader_of(text[EXCERPT], tokenizer, request.param, steps=150)
     yield saved_bundle(tmp_path_factory.mktemp("run") / "reader", model, tokenizer)
     torch.set_num_threads(threads)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from gnomon.bundle import Bundle
 from gnomon.export.gguf import write_gguf
+from gnomon.model import block
 from gnomon.model.generate import Sampling, generate
 from gnomon.taxonomy import SPECIAL_TOKENS
 from gnomon.tokenizer.tokenizer import PRETOKENIZERS
@@ -24,6 +26,9 @@ pytestmark = pytest.mark.client
 DTYPES = ("f32", "f16", "bf16", "q8_0")
 TIE = 1e-4
 """Two logits closer than this may change places between two programs that add in another order."""
+
+GELU_TIE = 5e-3
+"""The same where llama.cpp looks the gelu up in a table of float16, and our model does not."""
 
 BOUNDS = {"f32": (1e-10, 1.0), "f16": (5e-6, 0.97), "bf16": (3e-4, 0.96), "q8_0": (3e-3, 0.93)}
 """Mean KL in nats and share of equal likeliest tokens, over 128 places."""
@@ -61,16 +66,49 @@ def test_the_same_64_greedy_tokens_for_20_prompts(reader: Bundle, servers: dict[
             at = next(i for i in range(64) if ours[i] != theirs[i])
             logits = our_logits(reader, prompt + theirs[:at])
             gap = float(logits.max() - logits[theirs[at]])
-            assert gap < TIE, f"at token {at} llama.cpp takes one that is {gap:.1e} below ours"
+            assert gap < (GELU_TIE if reader.shape.block == "gpt-neox" else TIE), (
+                f"at token {at} llama.cpp takes one that is {gap:.1e} below ours"
+            )
             ties += 1
     print(f"{20 - ties} of 20 continuations equal, {ties} end in a tie below {TIE}; {len(words)} different tokens")
     assert ties <= 2
     assert len(words) > 100  # a model that says the same word for ever would agree with anything
 
 
+@pytest.fixture
+def _gelu_by_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gelu of llama.cpp's processor kernels: of what has been rounded to float16, and rounded again."""
+    exact = F.gelu
+
+    def rounded(x: torch.Tensor, approximate: str) -> torch.Tensor:
+        return exact(x.half().float(), approximate=approximate).half().float()
+
+    monkeypatch.setattr(block.F, "gelu", rounded)
+
+
+def test_the_table_of_the_gelu_costs_little(reader: Bundle, servers: dict[str, LlamaServer]) -> None:
+    if reader.shape.block != "gpt-neox":
+        pytest.skip("there is no gelu")
+    kl, top1, largest = nearness(reader, servers["f32"])
+    print(f"f32: mean KL {kl:.1e}, top token equal {100 * top1:.2f} %, largest log-probability off by {largest:.1e}")
+    assert kl <= 1e-6 and top1 >= 0.99 and largest <= 1e-2
+
+
+@pytest.mark.usefixtures("_gelu_by_table")
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_probabilities_are_near(reader: Bundle, servers: dict[str, LlamaServer], dtype: str) -> None:
-    server, vocabulary = servers[dtype], reader.shape.vocabulary
+    kl, top1, largest = nearness(reader, servers[dtype])
+    print(
+        f"{dtype}: mean KL {kl:.1e}, top token equal {100 * top1:.2f} %, largest log-probability off by {largest:.1e}"
+    )
+    limit, least = BOUNDS[dtype]
+    assert kl <= limit and top1 >= least
+    assert dtype != "f32" or largest <= 1e-4
+
+
+def nearness(reader: Bundle, server: LlamaServer) -> tuple[float, float, float]:
+    """Return mean KL in nats, share of equal likeliest tokens, largest difference of a log probability."""
+    vocabulary = reader.shape.vocabulary
     kls, same, largest = [], 0, 0.0
     for prompt in prompts(reader, 128, 24):
         meant = our_logits(reader, prompt).double().log_softmax(0)
@@ -80,13 +118,7 @@ def test_probabilities_are_near(reader: Bundle, servers: dict[str, LlamaServer],
         kls.append(float((meant.exp() * (meant - theirs)).sum()))
         same += int(meant.argmax()) == max(said, key=said.__getitem__)
         largest = max(largest, float((meant - theirs).abs().max()))
-    kl, top1 = sum(kls) / len(kls), same / len(kls)
-    print(
-        f"{dtype}: mean KL {kl:.1e}, top token equal {100 * top1:.2f} %, largest log-probability off by {largest:.1e}"
-    )
-    limit, least = BOUNDS[dtype]
-    assert kl <= limit and top1 >= least
-    assert dtype != "f32" or largest <= 1e-4
+    return sum(kls) / len(kls), same / len(kls), largest
 
 
 def test_a_prompt_of_text_is_read_as_in_training(reader: Bundle, servers: dict[str, LlamaServer]) -> None:

@@ -1,13 +1,18 @@
 """What the plan derives: often enough and not too often; memory of one process; and what older plans meant."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+import torch
 
 from gnomon.base.machine import Machine
 from gnomon.config import make_config
-from gnomon.plan import SECONDS_BETWEEN_SAVES, Plan, make_plan, read_plan
+from gnomon.model.attention import Segments, rotary
+from gnomon.model.lm import LanguageModel
+from gnomon.plan import SECONDS_BETWEEN_SAVES, Plan, layer_bytes, make_plan, read_plan, shape_of
+from gnomon.presets import BlockKind
+from tests.world import packed_rows
 
 MACHINE = Machine(system="Linux", cores=2, memory_bytes=64 << 30, processor="a test", flags=())
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "checkpoints"
@@ -88,3 +93,31 @@ def test_a_checkpoint_on_its_way_is_a_share_of_the_run(optimizer: str, each: int
     matrices = table["attention"] + table["feed_forward"]
     expected = 12 * without.parameters - (12 - each) * matrices
     assert with_one.memory_bytes - without.memory_bytes == expected // 4
+
+
+@pytest.mark.parametrize("product", [2, 4])
+@pytest.mark.parametrize("block", get_args(BlockKind))
+def test_what_a_layer_keeps_of_a_token_is_what_the_plan_says(block: BlockKind, product: int) -> None:
+    model = LanguageModel(shape_of(make_config({"data": "texts", "size": "5M", "model": {"block": block}})))
+    rows, weights = packed_rows([[64, 64]], length=128), {p.data_ptr() for p in model.parameters()}
+    kept: dict[int, torch.Tensor] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    for layer in list(model.layers)[:1]:
+        kept.clear()
+        turn = rotary(rows.positions, model.shape.rotary_width, model.shape.rope_theta)
+        stream = torch.randn(1, 128, model.shape.width, requires_grad=True)
+        with (
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+            torch.autocast("cpu", torch.bfloat16, enabled=product == 2),
+        ):
+            layer(stream, turn, Segments(rows.buckets, rows.inverse), None, None)
+        copies = {p.shape for p in layer.parameters() if p.ndim == 2} | {
+            p.T.shape for p in layer.parameters() if p.ndim == 2
+        }
+        tokens = [t for at, t in kept.items() if at not in weights and t.shape not in copies]
+        a_token = sum(t.untyped_storage().nbytes() for t in tokens) / 128
+        assert a_token <= layer_bytes(model.shape, product) <= 1.6 * a_token

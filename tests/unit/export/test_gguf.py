@@ -13,7 +13,7 @@ from gnomon.bundle import Bundle
 from gnomon.export.gguf import write_gguf
 from gnomon.export.hf import write_hf
 from gnomon.export.modelfile import modelfile
-from gnomon.export.verify import read_gguf
+from gnomon.export.read import read_gguf
 from gnomon.presets import GGUF_DTYPES, PRESETS
 from gnomon.taxonomy import SPECIAL_TOKENS
 from gnomon.tokenizer.tokenizer import Tokenizer

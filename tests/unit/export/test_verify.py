@@ -12,13 +12,15 @@ from torch import Tensor
 
 from gnomon.base.errors import IntegrityError
 from gnomon.bundle import Bundle
+from gnomon.export import gguf
 from gnomon.export.gguf import write_gguf
 from gnomon.export.hf import write_hf
-from gnomon.export.verify import compare, probe, read_gguf, read_hf, revive, verify_gguf, verify_hf
+from gnomon.export.read import read_gguf, read_hf
+from gnomon.export.verify import compare, probe, revive, verify_gguf, verify_hf
 from gnomon.model.lm import LanguageModel
 from gnomon.presets import Shape
 from gnomon.tokenizer.train import train_tokenizer
-from tests.world import SENTENCES, TINY, noisy_model, saved_bundle
+from tests.world import NEOX, SENTENCES, TINY, noisy_model, saved_bundle
 
 Weights = dict[str, Tensor]
 Q, K = "layers.0.self_attn.q_proj.weight", "layers.0.self_attn.k_proj.weight"
@@ -75,6 +77,14 @@ WRONG_WEIGHTS = [
     drop_the_final_norm, transpose_o_proj, swap_key_value_heads, shift_the_embedding_by_one,
     round_one_matrix_to_bf16,
 ]  # fmt: skip
+WRONG_NEOX_WEIGHTS = [
+    lambda weights: swap(weights, Q, K),
+    lambda weights: swap(weights, Q.replace("weight", "bias"), K.replace("weight", "bias")),
+    lambda weights: swap(weights, "layers.0.self_attn.v_proj.bias", "layers.0.self_attn.o_proj.bias"),
+    lambda weights: swap(weights, "layers.1.input_layernorm.weight", "layers.1.post_attention_layernorm.weight"),
+    lambda weights: weights["norm.bias"].zero_(),
+    lambda weights: weights["layers.1.mlp.down_proj.bias"].zero_(),
+]
 WRONG_SHAPES = [
     replace(TINY, rope_theta=100 * TINY.rope_theta),
     replace(TINY, norm_epsilon=10 * TINY.norm_epsilon),
@@ -159,6 +169,47 @@ def test_another_tokenizer_is_refused(bundle: Bundle, tmp_path: Path) -> None:
         write_hf(wrong_one, tmp_path / where, "f32")
         with pytest.raises(IntegrityError, match="tokenizer"):
             verify_hf(bundle, tmp_path / where, "hf", "f32")
+
+
+@pytest.fixture(scope="module")
+def neox(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    tokenizer = train_tokenizer(SENTENCES * 5, 500, "qwen2")
+    return saved_bundle(tmp_path_factory.mktemp("run") / "neox", noisy_model(NEOX), tokenizer)
+
+
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+def test_a_right_gpt_neox_passes(neox: Bundle, tmp_path: Path, dtype: str) -> None:
+    write_gguf(neox, tmp_path / "x.gguf", dtype)
+    (tmp_path / "hf").mkdir()
+    write_hf(neox, tmp_path / "hf", dtype)
+    for verdict in (verify_gguf(neox, tmp_path / "x.gguf", "x", dtype), verify_hf(neox, tmp_path / "hf", "hf", dtype)):
+        assert verdict.ok and (verdict.max_abs == 0) == (dtype == "f32")
+
+
+@pytest.mark.parametrize("number", range(len(WRONG_NEOX_WEIGHTS)))
+def test_a_wrong_gpt_neox_is_refused(neox: Bundle, tmp_path: Path, number: int) -> None:
+    other = twisted(neox, NEOX, WRONG_NEOX_WEIGHTS[number])
+    write_gguf(other, tmp_path / "x.gguf", "f32")
+    (tmp_path / "hf").mkdir()
+    write_hf(other, tmp_path / "hf", "f32")
+    with pytest.raises(IntegrityError, match=r"x\.gguf does not say what the model says"):
+        verify_gguf(neox, tmp_path / "x.gguf", "x.gguf", "f32")
+    with pytest.raises(IntegrityError, match="hf does not say what the model says"):
+        verify_hf(neox, tmp_path / "hf", "hf", "f32")
+
+
+def test_a_head_that_is_not_the_embedding_is_refused(
+    neox: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = gguf._add_tensor
+
+    def other_head(writer: object, name: str, tensor: Tensor, kind: object) -> None:
+        written(writer, name, tensor.flip(0) if name == "output.weight" else tensor, kind)  # pyright: ignore
+
+    monkeypatch.setattr(gguf, "_add_tensor", other_head)
+    gguf.write_gguf(neox, tmp_path / "x.gguf", "f32")
+    with pytest.raises(IntegrityError, match="the head is not the embedding"):
+        read_gguf(tmp_path / "x.gguf")
 
 
 @settings(max_examples=25, deadline=None)

@@ -12,7 +12,8 @@ from gnomon.model import blocked
 from gnomon.model.attention import Pieces, Segments
 from gnomon.model.lm import LanguageModel, Output
 from gnomon.model.loss import next_token_loss
-from tests.world import TINY, noisy_model, packed_rows
+from gnomon.presets import Shape
+from tests.world import EACH_BLOCK, NEOX, TINY, noisy_model, packed_rows
 
 
 def by_length(rows: Rows) -> Pieces:
@@ -24,6 +25,7 @@ def by_number(rows: Rows) -> Pieces:
 
 
 either_way = pytest.mark.parametrize("pieces", [by_length, by_number])
+either_block = pytest.mark.parametrize("shape", EACH_BLOCK, ids=lambda shape: shape.block)
 
 
 @pytest.fixture(autouse=True)
@@ -38,12 +40,12 @@ def dense_oracle(model: LanguageModel, tokens: Tensor, positions: Tensor, segmen
     return model(tokens, positions, mask_BTS=mask)
 
 
-@pytest.mark.parametrize("kv_heads", [2, 4])
+@pytest.mark.parametrize("shape", [TINY, replace(TINY, kv_heads=TINY.heads), NEOX], ids=["grouped", "each", "neox"])
 @either_way
 def test_attention_by_pieces_equals_a_dense_mask_in_outputs_and_gradients(
-    pieces: Callable[[Rows], Pieces], kv_heads: int
+    pieces: Callable[[Rows], Pieces], shape: Shape
 ) -> None:
-    model = noisy_model(replace(TINY, heads=4, kv_heads=kv_heads))
+    model = noisy_model(shape)
     rows = packed_rows([[31, 5, 28], [64], [1, 2, 3, 40, 10], [17]], length=64)
     used = rows.segments >= 0
     outputs, gradients = [], []
@@ -61,9 +63,12 @@ def test_attention_by_pieces_equals_a_dense_mask_in_outputs_and_gradients(
     assert torch.allclose(gradients[0], gradients[1], atol=1e-3, rtol=1e-4)
 
 
+@either_block
 @either_way
-def test_changing_a_document_leaves_the_logits_of_its_row_mates_bit_equal(pieces: Callable[[Rows], Pieces]) -> None:
-    model = noisy_model()
+def test_changing_a_document_leaves_the_logits_of_its_row_mates_bit_equal(
+    pieces: Callable[[Rows], Pieces], shape: Shape
+) -> None:
+    model = noisy_model(shape)
     rows = packed_rows([[20, 24, 20], [64]], length=64)
     changed = rows.tokens.clone()
     second = (rows.segments == 1) & (torch.arange(2)[:, None] == 0)
@@ -74,9 +79,10 @@ def test_changing_a_document_leaves_the_logits_of_its_row_mates_bit_equal(pieces
     assert not torch.equal(before[second], after[second])
 
 
+@either_block
 @either_way
-def test_no_gradient_flows_from_one_document_to_another(pieces: Callable[[Rows], Pieces]) -> None:
-    model = noisy_model()
+def test_no_gradient_flows_from_one_document_to_another(pieces: Callable[[Rows], Pieces], shape: Shape) -> None:
+    model = noisy_model(shape)
     rows = packed_rows([[20, 24, 20]], length=64)
     labels = rows.labels.where(rows.segments == 2, torch.tensor(-100))
     embedded = model.embed_tokens(rows.tokens).detach().requires_grad_()
@@ -89,9 +95,10 @@ def test_no_gradient_flows_from_one_document_to_another(pieces: Callable[[Rows],
     assert torch.count_nonzero(embedded.grad[rows.segments == 2]) > 0
 
 
+@either_block
 @either_way
-def test_a_packed_document_has_the_loss_it_has_alone(pieces: Callable[[Rows], Pieces]) -> None:
-    model = noisy_model()
+def test_a_packed_document_has_the_loss_it_has_alone(pieces: Callable[[Rows], Pieces], shape: Shape) -> None:
+    model = noisy_model(shape)
     together = packed_rows([[20, 24, 20]], length=64)
     hidden = model(together.tokens, together.positions, pieces(together)).hidden
     packed, _ = next_token_loss(hidden, model.head, together.labels)

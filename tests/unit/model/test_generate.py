@@ -5,21 +5,25 @@ import torch
 
 from gnomon.model.cache import Cache
 from gnomon.model.generate import Sampling, generate, pick
-from tests.world import noisy_model
+from gnomon.presets import Shape
+from tests.world import EACH_BLOCK, noisy_model
 
+either_block = pytest.mark.parametrize("shape", EACH_BLOCK, ids=lambda shape: shape.block)
 PROMPTS = [[1, 2, 3, 4, 5], [7, 8], [9, 10, 11]]
 
 
-def test_greedy_decoding_equals_the_argmax_of_the_training_forward() -> None:
-    model = noisy_model()
+@either_block
+def test_greedy_decoding_equals_the_argmax_of_the_training_forward(shape: Shape) -> None:
+    model = noisy_model(shape)
     tokens = [t[0] for t in generate(model, [PROMPTS[0]], 40, Sampling(temperature=0))]
     whole = torch.tensor([PROMPTS[0] + tokens])
     best = model.logits(model(whole).hidden)[0].argmax(-1)
     assert tokens == best[len(PROMPTS[0]) - 1 : -1].tolist()
 
 
-def test_a_prompt_fed_in_pieces_equals_the_prompt_at_once() -> None:
-    model = noisy_model()
+@either_block
+def test_a_prompt_fed_in_pieces_equals_the_prompt_at_once(shape: Shape) -> None:
+    model = noisy_model(shape)
     tokens = torch.arange(1, 31)[None]
     cache = Cache(1, 30, model.shape, model.head)
     pieces = [model(part, cache=cache).hidden for part in tokens.split([11, 1, 18], dim=1)]
@@ -33,8 +37,9 @@ def test_a_prompt_fed_in_pieces_equals_the_prompt_at_once() -> None:
         Sampling(temperature=1.1, repetition_penalty=1.2, top_k=40, top_p=0.9, min_p=0.01, seed=5),
     ],
 )
-def test_a_batch_gives_the_tokens_of_its_prompts_one_by_one(sampling: Sampling) -> None:
-    model = noisy_model()
+@either_block
+def test_a_batch_gives_the_tokens_of_its_prompts_one_by_one(shape: Shape, sampling: Sampling) -> None:
+    model = noisy_model(shape)
     together = list(generate(model, PROMPTS, 25, sampling))
     for i, prompt in enumerate(PROMPTS):
         alone = [t[0] for t in generate(model, [prompt], 25, sampling)]
