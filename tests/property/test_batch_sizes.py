@@ -1,6 +1,6 @@
 """Batches of changing size: the rows stay in order, and what is decided does not depend on when it is noticed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -19,13 +19,14 @@ from gnomon.store.datasets import Dataset
 from gnomon.train import act as act_module
 from gnomon.train.act import act
 from gnomon.train.parallel import ALONE
-from tests.world import small_dataset
+from tests.world import plain_state, small_dataset
 
 PLANNED, END = 8, 400  # rows of the plan's batch; where a run ends
 MOST_LAG = 4  # steps until an event is told
-DELAY = 2 * MOST_LAG  # steps from the one that a size is decided after to the one that has it
+MOST_ROWS = 16
+DELAY = (MOST_LAG + 1) * MOST_ROWS  # rows ahead that a size is asked for: no step has reached them when it is told
 
-sizes = st.sampled_from([1, 2, 3, 4, 6, 8, 16, 24])
+sizes = st.sampled_from([1, 2, 3, 4, 6, 8, 12, MOST_ROWS])
 asks = st.lists(st.tuples(st.integers(0, END), sizes), max_size=5)
 places = st.lists(st.integers(0, END), max_size=3)
 ramps = st.lists(st.tuples(st.integers(1, END), sizes), max_size=3).map(lambda some: [(0, PLANNED), *sorted(some)])
@@ -96,7 +97,7 @@ class Sketch:
         """Have everything carried out that is asked for after these steps; return whether the run went back."""
         asked: list[Request] = []
         for first, rows in waiting:
-            here, after = range(first, first + rows), first + DELAY * rows
+            here, after = range(first, first + rows), first + DELAY
             if any(place in here for place in self.bad):
                 asked.append(RollBack(why="", at_row=first, skip_rows=rows, rate_factor=0.5, rate_rows=20))
             wanted = [size for place, size in self.asks if place in here]
@@ -202,3 +203,18 @@ def test_a_row_is_the_same_in_a_batch_of_any_size_and_the_processes_have_equal_s
         got = torch.cat([rows.labels for b in dealt for rows in b.micros])
         expected = torch.cat([whole.take(row).micros[0].labels for row in first.row_ids])
         assert torch.equal(got, expected)
+
+
+@settings(parent=quick, max_examples=30)
+@given(ramp=ramps, wanted=asks, steps=st.integers(1, END // PLANNED - 1))
+def test_a_run_of_any_sizes_ends_within_one_batch_of_its_budget(
+    dataset: Dataset, ramp: list[tuple[int, int]], wanted: list[tuple[int, int]], steps: int
+) -> None:
+    decisions = Decisions([{"at_row": at, "rows_per_step": rows} for at, rows in wanted])
+    stream = Stream(dataset, 64, PLANNED, 4, 3, decisions, ramp=ramp)
+    state, row, last = plain_state(), 0, 0
+    state.schedule = replace(state.schedule, steps=steps)
+    while not state.finished:
+        last = stream.rows_at(row)
+        state.done, row = state.done + last / PLANNED, stream.after(row)
+    assert row - last < steps * PLANNED <= row
