@@ -18,6 +18,7 @@ from gnomon.model.generate import Sampling
 from gnomon.model.lm import LanguageModel, first_weight
 from gnomon.observe.rules import (
     go_back_when_unhealthy,
+    grow_with_noise,
     save_when_due,
     shrink_when_memory_is_short,
     stop_early,
@@ -33,6 +34,7 @@ from gnomon.train.guard import Guard
 from gnomon.train.hands import Hands
 from gnomon.train.interrupts import Interrupts
 from gnomon.train.kernels import compile_kernels
+from gnomon.train.noise import Noise
 from gnomon.train.optim import Optimizer
 from gnomon.train.parallel import ALONE, World
 from gnomon.train.readback import Readback
@@ -103,9 +105,10 @@ def make_state(
     model, update, sharding = lay_out(config.train.sharding, world, device, build, updates)
     _set_first_weights(model, sharding, seed)
     model.kernels = compile_kernels() if compiled else None
+    noise = Noise(device) if config.train.batch_ramp == "noise" else None
     return State(
         schedule=schedule,
-        readback=Readback(config.train.log_every, device),
+        readback=Readback(config.train.log_every, device, noise=noise is not None),
         device=device,
         dtype=dtype,
         clip=config.train.clip,
@@ -116,6 +119,7 @@ def make_state(
         optimizer=update,
         guard=Guard(device, fp16=dtype == "fp16"),
         sharding=sharding,
+        noise=noise,
     )
 
 
@@ -133,6 +137,9 @@ def start_over(state: State) -> None:
     state.optimizer.start_over()
     state.guard.load(Guard(state.device, fp16=state.dtype == "fp16").tensors())
     state.step = state.row = state.tokens = state.since_best = 0
+    state.done = 0.0
+    if state.noise:
+        state.noise.start_over()
     state.best_loss = float("inf")
 
 
@@ -161,7 +168,7 @@ def build_loader(plan: Plan, config: Config, dataset: Dataset, journal: Decision
 
     def stream() -> Stream:
         length, rows = plan.shape["context"], plan.rows_per_step
-        return Stream(dataset, length, rows, plan.micro_rows, plan.seed, journal, world.rank, world.size)
+        return Stream(dataset, length, rows, plan.micro_rows, plan.seed, journal, world.rank, world.size, plan.ramp)
 
     return Loader(stream, config.train.loader_workers, plan.device)
 
@@ -208,12 +215,15 @@ def build_observers(config: Config, plan: Plan, journal: Decisions) -> list[Obse
     def earlier(row: int) -> int:
         return journal.roll_backs(since_row=row - STRETCH_STEPS * plan.rows_per_step)
 
+    ramp = grow_with_noise(plan.shape["context"], plan.rows_per_step, config.train.log_every)
+    growth = [ramp] if config.train.batch_ramp == "noise" else []
     patience = [stop_early(config.train.patience)] if config.train.patience else []
     return [
         save_when_due,
         stop_on_interrupt,
         shrink_when_memory_is_short,
         go_back_when_unhealthy(plan.rows_per_step, earlier),
+        *growth,
         *patience,
     ]
 

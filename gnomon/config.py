@@ -85,6 +85,9 @@ class TrainConfig(_Section):
     lr_floor: float = Field(default=0.05, ge=0, le=1)  # of the peak, at the last step
     batch_tokens: int | None = Field(default=None, gt=0)  # tokens in one optimizer step
     micro_rows: int | None = Field(default=None, gt=0)  # rows in one forward pass
+    batch_ramp: Literal["none", "fixed", "noise"] = "none"  # fewer rows at first; doubled by plan, or as noise allows
+    ramp_from: float = Field(default=0.125, gt=0, lt=1)  # of the batch at the start: a half, a quarter, an eighth, …
+    ramp_share: float = Field(default=0.3, gt=0, le=1)  # of the run's tokens until a fixed ramp has the whole batch
     weight_decay: float = Field(default=0.1, ge=0)  # of matrices; the embedding and gains do not decay
     momentum: float = Field(default=0.85, ge=0, lt=1)  # Muon's memory of gradients
     beta1: float = Field(default=0.9, ge=0, lt=1)  # AdamW's memory of gradients
@@ -119,6 +122,8 @@ class TrainConfig(_Section):
             raise ValueError("sharding=full sums in an order of its own; with exact, use sharding=optimizer or none")
         if self.sharding == "full" and self.compile is True:
             raise ValueError("sharding=full has no compiled kernels; set compile=false, or sharding=optimizer or none")
+        if self.sharding == "full" and self.batch_ramp == "noise":
+            raise ValueError("sharding=full has no gradients of single passes; set batch_ramp=fixed, or other sharding")
         return self
 
 

@@ -90,7 +90,7 @@ def train(config: Config, console: Console | None = None) -> dict[str, Any]:
                 _train(run, plan, config, dataset, console, world)
             world.leave()
             result = finish(run, config, dataset, console)
-            return {**result, "steps": plan.steps, "seconds": round(time.monotonic() - start, 1)}
+            return {**result, "steps": run.checkpoints.all()[-1].step, "seconds": round(time.monotonic() - start, 1)}
     finally:
         world.abandon()
 

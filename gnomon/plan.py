@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Valida
 from gnomon.base.errors import ConfigError, DataError, IntegrityError
 from gnomon.base.files import read_json
 from gnomon.base.machine import Machine
+from gnomon.base.shares import uneven, without_tree
 from gnomon.config import MAX_THREADS, Config, Dtype, OptimizerKind, parse_budget
 from gnomon.presets import PRESETS, TOKENS, Shape, gpt_neox_sizes, read_shape
 
@@ -56,6 +57,7 @@ class Plan(BaseModel):
     seed: Annotated[StrictInt, Field(ge=0, lt=2**63)]
     rows_per_step: _Positive
     micro_rows: _Positive
+    ramp: list[tuple[_Count, _Positive]] = []  # from which row on a step has how many rows; empty: always as many
     steps: _Positive
     lr: _Amount
     warmup_steps: _Count
@@ -140,8 +142,10 @@ def make_plan(
         )
     lr, reasons["lr"] = _rate(config, shape, step_tokens, optimizer)
     warmup, reasons["warmup_steps"] = _warmup(config, steps)
-    micro, reasons["micro_rows"] = _micro_rows(config, shape, rows)
-    _refuse_uneven_shares(config, rows, micro, processes)
+    ramp, reasons["ramp"] = _ramp(config, rows, steps * rows, processes)
+    micro, reasons["micro_rows"] = _micro_rows(config, shape, ramp[0][1] if ramp else rows, processes)
+    for size in sorted({rows, *(size for _, size in ramp)}):
+        _refuse_uneven_shares(config, size, min(size, micro), processes)
     training, reasons["memory_bytes"] = _memory(
         config, shape, micro, dtype[0], optimizer, processes, compiled=compiled[0]
     )
@@ -163,6 +167,7 @@ def make_plan(
         seed=config.seed,
         rows_per_step=rows,
         micro_rows=micro,
+        ramp=ramp,
         steps=steps,
         lr=lr,
         warmup_steps=warmup,
@@ -283,11 +288,42 @@ def _warmup(config: Config, steps: int) -> tuple[int, str]:
     return max(1, min(200, steps // 20)), "a twentieth of the steps, 200 at most"
 
 
-def _micro_rows(config: Config, shape: Shape, rows: int) -> tuple[int, str]:
-    if config.train.micro_rows:
-        return min(rows, config.train.micro_rows), "train.micro_rows asks for it"
-    micro = min(rows, max(1, 8192 // shape.context))
-    return micro, "rows of one forward pass: at most 8,192 tokens, which keeps activations small"
+def _ramp(config: Config, rows: int, all_rows: int, processes: int) -> tuple[list[tuple[int, int]], str]:
+    """Return from which row on a step has how many rows, and why; nothing where there is no ramp."""
+    how, told = config.train.batch_ramp, "every step has as many rows, but for what the journal says"
+    if how == "none":
+        return [], told
+    halvings = max(1, round(-math.log2(config.train.ramp_from)))
+    while halvings and (uneven(rows, processes << halvings) or (how == "noise" and rows >> halvings == 1)):
+        halvings -= 1
+    if halvings == 0:
+        raise ConfigError(
+            f"a batch of {rows} rows cannot begin smaller",
+            where="train.batch_ramp",
+            do="set train.batch_tokens so that a batch has more rows, and a number that can be halved",
+        )
+    if how == "noise":
+        return [(0, rows >> halvings)], "doubled when the measured noise scale is as large, up to rows_per_step"
+    part = all_rows * config.train.ramp_share / halvings
+    stages = [(round(i * part), rows >> (halvings - i)) for i in range(halvings + 1)]
+    return stages, f"doubled over the first {config.train.ramp_share:.0%} of the tokens; the rate goes with its root"
+
+
+def _micro_rows(config: Config, shape: Shape, rows: int, processes: int) -> tuple[int, str]:
+    """Return the rows of one forward pass, and why, where the smallest batch has `rows`."""
+    noise = config.train.batch_ramp == "noise"
+    most = max(1, rows // 2) if noise and processes == 1 else rows
+    if asked := config.train.micro_rows:
+        if noise and asked > most:
+            raise ConfigError(
+                f"the first batches have {rows} rows, which are one pass of {asked}, and noise is what differs in two",
+                where="train.micro_rows",
+                do=f"ask for {most} or fewer, or leave it out",
+            )
+        return min(rows, asked), "train.micro_rows asks for it"
+    micro = min(most, max(1, 8192 // shape.context))
+    why = "rows of one forward pass: at most 8,192 tokens, which keeps activations small"
+    return micro, why + ("; two passes or more in the smallest batch, to measure noise" if noise else "")
 
 
 def refuse_too_large(plan: Plan, machine: Machine) -> None:
@@ -303,16 +339,13 @@ def refuse_too_large(plan: Plan, machine: Machine) -> None:
 
 def _refuse_uneven_shares(config: Config, rows: int, micro: int, processes: int) -> None:
     """Raise ConfigError when a batch cannot be dealt out to the processes, or not in the way `exact` needs it."""
-    if rows % processes:
+    if uneven(rows, processes):
         raise ConfigError(
             f"a batch has {rows} rows, which {processes} processes cannot share evenly",
             where="train.batch_tokens",
             do="ask for a batch whose rows are a multiple of the processes",
         )
-    passes = rows // micro
-    if config.train.exact and (
-        rows % micro or passes & (passes - 1) or processes & (processes - 1) or passes < processes
-    ):
+    if config.train.exact and without_tree(rows, micro, processes):
         raise ConfigError(
             f"train.exact needs powers of two: {rows} rows a step are {rows / micro:g} passes of {micro} rows, for "
             f"{processes} processes",
@@ -344,6 +377,7 @@ def _memory(
         "weights and optimizer": _state_bytes(config, shape, optimizer, processes) + copies + muon,
         "activations": activations,
         "logits": logits,
+        "gradients of a pass by themselves": 4 * shape.parameters * (config.train.batch_ramp == "noise"),
         "a checkpoint on its way to the disk": _saved_bytes(shape, optimizer)
         * config.train.background_saves
         // processes,

@@ -5,7 +5,8 @@
 trains the run in each FOLDER and prints, from rank 0, one line of JSON for each: how it ended, its losses, and the
 digest of its whole state. Options that are no key of `train`: `stop_at` a step; `digest_at` steps after which weights
 and moments are digested too; `poison` a rank and a step, at which this rank's gradient is not finite; `start_over`:
-what validation says before the first step, and after the last with the first weights put back.
+what validation says before the first step, and after the last with the first weights put back; `sizes` as in
+`tests.world.asks_for_rows`.
 """
 
 import hashlib
@@ -84,11 +85,13 @@ def train(world: "World", folder: Path, options: dict[str, Any]) -> dict[str, An
     from gnomon.train.loop import run as train_loop
     from gnomon.train.rollback import restore
     from gnomon.train.state import numbers_of, tensors_of
-    from tests.world import start
+    from tests.world import asks_for_rows, start
 
     stop_at, digest_at = options.pop("stop_at", None), options.pop("digest_at", [])
     poisoned, again = options.pop("poison", None), options.pop("start_over", False)
+    sizes = options.pop("sizes", [])
     one = start(folder, world, **options)
+    one.hands.bus.observers.append(asks_for_rows(sizes, one.config.train.log_every))
     state, digests = one.state, {}
 
     def interrupted(_: object, step: int) -> Iterable[Event]:
@@ -130,6 +133,7 @@ def train(world: "World", folder: Path, options: dict[str, Any]) -> dict[str, An
         "loaded_weights": loaded_weights,
         "ended": ended,
         "digests": digests,
+        "rows": [event.rows for event in one.events(StepDone)],
         "losses": [event.loss for event in one.events(StepDone)],
         "norms": [event.grad_norm for event in one.events(StepDone)],
         "verdicts": [event.verdict for event in one.events(StepDone)],

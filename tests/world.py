@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from pydoc_data import topics
@@ -21,7 +22,7 @@ from gnomon.bundle import Bundle, load_bundle
 from gnomon.config import Config, DataConfig, Dtype, OptimizerKind, TokenizerConfig, make_config
 from gnomon.data.prepare import prepare
 from gnomon.data.stream import Rows, make_rows
-from gnomon.events.types import Check, Event, Stop
+from gnomon.events.types import Check, Event, Observer, Replan, Request, StepDone, Stop
 from gnomon.model.lm import LanguageModel, first_weight
 from gnomon.model.loss import next_token_loss
 from gnomon.observe.console import Console
@@ -180,6 +181,18 @@ def start(
     attempt = world.gather(run.begin_attempt() if world.first else 0)[0]
     hands = build_hands(run, plan, config, dataset, world, attempt, seen.append)
     return Started(run, plan, config, dataset, build_state(plan, config, world), hands, seen)
+
+
+def asks_for_rows(sizes: list[tuple[int, int]], log_every: int) -> Observer:
+    """Return an observer: the step that has row `place` asks for batches of `rows`, for each of `sizes`."""
+
+    def observe(event: Event) -> Iterable[Request]:
+        for place, rows in sizes if isinstance(event, StepDone) else []:
+            if event.row <= place < event.row + event.rows:
+                at = event.row + 2 * log_every * event.rows
+                yield Replan(why="a test", rows_per_step=rows, at_row=at, seen_row=event.row + event.rows)
+
+    return observe
 
 
 SENTENCES = (

@@ -38,7 +38,7 @@ class Loader:
             self._drop()
         wanted, at = [row], row
         for _ in range(AHEAD * self._workers):
-            at = self.stream.decisions.after_skips(at) + self.stream.rows_per_batch
+            at = self.stream.after(at)
             wanted.append(at)
         for at in wanted:
             if at not in self._ready:

@@ -2,7 +2,8 @@
 number of the next row.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,12 +56,20 @@ class Batch:
     next_row: int
     row_ids: tuple[int, ...]
     micro_rows: int
-    rate_factor: float = 1.0  # of the learning rate; below 1 after a roll-back
+    rate_factor: float = 1.0  # of the learning rate; below 1 after a roll-back, and where the batch is not the plan's
+    share: float = 1.0  # of the plan's rows: the schedule goes on by so much of a step
+    evenness: float = 1.0  # sum of (tokens of a pass / of the batch)², over the passes of all processes
     accept: bool = False  # the guard takes what comes from here on as usual
 
 
 class Stream:
-    """Endless batches of a dataset's training split, epoch after epoch, each in another order."""
+    """Endless batches of a dataset's training split, epoch after epoch, each in another order.
+
+    A batch has `rows_per_batch` rows, the plan's number, unless `ramp`, which says from which row on there are how
+    many, or a decision says otherwise. With k times the plan's rows the learning rate is sqrt(k) times the schedule's:
+    the rule for optimizers that divide a gradient by its size, as AdamW and Muon do (Malladi et al. 2022, arXiv
+    2205.10287).
+    """
 
     def __init__(
         self,
@@ -72,10 +81,12 @@ class Stream:
         decisions: Decisions,
         rank: int = 0,
         world: int = 1,
+        ramp: Sequence[tuple[int, int]] = (),
     ) -> None:
         self._split, self._length, self._seed, self.decisions = dataset.split("train"), length, seed, decisions
         self.rows_per_batch, self._micro_rows = rows_per_batch, micro_rows
-        self._share = slice(rank * rows_per_batch // world, (rank + 1) * rows_per_batch // world)
+        self._rank, self._world = rank, world
+        self.planned = tuple(ramp) or ((0, rows_per_batch),)
         self._windows = Windows(self._split, length)
         self.rows_per_epoch = int(self._windows.rows.sum())
         # epoch, its windows in order, where their rows end; (epoch, window), its rows in order
@@ -99,22 +110,49 @@ class Stream:
     def take(self, row: int) -> Batch:
         """Return the batch that is served at global row `row`; what was decided about it is in it."""
         start = self.decisions.after_skips(row)
-        ids = range(start, start + self.rows_per_batch)
+        rows = self.decisions.rows_per_step(start, self.planned)
+        ids, share = range(start, start + rows), rows / self.rows_per_batch
         micro_rows = self.decisions.micro_rows(start, self._micro_rows)
         places = [self._find(i) for i in ids]
-        own = places[self._share]
+        tokens = [_tokens_at(place) for place in places]
+        own = places[self._rank * rows // self._world : (self._rank + 1) * rows // self._world]
         return Batch(
             micros=tuple(
                 _gather(self._split, own[i : i + micro_rows], self._length) for i in range(0, len(own), micro_rows)
             ),
-            loss_tokens=sum(map(_tokens_at, places)),
+            loss_tokens=sum(tokens),
             first_row=start,
             next_row=ids[-1] + 1,
             row_ids=tuple(ids),
             micro_rows=micro_rows,
-            rate_factor=self.decisions.rate_factor(start),
-            accept=self.decisions.accepts(row, start + self.rows_per_batch),
+            rate_factor=self.decisions.rate_factor(start) * math.sqrt(share),
+            share=share,
+            evenness=self._evenness(tokens, micro_rows),
+            accept=self.decisions.accepts(row, start + rows),
         )
+
+    def _evenness(self, tokens: list[int], micro_rows: int) -> float:
+        """Return the sum of (tokens of a pass / of the batch)², from the tokens of the batch's rows."""
+        each = len(tokens) // self._world
+        starts = [at for rank in range(self._world) for at in range(rank * each, (rank + 1) * each, micro_rows)]
+        ends = [min(at + micro_rows, (at // each + 1) * each) for at in starts]
+        passes = [sum(tokens[at:end]) for at, end in zip(starts, ends, strict=True)]
+        return sum(size**2 for size in passes) / sum(tokens) ** 2
+
+    def rows_at(self, row: int) -> int:
+        """Return the rows of the batch that is served at global row `row`."""
+        return self.decisions.rows_per_step(self.decisions.after_skips(row), self.planned)
+
+    def after(self, row: int) -> int:
+        """Return the row that follows the batch that is served at global row `row`."""
+        return self.decisions.after_skips(row) + self.rows_at(row)
+
+    def batches_between(self, first_row: int, next_row: int) -> int:
+        """Return how many batches were served from the one that begins at `first_row` to where `next_row` follows."""
+        row, count = first_row, 0
+        while row < next_row:
+            row, count = self.after(row), count + 1
+        return count
 
     def documents(self, first_row: int, rows: int, most: int = 20) -> list[str]:
         """Return the origins of the documents that lie in rows from `first_row` on, each once, at most so many."""

@@ -17,7 +17,7 @@ class Bus:
 
     def __init__(self, sinks: Sequence[Sink], observers: Sequence[Observer], attempt: int) -> None:
         self._sinks = list(sinks)
-        self._observers = list(observers)
+        self.observers = list(observers)
         self._attempt = attempt
 
     def publish(self, event: Event) -> Event:
@@ -33,5 +33,5 @@ class Bus:
 
     def ask(self, event: Event) -> Iterable[Request]:
         """Yield what the observers ask for after `event`."""
-        for observer in self._observers:
+        for observer in self.observers:
             yield from observer(event)

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +34,8 @@ class _Decision(BaseModel):
     rate_factor: Annotated[float, Field(gt=0, le=1, strict=True)] = 1.0
     until_row: _Count = 0
     micro_rows: Annotated[_Count, Field(gt=0)] = 1
+    rows_per_step: Annotated[_Count, Field(gt=0)] = 1
+    seen_row: _Count = 0
     accept: StrictBool = False
     roll_back: StrictBool = False
     before_step: _Count = 0
@@ -49,9 +52,11 @@ class Decisions:
 
     An entry is a plain dict with `at_row`, the first row it applies to, `why`, and one or more of:
     `skip_rows` (the stream goes on so many rows later), `rate_factor` with `until_row` (the learning rate is multiplied
-    while rows below that are served), `micro_rows` (rows of one forward pass from here on), `accept` (the guard forgets
-    what was usual). An entry with `roll_back` sends the run back: checkpoints of later rows that were made without
-    knowing of it no longer count, nor do those at `before_step` or later.
+    while rows below that are served), `micro_rows` (rows of one forward pass from here on), `rows_per_step` (rows of
+    one batch from here on; `seen_row` is the row up to which the steps lie that it was decided after, `at_row` where
+    that is not said), `accept` (the guard forgets what was usual). An entry with `roll_back` sends the run back:
+    checkpoints of later rows that were made without knowing of it no longer count, nor do those at `before_step` or
+    later.
     """
 
     def __init__(self, entries: list[dict[str, Any]] | None = None) -> None:
@@ -74,6 +79,29 @@ class Decisions:
         """Return the rows of one forward pass at `row`."""
         asked = [e["micro_rows"] for e in self.entries if "micro_rows" in e and e["at_row"] <= row]
         return min([planned, *asked])
+
+    def rows_per_step(self, row: int, planned: Sequence[tuple[int, int]], seen_row: int | None = None) -> int:
+        """Return the rows of a batch that begins at `row`; with `seen_row`, by what was decided up to there.
+
+        `planned` says from which row on how many are planned, the first from row 0. What was decided for a row counts
+        from there to the next row for which something was planned or decided; of several decisions for one row the
+        first counts. A decision that was made after steps which a later roll-back undoes is undone with them.
+        """
+        rows = dict(planned)
+        for entry in reversed(self._sizes()):
+            if seen_row is None or _seen(entry) <= seen_row:
+                rows[entry["at_row"]] = entry["rows_per_step"]
+        return rows[max(at for at in rows if at <= row)]
+
+    def _sizes(self) -> list[dict[str, Any]]:
+        """Return the entries with `rows_per_step` that no roll-back has undone."""
+        kept: list[dict[str, Any]] = []
+        for entry in self.entries:
+            if entry.get("roll_back"):
+                kept = [size for size in kept if _seen(size) <= entry["at_row"]]
+            if "rows_per_step" in entry:
+                kept.append(entry)
+        return kept
 
     def rate_factor(self, row: int) -> float:
         """Return what the schedule's learning rate is multiplied with at `row`."""
@@ -98,6 +126,10 @@ class Decisions:
             for e in self.entries[known:]
             if e.get("roll_back")
         )
+
+
+def _seen(entry: dict[str, Any]) -> int:
+    return entry.get("seen_row", entry["at_row"])
 
 
 class Journal(Decisions):

@@ -51,11 +51,14 @@ class StepDone(Event):
     lr: float
     tokens: int  # loss-bearing tokens seen so far
     row: int  # of the stream, the first of this step
+    rows: int = 0  # of this step; 0: not said, by a version whose batches all had the plan's
+    done: float | None = None  # of the plan's steps; differs from `step` where batches had other sizes
     verdict: Verdict = "ok"  # anything else: the step left weights, moments and step count as they were
     bad_in_a_row: int = 0  # steps up to this one that were not ok, overflows aside
     bad_recently: int = 0  # of the last 200 steps
     bad_since_row: int = 0  # first row of the steps that are bad in a row
     loss_scale: float = 1.0  # of fp16
+    noise_tokens: float | None = None  # the gradient noise scale, over the last steps; None: not measured, or not yet
     tokens_per_second: float
     memory_bytes: int
 
@@ -133,6 +136,25 @@ class MicroRowsChanged(Event):
     kind: Literal["micro_rows_changed"] = "micro_rows_changed"
     step: int
     micro_rows: int
+    why: str
+
+
+class RowsChanged(Event):
+    """Batches have another number of rows from row `at_row` on. The journal says so too."""
+
+    kind: Literal["rows_changed"] = "rows_changed"
+    step: int
+    at_row: int
+    rows_per_step: int
+    why: str
+
+
+class RequestRefused(Event):
+    """What was asked for cannot be done; the run goes on as it was."""
+
+    kind: Literal["request_refused"] = "request_refused"
+    step: int
+    request: str
     why: str
 
 
@@ -224,6 +246,19 @@ class RollBack(Request):
     accept: bool = False
 
 
+class Replan(Request):
+    """Serve batches of `rows_per_step` rows from row `at_row` on; None: from the next batch on. Journalled.
+
+    `seen_row` is the row that follows the last step which this was decided after; None: all steps so far. A request
+    that a run shall come to again, wherever it was stopped, says both, and asks for a row that no step has reached when
+    its events are told.
+    """
+
+    rows_per_step: int = Field(gt=0)
+    at_row: int | None = Field(default=None, ge=0)
+    seen_row: int | None = Field(default=None, ge=0)
+
+
 class Shrink(Request):
     """Halve the rows of one forward pass. Journalled."""
 
@@ -243,7 +278,9 @@ Observer = Callable[[Event], Iterable[Request]]
 
 @dataclass(frozen=True)
 class Check:
-    """A read-only look at the live model after every `every` steps: `run(model, step)` returns events."""
+    """A read-only look at the live model after every `every` steps of the plan's size, 1: after every step of any size:
+    `run(model, step)` returns events.
+    """
 
     name: str
     every: int

@@ -21,7 +21,9 @@ from gnomon.events.types import (
     Event,
     GaveUp,
     MicroRowsChanged,
+    RequestRefused,
     RolledBack,
+    RowsChanged,
     RunStarted,
     RunStopped,
     Sampled,
@@ -64,13 +66,15 @@ class Console:
                 if event.resumed_from:
                     self.say(f"going on from {event.resumed_from}, step {event.step:,} of {event.steps:,}")
             case StepDone():
+                done = float(event.step) if event.done is None else event.done  # batches may have had other sizes
+                of = f"/{self._steps:,}" if done == event.step else f", {done / max(1, self._steps):.0%}"
                 mark = "" if event.verdict == "ok" else f" ({event.verdict.replace('_', ' ')}, skipped)"
                 self._loss = f"loss {event.loss:.3f}{mark}"
                 self._show(
                     "training",
-                    event.step,
+                    min(int(done), self._steps) if of[0] == "," else event.step,
                     self._steps,
-                    f"step {event.step:,}/{self._steps:,}  {self._loss}  lr {event.lr:.1e}  "
+                    f"step {event.step:,}{of}  {self._loss}  lr {event.lr:.1e}  "
                     f"{event.tokens_per_second:,.0f} tokens/s  {event.memory_bytes / 2**20:,.0f} MiB",
                 )
             case Validated():
@@ -89,6 +93,11 @@ class Console:
                 self.say(f"step {event.step:,}: no checkpoint could be written: {event.why}", style="yellow")
             case MicroRowsChanged():
                 self.say(f"step {event.step:,}: {event.why}; going on with {event.micro_rows} rows", style="yellow")
+            case RowsChanged():
+                rows = f"{event.rows_per_step:,} rows a step from row {event.at_row:,} on"
+                self.say(f"step {event.step:,}: {event.why}; {rows}")
+            case RequestRefused():
+                self.say(f"step {event.step:,}: {event.request}: {event.why}", style="yellow")
             case RolledBack():
                 self.say(
                     f"step {event.from_step:,}: {event.why}; back to step {event.step:,}, leaving out "

@@ -51,8 +51,15 @@ def _of(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
 
 def _facts(plan: dict[str, Any], events: list[dict[str, Any]], evaluation: dict[str, Any] | None) -> str:
     steps = _of(events, "step")
-    facts = [("steps", f"{steps[-1]['step']:,} of {plan['steps']:,}" if steps else "none yet")]
+    facts = [("steps", "none yet")]
     if steps:
+        last, done = steps[-1]["step"], steps[-1]["done"]
+        of = (
+            f"of {plan['steps']:,}"
+            if done in (None, last)
+            else f"of several sizes, {done / plan['steps']:.0%} of the run"
+        )
+        facts = [("steps", f"{last:,} {of}")]
         facts.append(("tokens seen", f"{steps[-1]['tokens'] / 1e6:.2f}M"))
         speeds = sorted(s["tokens_per_second"] for s in steps)
         facts.append(("tokens a second, median", f"{speeds[len(speeds) // 2]:,.0f}"))
@@ -133,7 +140,7 @@ def _plan(plan: dict[str, Any]) -> str:
 def _what_happened(events: list[dict[str, Any]]) -> str:
     kinds = (
         "run_started", "checkpoint_damaged", "save_failed", "data_skipped", "micro_rows_changed", "rolled_back",
-        "gave_up", "run_stopped",
+        "rows_changed", "request_refused", "gave_up", "run_stopped",
     )  # fmt: skip
     rows = "".join(
         "<tr><td>"

@@ -7,6 +7,7 @@ from gnomon.events.types import (
     InterruptAsked,
     MemoryShort,
     Observer,
+    Replan,
     Request,
     RollBack,
     Save,
@@ -57,11 +58,35 @@ def shrink_when_memory_is_short(event: Event) -> Iterable[Request]:
         yield Shrink(why=event.why)
 
 
+def grow_with_noise(context: int, most_rows: int, log_every: int) -> Observer:
+    """Return an observer that asks for batches twice as large, up to `most_rows`, once the gradient noise scale is as
+    large as they would be.
+
+    It remembers nothing, and asks for a row that is so far ahead that every process, on every device, has been told of
+    the step by then: events come up to twice `log_every` steps late. So a resumed run comes to the same rows.
+    """
+
+    def observe(event: Event) -> Iterable[Request]:
+        if not isinstance(event, StepDone) or event.verdict != "ok" or event.noise_tokens is None:
+            return
+        more = 2 * event.rows
+        if more <= most_rows and event.noise_tokens >= more * context:
+            yield Replan(
+                why=f"the noise scale was {event.noise_tokens:,.0f} tokens at step {event.step:,}",
+                rows_per_step=more,
+                at_row=event.row + 2 * log_every * event.rows,
+                seen_row=event.row + event.rows,
+            )
+
+    return observe
+
+
 def go_back_when_unhealthy(rows_per_step: int, earlier: Callable[[int], int]) -> Observer:
     """Return an observer that asks to go back when steps keep being refused, each time further past the rows they had.
 
-    It remembers nothing: a step's event says how many before it were bad, and `earlier(row)` how many times the run
-    went back near that row. So a resumed run asks for what the one that was not stopped asks for.
+    `rows_per_step` are those of the plan. It remembers nothing: a step's event says how many before it were bad, and
+    `earlier(row)` how many times the run went back near that row. So a resumed run asks for what the one that was not
+    stopped asks for.
     """
 
     def observe(event: Event) -> Iterable[Request]:
@@ -80,7 +105,7 @@ def go_back_when_unhealthy(rows_per_step: int, earlier: Callable[[int], int]) ->
         yield RollBack(
             why=f"{why}: {what}",
             at_row=first,
-            skip_rows=(event.row + rows_per_step - first) * 2**times,
+            skip_rows=(event.row + (event.rows or rows_per_step) - first) * 2**times,
             rate_factor=RATE_FACTOR,
             rate_rows=RATE_STEPS * rows_per_step,
             accept=times >= 2 and event.verdict == "spike",

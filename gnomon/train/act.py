@@ -4,11 +4,15 @@ from collections.abc import Iterable
 
 from gnomon.base.errors import GnomonError, IntegrityError, StorageError
 from gnomon.base.files import finite
+from gnomon.base.shares import uneven, without_tree
 from gnomon.events.types import (
     DataSkipped,
     MicroRowsChanged,
+    Replan,
     Request,
+    RequestRefused,
     RollBack,
+    RowsChanged,
     Save,
     SaveSkipped,
     Shrink,
@@ -22,9 +26,10 @@ from gnomon.train.state import State
 
 
 def act(requests: Iterable[Request], state: State, hands: Hands) -> Stop | None:
-    """Carry out requests in their fixed order (Shrink, RollBack, SkipData, Save, Stop) and return the Stop, if any.
+    """Carry out requests in their order (Shrink, RollBack, SkipData, Replan, Save, Stop) and return the Stop, if any.
 
-    A stop saves first. Several saves at one step are one; of several roll-backs the one to the earliest row counts.
+    A stop saves first. Several saves at one step are one; of several roll-backs the one to the earliest row counts. A
+    Replan that was asked for after steps which a roll-back undoes is undone with them.
     """
     asked = list(requests)
     stop = next((r for r in asked if isinstance(r, Stop)), None)
@@ -32,10 +37,15 @@ def act(requests: Iterable[Request], state: State, hands: Hands) -> Stop | None:
         stop = _shrink(state, hands) or stop
     back = [r for r in asked if isinstance(r, RollBack)]
     if back and not (stop and stop.reason == "out_of_memory"):
-        stop = roll_back(min(back, key=lambda r: r.at_row), state, hands) or stop
+        earliest = min(back, key=lambda r: r.at_row)
+        stop = roll_back(earliest, state, hands) or stop
+        asked = [r for r in asked if not (isinstance(r, Replan) and (r.seen_row or 0) > earliest.at_row)]
     for request in asked:
         if isinstance(request, SkipData):
             _skip(request, state, hands)
+    for request in asked:
+        if isinstance(request, Replan):
+            _replan(request, state, hands)
     reasons = [r.why for r in asked if isinstance(r, Save)] + ([stop.reason] if stop else [])
     if reasons and not (stop and stop.reason == "unhealthy"):
         save(state, hands, "best" if "best" in reasons else reasons[0], must=stop is not None)
@@ -43,7 +53,8 @@ def act(requests: Iterable[Request], state: State, hands: Hands) -> Stop | None:
 
 
 def _shrink(state: State, hands: Hands) -> Stop | None:
-    now = hands.journal.micro_rows(state.row, hands.micro_rows)
+    share = hands.loader.stream.rows_at(state.row) // hands.world.size
+    now = min(max(1, share), hands.journal.micro_rows(state.row, hands.micro_rows))
     if now == 1:
         why = "not even one row fits into memory"
         give_up(state, hands, why, state.row, hands.loader.stream.rows_per_batch)
@@ -57,6 +68,36 @@ def _shrink(state: State, hands: Hands) -> Stop | None:
 def _skip(request: SkipData, state: State, hands: Hands) -> None:
     hands.journal.add({"at_row": state.row, "skip_rows": request.rows, "why": request.why})
     hands.bus.publish(DataSkipped(step=state.step, rows=request.rows, why=request.why))
+
+
+def _replan(request: Replan, state: State, hands: Hands) -> None:
+    """Write down from which row on batches have how many rows, unless that is so already, or cannot be.
+
+    What is so already is judged by what was decided before it, so that a run which takes the same steps again, with a
+    journal that knows more, decides nothing else.
+    """
+    stream, rows = hands.loader.stream, request.rows_per_step
+    at = max(state.row, request.at_row or 0)
+    if hands.journal.rows_per_step(at, stream.planned, request.seen_row) == rows:
+        return
+    if why := _cannot(rows, state, hands):
+        hands.bus.publish(RequestRefused(step=state.step, request=f"batches of {rows:,} rows", why=why))
+        return
+    seen = min(at, state.row if request.seen_row is None else request.seen_row)
+    hands.journal.add({"at_row": at, "rows_per_step": rows, "seen_row": seen, "why": request.why})
+    hands.bus.publish(RowsChanged(step=state.step, at_row=at, rows_per_step=rows, why=request.why))
+
+
+def _cannot(rows: int, state: State, hands: Hands) -> str | None:
+    """Return why there can be no batches of so many rows; None: there can."""
+    processes, micro = hands.world.size, hands.journal.micro_rows(state.row, hands.micro_rows)
+    if rows > hands.loader.stream.rows_per_epoch:
+        return f"the text gives {hands.loader.stream.rows_per_epoch:,} rows"
+    if uneven(rows, processes):
+        return f"{processes} processes cannot share them evenly"
+    if state.exact and without_tree(rows, min(rows, micro), processes):
+        return f"train.exact needs powers of two, and they are {rows / micro:g} passes for {processes} processes"
+    return None
 
 
 def save(state: State, hands: Hands, reason: str, *, must: bool = False) -> None:

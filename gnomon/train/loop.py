@@ -18,15 +18,16 @@ def run(state: State, checks: Sequence[Check], hands: Hands) -> Stop:
     hands.saver.reserve(state)
     state.model.train()
     while True:
-        if state.step >= state.schedule.steps:
+        if state.finished:
             stop = act(_ask(state.readback.drain(), hands), state, hands)
-            if stop or state.step >= state.schedule.steps:
+            if stop or state.finished:
                 save(state, hands, "finished", must=True)
                 return stop or Stop(why="all steps are done", reason="finished")
             continue
+        before = state.done
         events = step(state, hands.loader.take(state.row), hands.world)
         if not any(isinstance(event, MemoryShort) for event in events):
-            events += _due(checks, state)
+            events += _due(checks, state, before)
         requests = _ask(events, hands)
         if any(isinstance(request, Save | Stop) for request in requests):  # no step before a checkpoint goes untold
             requests += _ask(state.readback.drain(), hands)
@@ -45,11 +46,15 @@ def _ask(events: Iterable[Event], hands: Hands) -> list[Request]:
     return list(dict.fromkeys(every))
 
 
-def _due(checks: Sequence[Check], state: State) -> Iterator[Event]:
-    """Run the checks that fall on this step, and on the last; each sees the model in evaluation mode, read-only."""
-    last = state.step == state.schedule.steps
+def _due(checks: Sequence[Check], state: State, before: float) -> Iterator[Event]:
+    """Run the checks that fall on this step, and on the last; each sees the model in evaluation mode, read-only.
+
+    Where batches are smaller than the plan's, the plan's steps count, of which `before` were done before this one: the
+    time between checks does not shrink with the batch. What is due after every step is so after every batch.
+    """
     for check in checks:
-        if state.step % check.every == 0 or last:
+        due = check.every == 1 or state.done // check.every > before // check.every
+        if due or state.finished:
             state.model.eval()
             for event in check.run(state.model, state.step):
                 yield state.judge(event) if isinstance(event, Validated) else event

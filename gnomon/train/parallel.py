@@ -123,6 +123,24 @@ def leave_at_once() -> NoReturn:
     os._exit(0)
 
 
+class Line:
+    """Sums lists of tensors one after the other, as gradients that are left in place sum up, holding one list."""
+
+    def __init__(self) -> None:
+        self._total: list[Tensor] = []
+
+    def add(self, tensors: list[Tensor]) -> None:
+        """Add one more list; the tensors are taken over."""
+        if self._total:
+            torch._foreach_add_(self._total, tensors)  # pyright: ignore[reportPrivateImportUsage]
+        else:
+            self._total = tensors
+
+    def total(self) -> list[Tensor]:
+        """Return the sum of all lists."""
+        return self._total
+
+
 class Tree:
     """Sums lists of tensors pairwise, in the order of a binary tree, holding one list a level.
 

@@ -4,6 +4,7 @@ A step writes one row into a buffer on the device. At a log point the buffer is 
 read one log point later, when it has long arrived.
 """
 
+import math
 import time
 from dataclasses import dataclass
 from typing import get_args
@@ -20,21 +21,28 @@ COLUMNS = 7  # loss, norm, verdict, bad in a row, bad recently, bad since row, l
 
 @dataclass(frozen=True)
 class Note:
-    """What the host knows of a step: its number, rate, loss-bearing tokens so far, and first row."""
+    """What the host knows of a step: its number, rate, loss-bearing tokens so far, first row, rows, and how many of the
+    schedule's steps are done after it.
+    """
 
     step: int
     lr: float
     tokens: int
     row: int
+    rows: int
+    done: float
 
 
 class Readback:
     """Collects rows of a step's results and turns them into StepDone events every `every` steps."""
 
-    def __init__(self, every: int, device: str) -> None:
+    def __init__(self, every: int, device: str, *, noise: bool = False) -> None:
+        """`noise`: a step's results end with the noise scale, in tokens, NaN while it is not known."""
         self.every = every
         self._late = device == "cuda"
-        self._rows = torch.zeros(every, COLUMNS, dtype=torch.float64, device=device)  # float64 holds rows exactly
+        self._rows = torch.zeros(
+            every, COLUMNS + noise, dtype=torch.float64, device=device
+        )  # float64 holds rows exactly
         self._notes: list[Note] = []
         self._arriving: tuple[Tensor, list[StepDone]] | None = None
         self.last: StepDone | None = None  # that was read
@@ -74,7 +82,7 @@ class Readback:
         memory = torch.cuda.max_memory_allocated() if self._late else peak_memory_bytes()
         events = [
             StepDone(
-                step=n.step, loss=0.0, grad_norm=0.0, lr=n.lr, tokens=n.tokens, row=n.row,
+                step=n.step, loss=0.0, grad_norm=0.0, lr=n.lr, tokens=n.tokens, row=n.row, rows=n.rows, done=n.done,
                 tokens_per_second=speed, memory_bytes=memory,
             )
             for n in self._notes
@@ -98,9 +106,10 @@ class Readback:
                     "bad_recently": int(recently),
                     "bad_since_row": int(since),
                     "loss_scale": scale,
+                    "noise_tokens": None if not noise or math.isnan(noise[0]) else noise[0],
                 }
             )
-            for event, (loss, norm, verdict, in_a_row, recently, since, scale) in zip(
+            for event, (loss, norm, verdict, in_a_row, recently, since, scale, *noise) in zip(
                 events, rows.tolist(), strict=True
             )
         ]

@@ -38,7 +38,7 @@ def roll_back(request: RollBack, state: State, hands: Hands) -> Stop | None:
         "accept": request.accept,
         "why": request.why,
     }
-    trouble_began = from_step - (state.row - request.at_row) // rows
+    trouble_began = from_step - hands.loader.stream.batches_between(request.at_row, state.row)
     if hands.went_back_to is not None and trouble_began <= hands.went_back_to + SOON_STEPS:
         entry["before_step"] = hands.went_back_to
     hands.journal.add(entry)

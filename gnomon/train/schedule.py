@@ -21,17 +21,23 @@ class Schedule:
 
     def rate(self, step: int) -> float:
         """Return the learning rate of step 0, 1, … steps-1."""
-        if step < self.warmup:
-            return self.peak * (step + 1) / self.warmup
+        return self.rate_until(step + 1)
+
+    def rate_until(self, done: float) -> float:
+        """Return the learning rate of the step after which `done` of the `steps` are behind the run.
+
+        Whole numbers are the steps themselves; a batch of a quarter of the rows goes on by a quarter.
+        """
+        if done <= self.warmup:
+            return self.peak * done / self.warmup
         if self.kind == "cosine":
             start, shape = self.warmup, _half_cosine
         else:
             start, shape = max(self.warmup, self.steps - round(self.decay_share * self.steps)), _line
-        if step < start:
+        if done <= start:
             return self.peak
-        last = self.steps - 1
-        done = (step - start + 1) / max(1, last - start + 1)
-        return self.peak * (self.floor + (1 - self.floor) * shape(min(1.0, done)))
+        share = (done - start) / max(1, self.steps - start)
+        return self.peak * (self.floor + (1 - self.floor) * shape(min(1.0, share)))
 
 
 def _line(done: float) -> float:

@@ -17,10 +17,13 @@ from gnomon.store.checkpoint import Checkpoint
 from gnomon.store.schema import Count
 from gnomon.store.tensors import Spec, share, slice_key
 from gnomon.train.guard import Guard
+from gnomon.train.noise import Noise
 from gnomon.train.optim import Optimizer
 from gnomon.train.readback import Readback
 from gnomon.train.schedule import Schedule
 from gnomon.train.shard import Held, Sharding, Whole
+
+ROUNDING = 1e-6  # of a step; what the sum of so many shares may be off
 
 
 class Unsound(IntegrityError):
@@ -44,12 +47,19 @@ class State:
     optimizer: Optimizer
     guard: Guard
     sharding: Sharding = field(default_factory=Whole)
+    noise: Noise | None = None  # where it is measured
     step: int = 0  # batches done
+    done: float = 0.0  # of the schedule's steps, each of the plan's rows: `step`, unless batches had other sizes
     row: int = 0  # next row of the stream: the whole data cursor
     tokens: int = 0  # loss-bearing tokens seen
     best_loss: float = float("inf")  # of the validations so far
     since_best: int = 0  # validations since then
     saved_at: int = field(default=-1)  # step of the newest checkpoint of this process
+
+    @property
+    def finished(self) -> bool:
+        """Whether all of the schedule's steps are done."""
+        return self.done > self.schedule.steps - ROUNDING
 
     def judge(self, event: Validated) -> Validated:
         """Return the validation with its place among those before it, and remember it."""
@@ -66,6 +76,7 @@ class Numbers(BaseModel):
 
     seed: int
     step: Count
+    done: Annotated[float, Field(ge=0)] | None = None  # None: `step`, before batches could have other sizes
     row: Count
     tokens: Count
     best_loss: Annotated[float, Field(ge=0)] | Literal["inf"]
@@ -80,6 +91,7 @@ def numbers_of(state: State, decisions: int) -> dict[str, Any]:
     numbers = Numbers(
         seed=state.seed,
         step=state.step,
+        done=state.done,
         row=state.row,
         tokens=state.tokens,
         best_loss=state.best_loss if math.isfinite(state.best_loss) else "inf",
@@ -107,6 +119,8 @@ def read_numbers(checkpoint: Checkpoint) -> Numbers:
 def held_of(state: State) -> dict[str, dict[str, Held]]:
     """Return all tensors of the run by kind of file (`model`, `optimizer`) and name, and what is held of them here."""
     guard = {f"guard.{name}": Held(tensor, tensor) for name, tensor in state.guard.tensors().items()}
+    noise = state.noise.tensors() if state.noise else {}
+    guard |= {f"noise.{name}": Held(tensor, tensor) for name, tensor in noise.items()}
     return {
         "model": state.sharding.weights(state.model),
         "optimizer": state.sharding.moments(state.optimizer) | guard,
@@ -183,6 +197,7 @@ def load_checkpoint(state: State, checkpoint: Checkpoint) -> None:
                 rows = slice(held.start, held.start + len(held.local)) if held.local.ndim else ...
                 held.local.copy_(stored[name][rows])
     state.step, state.row, state.tokens = numbers.step, numbers.row, numbers.tokens
+    state.done = float(numbers.step if numbers.done is None else numbers.done)
     state.best_loss, state.since_best = float(numbers.best_loss), numbers.since_best
 
 

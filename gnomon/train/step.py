@@ -13,7 +13,8 @@ from gnomon.events.types import Event, MemoryShort
 from gnomon.model.attention import Segments
 from gnomon.model.loss import next_token_loss
 from gnomon.train.guard import OK
-from gnomon.train.parallel import ALONE, Tree, World
+from gnomon.train.noise import square
+from gnomon.train.parallel import ALONE, Line, Tree, World
 from gnomon.train.precision import autocast
 from gnomon.train.readback import Note
 from gnomon.train.state import State
@@ -31,11 +32,11 @@ def step(state: State, batch: Batch, world: World = ALONE) -> list[Event]:
     """
     if batch.accept:
         state.guard.forget()
-    lr = state.schedule.rate(state.step) * batch.rate_factor
-    loss = torch.zeros((), device=state.device)
+    lr = state.schedule.rate_until(state.done + batch.share) * batch.rate_factor
+    sums = torch.zeros(2 if state.noise else 1, device=state.device)  # loss, and squared norms of the passes
     short: str | None = None
     try:
-        gradients = _gradients(state, batch, world, loss)
+        gradients = _gradients(state, batch, world, sums)
     except (RuntimeError, MemoryError) as e:  # torch.OutOfMemoryError is a RuntimeError
         if not is_memory_error(e):
             raise
@@ -52,15 +53,22 @@ def step(state: State, batch: Batch, world: World = ALONE) -> list[Event]:
         if state.device == "cuda":
             torch.cuda.empty_cache()
         return [MemoryShort(step=state.step, micro_rows=batch.micro_rows, why=short or "in another process")]
-    state.sharding.sum_(loss, gradients, exact=state.exact)
-    norm, verdict = _apply(state, gradients, loss, lr, batch.first_row)
+    state.sharding.sum_(sums, gradients, exact=state.exact)
+    loss, scale = sums[0], state.guard.scale.clone()  # judging may change the scale
+    norm, verdict = _apply(state, gradients, loss, lr, scale, batch.first_row)
     state.step += 1
+    state.done += batch.share
     state.row = batch.next_row
     state.tokens += batch.loss_tokens
     t = state.guard.tensors()
+    results = [loss, norm, verdict, t["in_a_row"], t["recent"].sum(), t["since_row"], t["scale"]]
+    if state.noise:
+        squares, ok = sums[1] / scale.square(), verdict == OK
+        measured = state.noise.measure(squares, norm, ok, tokens=batch.loss_tokens, evenness=batch.evenness)
+        results.append(measured)
     state.readback.write(
-        [loss, norm, verdict, t["in_a_row"], t["recent"].sum(), t["since_row"], t["scale"]],
-        Note(state.step, lr, state.tokens, batch.first_row),
+        results,
+        Note(state.step, lr, state.tokens, batch.first_row, len(batch.row_ids), state.done),
         batch.loss_tokens,
     )
     return list(state.readback.due())
@@ -72,25 +80,27 @@ def is_memory_error(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(word in said for word in MEMORY_WORDS)
 
 
-def _gradients(state: State, batch: Batch, world: World, loss: Tensor) -> list[Tensor]:
+def _gradients(state: State, batch: Batch, world: World, sums: Tensor) -> list[Tensor]:
     """Return this process's part of the batch's gradients, parameter by parameter, times the guard's scale.
 
-    Its part of the loss is added to `loss`. With `exact`, both are summed in the order of a tree over micro-batches.
+    Its part of the loss is added to `sums`, and where noise is measured that of the squared norms of the micro-batches'
+    gradients, so scaled. With `exact`, all are summed in the order of a tree over micro-batches.
     """
     parameters = [p for p in state.model.parameters() if p.requires_grad]
-    tree = Tree()
+    apart = Tree() if state.exact else Line() if state.noise else None  # adds up what each micro-batch gives
     for i, rows in enumerate(batch.micros):
         torch.manual_seed(derive(state.seed, "step", state.step, "micro", world.rank * len(batch.micros) + i))
         part = _accumulate(state, rows, batch.loss_tokens)
-        if state.exact:
-            tree.add([part, *(p.grad for p in parameters if p.grad is not None)])
-            state.optimizer.clear()
-        else:
-            loss += part
-    if not state.exact:
+        if apart is None:
+            sums += part
+            continue
+        own = [p.grad for p in parameters if p.grad is not None]
+        apart.add([torch.stack([part, square(own)]) if state.noise else part[None], *own])
+        state.optimizer.clear()
+    if apart is None:
         return state.sharding.gradients(state.model)
-    total, *gradients = tree.total()
-    loss += total
+    total, *gradients = apart.total()
+    sums += total
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient
     return gradients
@@ -110,13 +120,14 @@ def _accumulate(state: State, rows: Rows, batch_tokens: int) -> Tensor:
     return cross.detach() / batch_tokens
 
 
-def _apply(state: State, gradients: list[Tensor], loss: Tensor, lr: float, row: int) -> tuple[Tensor, Tensor]:
-    """Clip, judge, update and clear the gradients; return their norm before clipping, and the verdict.
+def _apply(
+    state: State, gradients: list[Tensor], loss: Tensor, lr: float, scale: Tensor, row: int
+) -> tuple[Tensor, Tensor]:
+    """Clip, judge, update and clear gradients, `scale` times what they are; return norm before clipping, and verdict.
 
     One pass over the gradients finds the norm. Scaling back, clipping and skipping are the optimizer's.
     """
     scaled = state.sharding.norm(gradients)
-    scale = state.guard.scale.clone()  # judging may change it
     norm = scaled / scale
     verdict = state.guard.judge(loss, norm, step=state.step, row=row)
     state.optimizer.step(lr, scale * (norm / state.clip).clamp(min=1.0), verdict != OK)

@@ -39,6 +39,14 @@ def test_it_ends_exactly_at_its_floor_when_it_decays_at_all(s: Schedule) -> None
         assert s.rate(s.steps - 1) == s.peak
 
 
+@given(schedules, st.data())
+def test_part_of_a_step_has_a_rate_between_those_of_its_ends(s: Schedule, data: st.DataObject) -> None:
+    step, part = data.draw(st.integers(1, s.steps - 1)), data.draw(st.floats(0.0, 1.0))
+    low, high = sorted([s.rate(step - 1), s.rate(step)])
+    assert low * (1 - 1e-12) <= s.rate_until(step + part) <= high * (1 + 1e-12)
+    assert s.rate_until(step + 0.0) == s.rate(step - 1)
+
+
 @given(schedules)
 def test_wsd_stays_at_the_peak_between_warmup_and_decay(s: Schedule) -> None:
     if s.kind == "wsd":

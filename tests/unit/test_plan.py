@@ -6,6 +6,7 @@ from typing import Any, get_args
 import pytest
 import torch
 
+from gnomon.base.errors import ConfigError
 from gnomon.base.machine import Machine
 from gnomon.config import make_config
 from gnomon.model.attention import Segments, rotary
@@ -121,3 +122,31 @@ def test_what_a_layer_keeps_of_a_token_is_what_the_plan_says(block: BlockKind, p
         tokens = [t for at, t in kept.items() if at not in weights and t.shape not in copies]
         a_token = sum(t.untyped_storage().nbytes() for t in tokens) / 128
         assert a_token <= layer_bytes(model.shape, product) <= 1.6 * a_token
+
+
+@pytest.mark.parametrize("ramp", ["fixed", "noise"])
+@pytest.mark.parametrize(("rows", "processes", "first"), [(64, 1, 8), (64, 4, 8), (24, 1, 3), (12, 2, 6), (64, 16, 16)])
+def test_a_ramp_begins_with_a_power_of_two_that_all_processes_can_share(
+    ramp: str, rows: int, processes: int, first: int
+) -> None:
+    plan = planned(processes=processes, batch_ramp=ramp, batch_tokens=rows * 256)
+    (start, begins), *later = plan.ramp
+    assert (start, begins, plan.rows_per_step) == (0, first, rows)
+    assert plan.micro_rows <= first // processes and (ramp == "fixed" or first // plan.micro_rows >= 2)
+    assert plan.steps == planned(processes=processes, batch_tokens=rows * 256).steps
+    if ramp == "fixed":
+        sizes = [size for _, size in plan.ramp]
+        assert sizes == [first << i for i in range(len(sizes))] and sizes[-1] == rows
+        assert later[-1][0] == pytest.approx(0.3 * plan.steps * rows, abs=1)
+    else:
+        assert later == []
+
+
+def test_a_ramp_that_cannot_be_is_refused_with_the_way_out() -> None:
+    with pytest.raises(ConfigError, match="cannot begin smaller"):
+        planned(batch_ramp="fixed", batch_tokens=7 * 256)
+    with pytest.raises(ConfigError, match="one pass of 8") as caught:
+        planned(batch_ramp="noise", batch_tokens=64 * 256, micro_rows=8)
+    assert "4 or fewer" in str(caught.value.do)
+    with pytest.raises(ConfigError, match="no gradients of single passes"):
+        planned(batch_ramp="noise", sharding="full")

@@ -3,6 +3,7 @@
 from gnomon.events.types import (
     InterruptAsked,
     MemoryShort,
+    Replan,
     RollBack,
     SaveDue,
     Shrink,
@@ -13,6 +14,7 @@ from gnomon.events.types import (
 )
 from gnomon.observe.rules import (
     go_back_when_unhealthy,
+    grow_with_noise,
     save_when_due,
     shrink_when_memory_is_short,
     stop_early,
@@ -69,3 +71,18 @@ def test_an_interrupt_asks_to_stop() -> None:
     assert isinstance(stop, Stop)
     assert stop.reason == "interrupted"
     assert not list(stop_on_interrupt(SaveDue(step=1)))
+
+
+def measured(noise_tokens: float | None, rows: int = 8, verdict: Verdict = "ok") -> list[Replan]:
+    event = stepped(verdict, 0).model_copy(update={"rows": rows, "noise_tokens": noise_tokens})
+    asked = list(grow_with_noise(context=64, most_rows=32, log_every=10)(event))
+    assert all(isinstance(request, Replan) for request in asked)
+    return [request for request in asked if isinstance(request, Replan)]
+
+
+def test_batches_double_once_the_noise_scale_is_as_large_and_never_beyond_the_plan() -> None:
+    (asked,) = measured(16 * 64.0)
+    assert (asked.rows_per_step, asked.at_row, asked.seen_row) == (16, 80 + 20 * 8, 88)
+    assert measured(16 * 64.0 - 1) == measured(None) == measured(1e9, verdict="spike") == []
+    assert [r.rows_per_step for r in measured(float("inf"), rows=16)] == [32]
+    assert measured(float("inf"), rows=32) == []

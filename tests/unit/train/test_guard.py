@@ -117,7 +117,7 @@ def test_training_in_fp16_finds_its_scale_and_follows_fp32() -> None:
         if event.verdict == "overflow":
             overflows += 1
             continue
-        full.step = half.step - 1  # the rate goes by steps, overflows included
+        full.step, full.done = half.step - 1, half.done - 1  # the rate goes by steps, overflows included
         losses.append((event.loss, taken(full, batch)[0].loss))
     assert overflows > 0 and float(half.guard.scale) == 2.0 ** (24 - overflows)
     assert len(losses) == 30

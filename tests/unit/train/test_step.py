@@ -147,7 +147,9 @@ def test_every_step_is_told_once_and_in_order() -> None:
     told = []
     for i in range(1, 9):
         one = torch.ones(())
-        readback.write([one * i, *[one] * (COLUMNS - 1)], Note(step=i, lr=0.1, tokens=i * 10, row=0), 10)
+        readback.write(
+            [one * i, *[one] * (COLUMNS - 1)], Note(step=i, lr=0.1, tokens=i * 10, row=0, rows=1, done=i), 10
+        )
         told += readback.due()
     told += readback.drain()
     assert [(e.step, e.loss, e.tokens) for e in told] == [(i, float(i), i * 10) for i in range(1, 9)]
