@@ -143,7 +143,7 @@ def make_plan(
     lr, reasons["lr"] = _rate(config, shape, step_tokens, optimizer)
     warmup, reasons["warmup_steps"] = _warmup(config, steps)
     ramp, reasons["ramp"] = _ramp(config, rows, steps * rows, processes)
-    micro, reasons["micro_rows"] = _micro_rows(config, shape, ramp[0][1] if ramp else rows, processes)
+    micro, reasons["micro_rows"] = _micro_rows(config, shape, ramp[0][1] // processes if ramp else rows, processes)
     for size in sorted({rows, *(size for _, size in ramp)}):
         _refuse_uneven_shares(config, size, min(size, micro), processes)
     training, reasons["memory_bytes"] = _memory(
@@ -310,13 +310,13 @@ def _ramp(config: Config, rows: int, all_rows: int, processes: int) -> tuple[lis
 
 
 def _micro_rows(config: Config, shape: Shape, rows: int, processes: int) -> tuple[int, str]:
-    """Return the rows of one forward pass, and why, where the smallest batch has `rows`."""
+    """Return the rows of one forward pass, and why; `rows` are the most, with a ramp a process's in the first batch."""
     noise = config.train.batch_ramp == "noise"
     most = max(1, rows // 2) if noise and processes == 1 else rows
     if asked := config.train.micro_rows:
         if noise and asked > most:
             raise ConfigError(
-                f"the first batches have {rows} rows, which are one pass of {asked}, and noise is what differs in two",
+                f"the first batches have {rows} rows in one process, and noise is what differs from pass to pass",
                 where="train.micro_rows",
                 do=f"ask for {most} or fewer, or leave it out",
             )

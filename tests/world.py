@@ -187,7 +187,9 @@ def asks_for_rows(sizes: list[tuple[int, int]], log_every: int) -> Observer:
     """Return an observer: the step that has row `place` asks for batches of `rows`, for each of `sizes`."""
 
     def observe(event: Event) -> Iterable[Request]:
-        for place, rows in sizes if isinstance(event, StepDone) else []:
+        if not isinstance(event, StepDone):
+            return
+        for place, rows in sizes:
             if event.row <= place < event.row + event.rows:
                 at = event.row + 2 * log_every * event.rows
                 yield Replan(why="a test", rows_per_step=rows, at_row=at, seen_row=event.row + event.rows)

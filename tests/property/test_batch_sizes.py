@@ -27,7 +27,7 @@ MOST_ROWS = 16
 DELAY = (MOST_LAG + 1) * MOST_ROWS  # rows ahead that a size is asked for: no step has reached them when it is told
 
 sizes = st.sampled_from([1, 2, 3, 4, 6, 8, 12, MOST_ROWS])
-asks = st.lists(st.tuples(st.integers(0, END), sizes), max_size=5)
+asks = st.lists(st.tuples(st.integers(0, END), sizes), max_size=8)
 places = st.lists(st.integers(0, END), max_size=3)
 ramps = st.lists(st.tuples(st.integers(1, END), sizes), max_size=3).map(lambda some: [(0, PLANNED), *sorted(some)])
 quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
@@ -74,7 +74,7 @@ class Sketch:
 
     def train(self) -> list[tuple[int, int]]:
         """Run to the end and return the path."""
-        waiting: list[tuple[int, int]] = []
+        waiting: list[int] = []  # places in the path
         taken = 0
         while True:
             if self.row >= END:
@@ -84,7 +84,7 @@ class Sketch:
             first, rows = self.decisions.after_skips(self.row), self.stream.rows_at(self.row)
             self.path.append((first, rows))
             self.row, self.step, taken = self.stream.after(self.row), self.step + 1, taken + 1
-            waiting.append((first, rows))
+            waiting.append(len(self.path) - 1)
             if taken in self.kills:
                 waiting = []
                 self.restore()
@@ -93,15 +93,23 @@ class Sketch:
             if self.step % self.every == 0 and not self.tell(waiting):
                 self.saved.append((self.row, list(self.path), len(self.decisions.entries)))
 
-    def tell(self, waiting: list[tuple[int, int]]) -> bool:
-        """Have everything carried out that is asked for after these steps; return whether the run went back."""
+    def tell(self, waiting: list[int]) -> bool:
+        """Have everything carried out that is asked for after these steps; return whether the run went back.
+
+        As in a real run, it is two steps after a bad one that going back is asked for.
+        """
         asked: list[Request] = []
-        for first, rows in waiting:
+        for place in waiting:
+            (first, rows), (begin, size) = self.path[place], self.path[max(0, place - 2)]
             here, after = range(first, first + rows), first + DELAY
-            if any(place in here for place in self.bad):
-                asked.append(RollBack(why="", at_row=first, skip_rows=rows, rate_factor=0.5, rate_rows=20))
-            wanted = [size for place, size in self.asks if place in here]
-            asked += [Replan(why="", rows_per_step=size, at_row=after, seen_row=first + rows) for size in wanted]
+            if place >= 2 and any(begin <= bad < begin + size for bad in self.bad):
+                skip = first + rows - begin
+                asked.append(RollBack(why="", at_row=begin, skip_rows=skip, rate_factor=0.5, rate_rows=20))
+            asked += [
+                Replan(why="", rows_per_step=size, at_row=after + row * 13 % 64, seen_row=first + rows)
+                for row, size in self.asks
+                if row in here
+            ]  # sooner or later, in no order
         waiting.clear()
         before = len(self.path), self.row
         with patch.object(act_module, "roll_back", self.roll_back):
@@ -150,7 +158,9 @@ def test_however_late_it_is_noticed_wherever_it_is_killed_a_run_serves_the_same_
         while row != following:
             row += jumps[row]  # every row is served, in order and once, but for what was decided to be left out
     served = {row for first, rows in path for row in range(first, first + rows)}
-    assert not served & set(bad), "what the run went back for is not served again"
+    assert not served & {row for row in bad if row < END - 3 * MOST_ROWS}, (
+        "what the run went back for is not served again"
+    )
 
 
 @quick

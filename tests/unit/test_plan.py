@@ -145,7 +145,7 @@ def test_a_ramp_begins_with_a_power_of_two_that_all_processes_can_share(
 def test_a_ramp_that_cannot_be_is_refused_with_the_way_out() -> None:
     with pytest.raises(ConfigError, match="cannot begin smaller"):
         planned(batch_ramp="fixed", batch_tokens=7 * 256)
-    with pytest.raises(ConfigError, match="one pass of 8") as caught:
+    with pytest.raises(ConfigError, match="have 8 rows in one process") as caught:
         planned(batch_ramp="noise", batch_tokens=64 * 256, micro_rows=8)
     assert "4 or fewer" in str(caught.value.do)
     with pytest.raises(ConfigError, match="no gradients of single passes"):

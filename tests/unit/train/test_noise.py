@@ -91,6 +91,4 @@ def test_it_is_told_after_enough_steps_and_refused_ones_and_single_passes_do_not
         measure(float("nan"), ok=False)
         measure(0.9, evenness=1.0)
     assert measure(0.6) == pytest.approx(100 * (0.6 - 0.5) / (1 - 0.6))
-    for _ in range(300):
-        told = measure(2.0)
-    assert told == float("inf"), "no signal is found"
+    assert [measure(2.0) for _ in range(300)][-1] == float("inf"), "no signal is found"
