@@ -52,3 +52,6 @@ def test_wsd_stays_at_the_peak_between_warmup_and_decay(s: Schedule) -> None:
     if s.kind == "wsd":
         start = s.steps - round(s.decay_share * s.steps)
         assert all(s.rate(i) == s.peak for i in range(s.warmup, start))
+        for step in range(max(s.warmup, start), s.steps):
+            left = (s.steps - 1 - step) / (s.steps - max(s.warmup, start))
+            assert math.isclose(s.rate(step), s.peak * (s.floor + (1 - s.floor) * left), rel_tol=1e-9, abs_tol=1e-15)
