@@ -49,7 +49,7 @@ def main() -> None:
             now = time.time()
             loss = score(lambda tokens: peer.logits(tokens), held_out)
             told = {"seconds": now - asked["began"] - scoring, "loss": loss, "step": step + 1}
-            print(json.dumps(told), file=answers)
+            answers.write(json.dumps(told) + "\n")
             scoring += time.time() - now
 
 

@@ -33,6 +33,9 @@ GELU_TIE = 5e-3
 BOUNDS = {"f32": (1e-10, 1.0), "f16": (5e-6, 0.97), "bf16": (3e-4, 0.96), "q8_0": (3e-3, 0.93)}
 """Mean KL in nats and share of equal likeliest tokens, over 128 places."""
 
+LARGEST = {"qwen3": 1e-4, "gpt-neox": 2e-3}
+"""Difference of a log probability in f32. A gelu between two numbers of float16 may be looked up as either."""
+
 
 @pytest.fixture(scope="module")
 def servers(
@@ -103,7 +106,7 @@ def test_probabilities_are_near(reader: Bundle, servers: dict[str, LlamaServer],
     )
     limit, least = BOUNDS[dtype]
     assert kl <= limit and top1 >= least
-    assert dtype != "f32" or largest <= 1e-4
+    assert dtype != "f32" or largest <= LARGEST[reader.shape.block]
 
 
 def nearness(reader: Bundle, server: LlamaServer) -> tuple[float, float, float]:
