@@ -142,10 +142,7 @@ def make_plan(
         )
     lr, reasons["lr"] = _rate(config, shape, step_tokens, optimizer)
     warmup, reasons["warmup_steps"] = _warmup(config, steps)
-    ramp, reasons["ramp"] = _ramp(config, rows, steps * rows, processes)
-    micro, reasons["micro_rows"] = _micro_rows(config, shape, ramp[0][1] // processes if ramp else rows, processes)
-    for size in sorted({rows, *(size for _, size in ramp)}):
-        _refuse_uneven_shares(config, size, min(size, micro), processes)
+    ramp, micro = _passes(config, shape, rows, steps, processes, reasons)
     training, reasons["memory_bytes"] = _memory(
         config, shape, micro, dtype[0], optimizer, processes, compiled=compiled[0]
     )
@@ -286,6 +283,17 @@ def _warmup(config: Config, steps: int) -> tuple[int, str]:
     if config.train.warmup_steps is not None:
         return config.train.warmup_steps, "train.warmup_steps asks for it"
     return max(1, min(200, steps // 20)), "a twentieth of the steps, 200 at most"
+
+
+def _passes(
+    config: Config, shape: Shape, rows: int, steps: int, processes: int, reasons: dict[str, str]
+) -> tuple[list[tuple[int, int]], int]:
+    """Return the ramp of the batch's rows and the rows of one pass, such that every batch can be dealt out."""
+    ramp, reasons["ramp"] = _ramp(config, rows, steps * rows, processes)
+    micro, reasons["micro_rows"] = _micro_rows(config, shape, ramp[0][1] // processes if ramp else rows, processes)
+    for size in sorted({rows, *(size for _, size in ramp)}):
+        _refuse_uneven_shares(config, size, min(size, micro), processes)
+    return ramp, micro
 
 
 def _ramp(config: Config, rows: int, all_rows: int, processes: int) -> tuple[list[tuple[int, int]], str]:

@@ -75,7 +75,11 @@ class Contestant:
             said = self._said.read().strip().splitlines() or [f"exit code {self._process.returncode}"]
             last = next((line for line in reversed(said) if "Error" in line), said[-1])
             self._close()
-            raise TrainingError(f"{self.entry.name} ended: {last:.300}", where="gnomon bench", do="leave it out")
+            raise TrainingError(
+                f"{self.entry.name} ended: {last:.300}",
+                where="gnomon bench",
+                do="mend what it says; where memory is short, ask for a smaller --size or fewer --rows",
+            )
         return json.loads(answer)
 
 
@@ -111,13 +115,19 @@ def standings(
 ) -> dict[str, dict[str, Any]]:
     """Return tokens a second, ratios and memory of every entry, all timed in turn; a step is `tokens` of `flops` each.
 
-    Beside the medians stands `ratio`: the median over rounds of the tokens a second of `ours` over theirs.
+    Beside the medians stands `ratio`: the median over rounds of the tokens a second of `ours` over theirs. Others that
+    cannot be run are told and left out. Raises TrainingError where ours cannot, or where anyone ends later.
     """
     with ExitStack() as stack:
         running = []
         for entry in entries:
             tell(f"warming up {entry.name}")
-            running.append(stack.enter_context(Contestant(entry)))
+            try:
+                running.append(stack.enter_context(Contestant(entry)))
+            except TrainingError as e:
+                if entry.name == ours:
+                    raise
+                tell(f"left out: {e.what}")
         times = in_turn(running, rounds, seconds, lambda turn: tell(f"round {turn} of {rounds}"))
         table = {}
         for c in running:

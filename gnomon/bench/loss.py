@@ -17,7 +17,7 @@ from gnomon.base.errors import ConfigError, TrainingError
 from gnomon.base.files import pretty_json, write_atomic
 from gnomon.base.machine import this_machine
 from gnomon.bench.chart import curves
-from gnomon.bench.peers import why_not
+from gnomon.bench.peers import refuse_missing
 from gnomon.bench.plain import score, windows
 from gnomon.bundle import load_bundle
 from gnomon.config import Config, parse_budget
@@ -65,8 +65,7 @@ def time_to_loss(
     kind, tokens = parse_budget(config.budget)
     if kind != "tokens":
         raise ConfigError(f"the budget is {config.budget}", where="budget", do='give tokens, such as "1M tokens"')
-    if why := why_not(plain.kind):
-        raise ConfigError(why, where="--peer", do="choose another, or install it")
+    refuse_missing(plain.kind)
     shape = shape_of(config)
     settings = {"shape": shape.as_dict(), "tokens": tokens, "share": share, **vars(plain), "dataset": dataset.digest}
     path = out / "loss.json"

@@ -84,7 +84,7 @@ def train_step(peer: Peer, optimizer: torch.optim.Optimizer, tokens: Tensor, fol
 
 
 def _transformers(shape: Shape, bf16: bool, compiled: bool, _: str) -> Peer:
-    _refuse("transformers")
+    refuse_missing("transformers")
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     model = Qwen3ForCausalLM(
@@ -103,7 +103,7 @@ def _transformers(shape: Shape, bf16: bool, compiled: bool, _: str) -> Peer:
 
 
 def _litgpt(shape: Shape, bf16: bool, compiled: bool, _: str) -> Peer:
-    _refuse("litgpt")
+    refuse_missing("litgpt")
     from litgpt.config import Config  # pyright: ignore[reportMissingImports]
     from litgpt.model import GPT  # pyright: ignore[reportMissingImports]
     from litgpt.utils import chunked_cross_entropy  # pyright: ignore[reportMissingImports]
@@ -122,7 +122,7 @@ def _litgpt(shape: Shape, bf16: bool, compiled: bool, _: str) -> Peer:
 
 
 def _nanogpt(shape: Shape, bf16: bool, compiled: bool, checkout: str) -> Peer:
-    _refuse("nanogpt", checkout)
+    refuse_missing("nanogpt", checkout)
     sys.path.insert(0, checkout)
     theirs = import_module("model")
     model = theirs.GPT(
@@ -142,7 +142,7 @@ def _nanogpt(shape: Shape, bf16: bool, compiled: bool, checkout: str) -> Peer:
 
 
 def _nanochat(shape: Shape, bf16: bool, compiled: bool, checkout: str) -> Peer:
-    _refuse("nanochat", checkout)
+    refuse_missing("nanochat", checkout)
     sys.path.insert(0, checkout)
     theirs = import_module("nanochat.gpt")
     with torch.device("meta"):
@@ -158,6 +158,7 @@ def _nanochat(shape: Shape, bf16: bool, compiled: bool, checkout: str) -> Peer:
     return Peer(model, forward, model, autocast=False, own_optimizer=model.setup_optimizer(), clips=False)
 
 
-def _refuse(kind: str, checkout: str = "") -> None:
+def refuse_missing(kind: str, checkout: str = "") -> None:
+    """Raise DependencyError where a peer cannot be had here."""
     if why := why_not(kind, checkout):
         raise DependencyError(why, where=kind, do="leave it out, or make it available")

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gnomon.base.errors import DataError
 from gnomon.base.machine import this_machine
 from gnomon.base.seeds import derive
 from gnomon.bench.peers import make_peer, optimizer_of, train_step
@@ -62,13 +63,22 @@ def share_of_rate(step: int, steps: int) -> float:
 
 
 def windows(split: Split, length: int) -> Tensor:
-    """Return the first windows of `length` tokens, and the one that follows, that lie within one document."""
+    """Return the first windows of `length` tokens, and the one that follows, that lie within one document.
+
+    Raises DataError where no document is so long.
+    """
     found: list[np.ndarray] = []
     for document in range(split.documents):
         ids = np.asarray(split.tokens(document), dtype=np.int64)
         found += [ids[i : i + length + 1] for i in range(0, len(ids) - length, length)]
         if len(found) >= SCORED_WINDOWS:
             break
+    if not found:
+        raise DataError(
+            f"no held-out document has more than {length:,} tokens, so that nothing can be scored",
+            where="validation",
+            do="hold out longer documents, or ask for a shorter model.context",
+        )
     return torch.from_numpy(np.stack(found[:SCORED_WINDOWS]))
 
 

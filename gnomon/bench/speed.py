@@ -109,8 +109,9 @@ def lines(name: str, found: dict[str, Any]) -> Iterator[str]:
         f"{found['rows']} rows of {shape['context']} tokens a step"
     )
     yield from rows_of(table)
-    ours = table[OURS]
-    yield (
-        f"{OURS} does {ours['tflops'] / table[CEILING]['tflops']:.0%} of the operations that one large product does in "
-        f"its time, and is at {table[BOUND]['ratio']:.0%} of what products, attention and optimizer alone allow."
-    )
+    if {BOUND, CEILING} <= set(table):
+        share = table[OURS]["tflops"] / table[CEILING]["tflops"]
+        yield (
+            f"{OURS} does {share:.0%} of the operations that one large product does in its time, and is at "
+            f"{table[BOUND]['ratio']:.0%} of what products, attention and optimizer alone allow."
+        )

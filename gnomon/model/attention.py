@@ -88,6 +88,11 @@ class LayerNorm(nn.Module):
         return F.layer_norm(x.float(), self.weight.shape, self.weight, self.bias, self.epsilon).to(x.dtype)
 
 
+def norm_of(shape: Shape) -> nn.Module:
+    """Return a new norm over the stream, of the kind that the shape's block has."""
+    return (LayerNorm if shape.block == "gpt-neox" else RMSNorm)(shape.width, shape.norm_epsilon)
+
+
 def together(x: Tensor, *maps: nn.Linear) -> Sequence[Tensor]:
     """Return what each linear map makes of x: by one product where this is compiled, which joins the weights on the way
     to the products' format, else one by one.

@@ -6,7 +6,7 @@ In the shape of Qwen3 the second comes after the first, in that of GPT-NeoX they
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gnomon.model.attention import Attention, LayerNorm, Pieces, RMSNorm, Rotary, together
+from gnomon.model.attention import Attention, Pieces, Rotary, norm_of, together
 from gnomon.model.cache import LayerCache
 from gnomon.presets import Shape
 
@@ -26,33 +26,6 @@ class SwiGLU(nn.Module):
         return self.down_proj(F.silu(gate) * up)
 
 
-class Block(nn.Module):
-    """Pre-norm transformer layer in the shape of Qwen3."""
-
-    def __init__(self, shape: Shape, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.dropout = dropout  # of what is added to the stream, in training
-        self.input_layernorm = RMSNorm(shape.width, shape.norm_epsilon)
-        self.self_attn = Attention(shape)
-        self.post_attention_layernorm = RMSNorm(shape.width, shape.norm_epsilon)
-        self.mlp = SwiGLU(shape)
-
-    def forward(
-        self,
-        x_BTW: Tensor,
-        turn: Rotary,
-        pieces: Pieces | None,
-        cache: LayerCache | None,
-        mask: Tensor | None,
-    ) -> Tensor:
-        """Return the stream with this layer's two parts added, [B, T, W]."""
-        x_BTW = x_BTW + self._drop(self.self_attn(self.input_layernorm(x_BTW), turn, pieces, cache, mask))
-        return x_BTW + self._drop(self.mlp(self.post_attention_layernorm(x_BTW)))
-
-    def _drop(self, x_BTW: Tensor) -> Tensor:
-        return F.dropout(x_BTW, self.dropout, self.training) if self.dropout else x_BTW
-
-
 class GELU(nn.Module):
     """Plain feed-forward: `down(gelu(up(x)))`, with biases. Source: Hendrycks and Gimpel 2016, arXiv 1606.08415.
 
@@ -69,19 +42,20 @@ class GELU(nn.Module):
         return self.down_proj(F.gelu(self.up_proj(x), approximate="tanh"))
 
 
-class NeoXBlock(nn.Module):
-    """Transformer layer in the shape of GPT-NeoX: both parts read the stream as it comes in.
+class Block(nn.Module):
+    """Pre-norm transformer layer in the shape of Qwen3; or of GPT-NeoX, where both parts read the stream as it comes.
 
-    Source: Black et al. 2022, arXiv 2204.06745.
+    Source of the latter: Black et al. 2022, arXiv 2204.06745.
     """
 
     def __init__(self, shape: Shape, dropout: float = 0.0) -> None:
         super().__init__()
         self.dropout = dropout  # of what is added to the stream, in training
-        self.input_layernorm = LayerNorm(shape.width, shape.norm_epsilon)
+        self.side_by_side = shape.block == "gpt-neox"
+        self.input_layernorm = norm_of(shape)
         self.self_attn = Attention(shape)
-        self.post_attention_layernorm = LayerNorm(shape.width, shape.norm_epsilon)  # of the feed-forward
-        self.mlp = GELU(shape)
+        self.post_attention_layernorm = norm_of(shape)  # of the feed-forward
+        self.mlp = GELU(shape) if shape.block == "gpt-neox" else SwiGLU(shape)
 
     def forward(
         self,
@@ -92,8 +66,9 @@ class NeoXBlock(nn.Module):
         mask: Tensor | None,
     ) -> Tensor:
         """Return the stream with this layer's two parts added, [B, T, W]."""
-        gathered = self._drop(self.self_attn(self.input_layernorm(x_BTW), turn, pieces, cache, mask))
-        return x_BTW + gathered + self._drop(self.mlp(self.post_attention_layernorm(x_BTW)))
+        gathered = x_BTW + self._drop(self.self_attn(self.input_layernorm(x_BTW), turn, pieces, cache, mask))
+        read = x_BTW if self.side_by_side else gathered
+        return gathered + self._drop(self.mlp(self.post_attention_layernorm(read)))
 
     def _drop(self, x_BTW: Tensor) -> Tensor:
         return F.dropout(x_BTW, self.dropout, self.training) if self.dropout else x_BTW

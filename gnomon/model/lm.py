@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnomon.base.seeds import derive
-from gnomon.model.attention import LayerNorm, Pieces, RMSNorm, Rotary, rotary
-from gnomon.model.block import Block, NeoXBlock
+from gnomon.model.attention import Pieces, Rotary, norm_of, rotary
+from gnomon.model.block import Block
 from gnomon.model.cache import Cache
 from gnomon.model.loss import LogitKernel
 from gnomon.presets import Shape
@@ -35,7 +35,7 @@ class Kernels(NamedTuple):
     `layer` takes a block, the stream [B, T, W], the rotation and the numbers of the pieces [B, T].
     """
 
-    layer: Callable[[Block | NeoXBlock, Tensor, Rotary, Tensor], Tensor]
+    layer: Callable[[Block, Tensor, Rotary, Tensor], Tensor]
     logits: LogitKernel
 
 
@@ -51,9 +51,8 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.shape = shape
         self.embed_tokens = nn.Embedding(shape.vocabulary, shape.width)
-        block, norm = (NeoXBlock, LayerNorm) if shape.block == "gpt-neox" else (Block, RMSNorm)
-        self.layers = nn.ModuleList(block(shape, dropout) for _ in range(shape.layers))
-        self.norm = norm(shape.width, shape.norm_epsilon)
+        self.layers = nn.ModuleList(Block(shape, dropout) for _ in range(shape.layers))
+        self.norm = norm_of(shape)
 
     def forward(
         self,
@@ -76,7 +75,7 @@ class LanguageModel(nn.Module):
         turn = rotary(positions_BT, self.shape.rotary_width, self.shape.rope_theta)
         x_BTW = self.embed_tokens(tokens_BT)
         for i, layer in enumerate(self.layers):
-            if self.kernels is not None and isinstance(pieces, Tensor) and isinstance(layer, Block | NeoXBlock):
+            if self.kernels is not None and isinstance(pieces, Tensor) and isinstance(layer, Block):
                 x_BTW = self.kernels.layer(layer, x_BTW, turn, pieces)
             else:
                 x_BTW = layer(x_BTW, turn, pieces, cache.layers[i] if cache is not None else None, mask_BTS)

@@ -21,7 +21,7 @@ import gnomon
 from gnomon.base.errors import DependencyError
 from gnomon.config import Dtype
 from gnomon.model.attention import Rotary
-from gnomon.model.block import Block, NeoXBlock
+from gnomon.model.block import Block
 from gnomon.model.lm import Kernels
 from gnomon.model.loss import logit_gradient
 from gnomon.presets import Shape
@@ -117,5 +117,5 @@ def first_line(error: Exception) -> str:
     return said.splitlines()[0] if said else type(error).__name__
 
 
-def _layer(block: Block | NeoXBlock, x_BTW: Tensor, turn: Rotary, pieces_BT: Tensor) -> Tensor:
+def _layer(block: Block, x_BTW: Tensor, turn: Rotary, pieces_BT: Tensor) -> Tensor:
     return block(x_BTW, turn, pieces_BT, None, None)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gnomon.base.errors import ConfigError, TrainingError
+from gnomon.base.errors import ConfigError, DataError, TrainingError
 from gnomon.bench.contest import Contestant, Entry, standings
 from gnomon.bench.loss import OURS, Plain, time_to_loss
 from gnomon.bench.peers import make_peer
@@ -99,6 +99,23 @@ def test_a_contestant_that_ends_says_why() -> None:
     entry = Entry("nobody", {"kind": "nanogpt", "shape": SMALL.as_dict(), "rows": 2, "options": {"checkout": "/none"}})
     with pytest.raises(TrainingError, match=r"nobody ended.*no model\.py in /none"):
         Contestant(entry)
+
+
+def test_another_that_ends_is_told_and_left_out_and_ours_is_not() -> None:
+    told: list[str] = []
+    ours, other = (
+        Entry(CEILING, {"kind": "ceiling"}),
+        Entry("nobody", {"kind": "none there is", "shape": SMALL.as_dict()}),
+    )
+    table = standings([ours, other], CEILING, 1, 1e9, 1, 0.01, told.append)
+    assert list(table) == [CEILING] and any(line.startswith("left out: nobody ended") for line in told)
+    with pytest.raises(TrainingError, match="nobody ended"):
+        standings([other], "nobody", 1, 1e9, 1, 0.01, told.append)
+
+
+def test_held_out_text_without_a_long_document_is_refused(prepared: tuple[dict, Dataset]) -> None:
+    with pytest.raises(DataError, match="no held-out document"):
+        windows(prepared[1].split("validation"), 1 << 20)
 
 
 def test_what_is_not_there_is_told_and_left_out() -> None:
