@@ -78,7 +78,7 @@ def _attention(shape: Shape, rows: int, dtype: Dtype) -> Iterable[Work]:
 
     ways = [way(fused, torch.float32), way(fused, TORCH_DTYPES[dtype])]
     if no_compiler() is None:
-        pieces = torch.zeros(rows, shape.context, dtype=torch.int64)
+        pieces = torch.zeros(rows, shape.context, dtype=torch.int32)
         compiled = torch.compile(blocked_attention, dynamic=False, fullgraph=True)
         ways.append(way(lambda q, k, v: compiled(q, k, v, pieces), TORCH_DTYPES[dtype]))
     yield from [ways[_fastest(ways)]] * shape.layers

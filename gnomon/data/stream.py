@@ -258,7 +258,7 @@ def make_rows(inputs: np.ndarray, labels: np.ndarray, sizes: list[list[int]]) ->
     """
     count, length = inputs.shape
     labels = labels.copy()
-    segments = np.full((count, length), -1, dtype=np.int64)
+    segments = np.full((count, length), -1, dtype=np.int32)
     positions = np.zeros((count, length), dtype=np.int64)
     starts, lengths = [], []
     for row, pieces in enumerate(sizes):

@@ -29,7 +29,7 @@ class _Blocked(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, q_BKTGD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, pieces_BT: Tensor) -> Tensor:
         B, K, T, G, D = q_BKTGD.shape
-        places_T = torch.arange(T, device=q_BKTGD.device)
+        places_T = torch.arange(T, device=q_BKTGD.device, dtype=torch.int32)
         mixed, kept = [], []
         for start in range(0, T, BLOCK):
             stop = min(start + BLOCK, T)
@@ -50,8 +50,9 @@ class _Blocked(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         q_BKTGD, k_BKTD, v_BKTD, mixed_BKTGD, *kept = ctx.saved_tensors
         B, K, T, G, D = q_BKTGD.shape
-        dq, dk_BKTD, dv_BKTD = [], torch.zeros_like(k_BKTD).float(), torch.zeros_like(v_BKTD).float()
-        for block, start in enumerate(range(0, T, BLOCK)):
+        blocks = range(0, T, BLOCK)
+        dq, dk, dv = [], [[] for _ in blocks], [[] for _ in blocks]
+        for block, start in enumerate(blocks):
             stop = min(start + BLOCK, T)
             weights, sums_BKM1 = kept[2 * block], kept[2 * block + 1]
             q_BKMD, out, d_out = (x[:, :, start:stop].reshape(B, K, -1, D) for x in (q_BKTGD, mixed_BKTGD, grads[0]))
@@ -59,6 +60,15 @@ class _Blocked(torch.autograd.Function):
             d_weights = d_out @ v_BKTD[:, :, :stop].transpose(2, 3)
             d_scores = (weights.float() * ((d_weights.float() - delta_BKM1) / sums_BKM1)).to(q_BKMD.dtype)
             dq.append((d_scores @ k_BKTD[:, :, :stop]).view(B, K, -1, G, D))
-            dk_BKTD[:, :, :stop] += d_scores.transpose(2, 3) @ q_BKMD
-            dv_BKTD[:, :, :stop] += weights.transpose(2, 3) @ (d_out / sums_BKM1).to(weights.dtype)
-        return torch.cat(dq, 2), dk_BKTD.to(k_BKTD.dtype), dv_BKTD.to(v_BKTD.dtype), None
+            dk_BKSD = d_scores.transpose(2, 3) @ q_BKMD
+            dv_BKSD = weights.transpose(2, 3) @ (d_out / sums_BKM1).to(weights.dtype)
+            for keys in range(block + 1):
+                dk[keys].append(dk_BKSD[:, :, keys * BLOCK : (keys + 1) * BLOCK])
+                dv[keys].append(dv_BKSD[:, :, keys * BLOCK : (keys + 1) * BLOCK])
+        return torch.cat(dq, 2), _sums(dk), _sums(dv), None
+
+
+def _sums(blocks: list[list[Tensor]]) -> Tensor:
+    """Return for each block of keys what those of the queries give it, added up in float32, block after block."""
+    sums = [sum((part.float() for part in parts[1:]), parts[0].float()).to(parts[0].dtype) for parts in blocks]
+    return torch.cat(sums, 2)

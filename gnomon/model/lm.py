@@ -73,13 +73,20 @@ class LanguageModel(nn.Module):
         if cache is not None and mask_BTS is None and cache.length > 0 and tokens_BT.shape[1] > 1:
             mask_BTS = _causal_after(cache.length, tokens_BT.shape[1], tokens_BT.device)
         turn = rotary(positions_BT, self.shape.rotary_width, self.shape.rope_theta)
+        if self.kernels is not None and isinstance(pieces, Tensor):
+            return Output(hidden=self.norm(self._by_kernels(self.kernels, tokens_BT, turn, pieces)))
         x_BTW = self.embed_tokens(tokens_BT)
         for i, layer in enumerate(self.layers):
-            if self.kernels is not None and isinstance(pieces, Tensor) and isinstance(layer, Block):
-                x_BTW = self.kernels.layer(layer, x_BTW, turn, pieces)
-            else:
-                x_BTW = layer(x_BTW, turn, pieces, cache.layers[i] if cache is not None else None, mask_BTS)
+            x_BTW = layer(x_BTW, turn, pieces, cache.layers[i] if cache is not None else None, mask_BTS)
         return Output(hidden=self.norm(x_BTW))
+
+    def _by_kernels(self, kernels: Kernels, tokens_BT: Tensor, turn: Rotary, pieces_BT: Tensor) -> Tensor:
+        # a sparse gradient is added to the head's, where a dense one would be cleared and added whole
+        x_BTW = F.embedding(tokens_BT, self.embed_tokens.weight, sparse=True)
+        for layer in self.layers:
+            assert isinstance(layer, Block)
+            x_BTW = kernels.layer(layer, x_BTW, turn, pieces_BT)
+        return x_BTW
 
     @property
     def head(self) -> Tensor:

@@ -47,7 +47,8 @@ def logit_gradient(logits_CV: Tensor, labels_C: Tensor, z_weight: float) -> tupl
     if z_weight:
         grad_CV.mul_(1.0 + 2.0 * z_weight * log_z_C1)
     if torch.compiler.is_compiling():  # in one pass with all the rest, where a scatter would need its own
-        grad_CV = grad_CV - (torch.arange(grad_CV.shape[1], device=grad_CV.device) == picks_C1).float()
+        places_V = torch.arange(grad_CV.shape[1], device=grad_CV.device, dtype=torch.int32)  # as wide as float32
+        grad_CV = grad_CV - (places_V == picks_C1.int()).float()
     else:
         grad_CV.scatter_add_(1, picks_C1, torch.full_like(log_z_C1, -1.0))
     return sums, grad_CV.mul_(counts_C1).to(logits_CV.dtype)
@@ -80,7 +81,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             sums = torch.zeros(2, dtype=torch.float32, device=x_NW.device)
             grad_hidden_NW = torch.empty_like(x_NW) if wants_grad else x_NW
             wide = torch.float32 if dtype == torch.float16 else dtype  # a sum over tokens may leave fp16's range
-            grad_head_VW = torch.zeros_like(head_VW, dtype=wide) if wants_grad else head_VW
+            grad_head_VW = torch.empty_like(head_VW, dtype=wide) if wants_grad else head_VW
             for start in range(0, len(labels_N), CHUNK_TOKENS):
                 here = slice(start, start + CHUNK_TOKENS)
                 logits_CV = x_NW[here] @ w_VW.T
@@ -90,14 +91,16 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 chunk, grad_CV = kernel(logits_CV, labels_N[here], z_weight)
                 sums += chunk
                 torch.mm(grad_CV, w_VW, out=grad_hidden_NW[here])
-                grad_head_VW.addmm_(grad_CV.to(wide).T, x_NW[here].to(wide))
+                grad_head_VW.addmm_(grad_CV.to(wide).T, x_NW[here].to(wide), beta=float(start > 0))
         if wants_grad:
             ctx.save_for_backward(grad_hidden_NW, grad_head_VW)
-            ctx.hidden_dtype = hidden_NW.dtype
+            ctx.hidden_dtype, ctx.head_dtype = hidden_NW.dtype, head_VW.dtype
         return sums
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         grad_hidden_NW, grad_head_VW = ctx.saved_tensors
         scale = grads[0][0]
-        return grad_hidden_NW.to(ctx.hidden_dtype) * scale, grad_head_VW * scale, None, None, None, None
+        whole_VW = torch.empty_like(grad_head_VW, dtype=ctx.head_dtype)
+        torch.mul(grad_head_VW, scale, out=whole_VW)  # in one pass over memory
+        return grad_hidden_NW.to(ctx.hidden_dtype) * scale, whole_VW, None, None, None, None
