@@ -1,7 +1,7 @@
 """What watching a run costs: the training loop with everything that watches, beside the same loop with nothing of it.
 
     python bench/observed.py texts.jsonl.zst
-    python bench/observed.py texts.jsonl.zst --size 15M --pairs 20 --steps 10
+    python bench/observed.py texts.jsonl.zst --size 15M --batch-tokens 4096 --pairs 20
 
 One model trains on. In every pair it takes some steps with console, record on disk, health rules, the watch for
 signals and a read-back every 10 steps; and as many with no sink, no observer, no check and one read-back at the end;
@@ -12,6 +12,7 @@ Validation, samples and saves are in neither.
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -41,21 +42,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("text", type=Path)
     parser.add_argument("--size", default="5M")
-    parser.add_argument("--pairs", type=int, default=12)
-    parser.add_argument("--steps", type=int, default=20, help="of one half of a pair")
+    parser.add_argument("--pairs", type=int, default=30)
+    parser.add_argument(
+        "--batch-tokens", type=int, default=2048, help="of a step: the fewer, the more there is to tell"
+    )
+    parser.add_argument("--steps", type=int, default=10, help="of one half of a pair")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        shares = measure(arguments.text, arguments.size, arguments.pairs, arguments.steps, Path(folder))
+        shares = measure(
+            arguments.text, arguments.size, arguments.batch_tokens, arguments.pairs, arguments.steps, Path(folder)
+        )
     low, middle, high = statistics.quantiles(shares, n=4)
     if arguments.json:
         print(json.dumps({"shares": shares, "median": middle}))
         return
-    print(f"{arguments.size}, {len(shares)} pairs of {arguments.steps} steps: with everything that watches, "
-          f"{100 * middle:.1f} % of the speed without (quartiles {100 * low:.1f} and {100 * high:.1f} %)")  # fmt: skip
+    what = f"{arguments.size}, {len(shares)} pairs of {arguments.steps} steps of {arguments.batch_tokens:,} tokens"
+    print(f"{what}: with everything that watches, {100 * middle:.1f} % of the speed without (quartiles {100 * low:.1f} "
+          f"and {100 * high:.1f} %)")  # fmt: skip
 
 
-def measure(text: Path, size: str, pairs: int, steps: int, folder: Path) -> list[float]:
+def measure(text: Path, size: str, batch_tokens: int, pairs: int, steps: int, folder: Path) -> list[float]:
     """Return, for every pair, the speed with everything that watches as a share of that without."""
     console = Console()
     config = make_config(
@@ -63,6 +70,7 @@ def measure(text: Path, size: str, pairs: int, steps: int, folder: Path) -> list
             "data": {"train": str(text), "root": str(folder / "datasets")},
             "size": size,
             "budget": "10M tokens",
+            "train": {"batch_tokens": batch_tokens},
             "out": str(folder / "run"),
         }
     )
@@ -70,7 +78,7 @@ def measure(text: Path, size: str, pairs: int, steps: int, folder: Path) -> list
     plan = plan_of(config, dataset, console)
     torch.set_num_threads(plan.threads)
     state = build_state(plan, config)
-    watched = build_hands(run, plan, config, dataset, ALONE, 1, console)
+    watched = build_hands(run, plan, config, dataset, ALONE, run.begin_attempt(), console)
     alone = replace(watched, bus=Bus([], [], attempt=1))
     tokenizer = Tokenizer.load(dataset.folder / "tokenizer.json")
     shares = []
@@ -86,6 +94,7 @@ def measure(text: Path, size: str, pairs: int, steps: int, folder: Path) -> list
             order = list(halves) if pair % 2 == 0 else list(reversed(halves))
             seconds = {name: halves[name]() for name in order}
             shares.append(seconds["alone"] / seconds["watched"])
+            print(f"pair {pair + 1} of {pairs}: {shares[-1]:.3f}", file=sys.stderr, flush=True)
     watched.loader.close()
     console.finish()
     return shares

@@ -27,7 +27,7 @@ from gnomon.presets import Shape
 from gnomon.store.datasets import Dataset
 from gnomon.store.runs import Run
 
-OURS, AGAIN = "Gnomon, cold", "Gnomon, warm"
+COLD, WARM = "no kernels known", "again"
 POINTS = 8  # of a plain loop's curve
 
 
@@ -59,15 +59,15 @@ def time_to_loss(
     validates on itself, where the losses at the end are by one scorer.
 
     In each round the plain loop trains on the config's budget, `gnomon train` on a `share` of it, with an empty cache
-    of kernels and again with a full one. Rounds that are done are not done again. Raises ConfigError where the budget
-    is a time, DependencyError where the plain loop's model is not here.
+    of kernels and again with a full one. What is done is not done again: with another share the plain loop's runs
+    stand. Raises ConfigError where the budget is a time, DependencyError where the plain loop's model is not here.
     """
     kind, tokens = parse_budget(config.budget)
     if kind != "tokens":
         raise ConfigError(f"the budget is {config.budget}", where="budget", do='give tokens, such as "1M tokens"')
     refuse_missing(plain.kind)
     shape = shape_of(config)
-    settings = {"shape": shape.as_dict(), "tokens": tokens, "share": share, **vars(plain), "dataset": dataset.digest}
+    settings = {"shape": shape.as_dict(), "tokens": tokens, **vars(plain), "dataset": dataset.digest}
     path = out / "loss.json"
     found: dict[str, Any] = {"machine": this_machine().as_dict(), "settings": settings, "rounds": []}
     if path.exists():
@@ -75,15 +75,18 @@ def time_to_loss(
         if before["settings"] != settings:
             raise ConfigError("other settings were measured there", where=str(path), do="choose another --out")
         found = before
-    for seed in range(len(found["rounds"]), rounds):
-        tell(f"round {seed + 1} of {rounds}: {plain.name}")
-        done = {plain.name: run_plain(shape, dataset, plain, tokens, seed)}
+    out.mkdir(parents=True, exist_ok=True)
+    names = [f"Gnomon on {share:.0%} of the tokens, {how}" for how in (COLD, WARM)]
+    for seed in range(rounds):
+        if seed == len(found["rounds"]):
+            tell(f"round {seed + 1} of {rounds}: {plain.name}")
+            found["rounds"].append({plain.name: run_plain(shape, dataset, plain, tokens, seed)})
+            write_atomic(path, pretty_json(found))
+        done = found["rounds"][seed]
         with tempfile.TemporaryDirectory() as cache:
-            for name in (OURS, AGAIN):
+            for name in names if names[-1] not in done else []:
                 tell(f"round {seed + 1} of {rounds}: {name}")
                 done[name] = run_gnomon(config, dataset, shape, share * tokens, seed, out / "run", cache)
-        found["rounds"].append(done)
-        out.mkdir(parents=True, exist_ok=True)
         write_atomic(path, pretty_json(found))
         write_atomic(out / "loss.html", curves({name: run["curve"] for name, run in done.items()}).encode())
     return found
@@ -136,15 +139,17 @@ def run_gnomon(
 def lines(found: dict[str, Any]) -> Iterator[str]:
     """Yield the result as Markdown, which is also easy to read as it is."""
     rounds = found["rounds"]
-    first = next(iter(rounds[0]))
-    yield f"| {'':34} | {'seconds':24} | of the plain loop's | loss, nats a token |"
-    yield f"|{'-' * 36}|{'-' * 26}|{'-' * 21}|{'-' * 20}|"
-    for name in rounds[0]:
-        seconds = sorted(r[name]["seconds"] for r in rounds)
-        ratio = statistics.median(r[name]["seconds"] / r[first]["seconds"] for r in rounds)
+    first, *ours = {name: None for done in rounds for name in done}
+    yield f"| {'':44} | {'seconds':24} | of the plain loop's | loss, nats a token |"
+    yield f"|{'-' * 46}|{'-' * 26}|{'-' * 21}|{'-' * 20}|"
+    for name in (first, *ours):
+        runs = [(done[name], done[first]) for done in rounds if name in done]
+        seconds = sorted(run["seconds"] for run, _ in runs)
+        ratio = statistics.median(run["seconds"] / beside["seconds"] for run, beside in runs)
         spread = f"{statistics.median(seconds):7.1f} ({seconds[0]:.1f} to {seconds[-1]:.1f})"
-        losses = ", ".join(f"{r[name]['loss']:.3f}" for r in rounds)
-        yield f"| {name:34} | {spread:24} | {ratio:19.2f} | {losses:18} |"
-    for name in (OURS, AGAIN):
-        reached = sum(r[name]["loss"] <= r[first]["loss"] for r in rounds)
-        yield f"{name}: at or below the plain loop's loss in {reached} of {len(rounds)} rounds."
+        losses = ", ".join(f"{run['loss']:.3f}" for run, _ in runs)
+        yield f"| {name:44} | {spread:24} | {ratio:19.2f} | {losses:18} |"
+    for name in ours:
+        runs = [(done[name], done[first]) for done in rounds if name in done]
+        reached = sum(run["loss"] <= beside["loss"] for run, beside in runs)
+        yield f"{name}: at or below the plain loop's loss in {reached} of {len(runs)} rounds."

@@ -83,7 +83,8 @@ def loss(
 
     Text, shape and scorer are the same. Times run from the start of each process to its last step: with preparation of
     the machine, compiling, validations and saves for Gnomon, without scoring for the plain loop; the text is prepared
-    before. Gnomon runs with no kernels known, and again. A kill loses at most one round.
+    before. Gnomon runs with no kernels known, and again. A kill loses at most a pair of runs; with another share the
+    plain loop's runs stand.
 
     Example:  gnomon bench loss my.json budget="1M tokens" --share 0.5
     """

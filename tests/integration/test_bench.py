@@ -10,7 +10,8 @@ import torch
 
 from gnomon.base.errors import ConfigError, DataError, TrainingError
 from gnomon.bench.contest import Contestant, Entry, standings
-from gnomon.bench.loss import OURS, Plain, time_to_loss
+from gnomon.bench.loss import COLD, WARM, Plain, time_to_loss
+from gnomon.bench.loss import lines as loss_lines
 from gnomon.bench.peers import make_peer
 from gnomon.bench.plain import score, share_of_rate, windows
 from gnomon.bench.speed import CEILING, contestants, speed
@@ -143,7 +144,14 @@ def test_time_to_a_loss_is_of_both_and_goes_on_after_a_kill(prepared: tuple[dict
         assert 0 < run["loss"] < known - 0.5, f"{name} has learned nothing"
         seconds = [second for second, _ in run["curve"]]
         assert 0 < seconds[0] and seconds == sorted(seconds) and run["seconds"] >= seconds[-1] - 1 > 1
-    assert OURS in first["rounds"][0]
+    half = time_to_loss(config, dataset, tmp_path, plain, share=0.5, rounds=1, tell=quiet)
+    names = [
+        plain.name,
+        *(f"Gnomon on {part} of the tokens, {how}" for part in ("100%", "50%") for how in (COLD, WARM)),
+    ]
+    assert list(half["rounds"][0]) == names, "with another share the plain loop's run stands"
+    assert half["rounds"][0] | again["rounds"][0] == half["rounds"][0]
+    assert len(list(loss_lines(half))) == 2 + len(names) + len(names) - 1
     with pytest.raises(ConfigError, match="other settings"):
         time_to_loss(config, dataset, tmp_path, replace(plain, lr=1e-4), share=1.0, rounds=1, tell=quiet)
     timed = make_config(settings | {"budget": "2m"})
