@@ -168,7 +168,8 @@ def build_loader(plan: Plan, config: Config, dataset: Dataset, journal: Decision
 
     def stream() -> Stream:
         length, rows = plan.shape["context"], plan.rows_per_step
-        return Stream(dataset, length, rows, plan.micro_rows, plan.seed, journal, world.rank, world.size, plan.ramp)
+        place, changes = (world.rank, world.size), (plan.ramp, plan.lengths)
+        return Stream(dataset, length, rows, plan.micro_rows, plan.seed, journal, *place, *changes)
 
     return Loader(stream, config.train.loader_workers, plan.device)
 

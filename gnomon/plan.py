@@ -11,15 +11,12 @@ from gnomon.base.files import read_json
 from gnomon.base.machine import Machine
 from gnomon.base.shares import uneven, without_tree
 from gnomon.config import MAX_THREADS, Config, Dtype, OptimizerKind, parse_budget
+from gnomon.footprint import disk_bytes, inference_bytes, training_bytes
 from gnomon.presets import PRESETS, TOKENS, Shape, gpt_neox_sizes, read_shape
 
 MIN_ROWS, MIN_STEPS = 8, 400
 SECONDS_BETWEEN_SAVES = 10.0  # or more: less than that is soon done again
 TRAINING_SHARE_OF_TIME = 0.9  # of a time budget; the rest is validation, samples and checkpoints
-MUON_BYTES = 32 * (1 << 22)  # of a step of Muon, which takes so many weights at a time
-WEIGHT_BYTES = 8  # float32 weight and gradient
-COMPILER_BYTES = 200 << 20  # what torch loads to compile, measured as the next line is
-PROCESS_BYTES = 350 << 20  # Python and torch themselves, measured on Linux with torch 2.13
 
 
 class Text(BaseModel):
@@ -58,6 +55,7 @@ class Plan(BaseModel):
     rows_per_step: _Positive
     micro_rows: _Positive
     ramp: list[tuple[_Count, _Positive]] = []  # from which row on a step has how many rows; empty: always as many
+    lengths: list[tuple[_Count, _Positive]] = []  # from which row on a piece has at most how many tokens
     steps: _Positive
     lr: _Amount
     warmup_steps: _Count
@@ -143,7 +141,7 @@ def make_plan(
     lr, reasons["lr"] = _rate(config, shape, step_tokens, optimizer)
     warmup, reasons["warmup_steps"] = _warmup(config, steps)
     ramp, micro = _passes(config, shape, rows, steps, processes, reasons)
-    training, reasons["memory_bytes"] = _memory(
+    training, reasons["memory_bytes"] = training_bytes(
         config, shape, micro, dtype[0], optimizer, processes, compiled=compiled[0]
     )
     if device == "cpu" and training > machine.memory_bytes:
@@ -165,6 +163,7 @@ def make_plan(
         rows_per_step=rows,
         micro_rows=micro,
         ramp=ramp,
+        lengths=_lengths(config, shape, steps * rows),
         steps=steps,
         lr=lr,
         warmup_steps=warmup,
@@ -178,10 +177,8 @@ def make_plan(
         tokens_per_second=tokens_per_second[0],
         seconds=steps * step_tokens / tokens_per_second[0] / TRAINING_SHARE_OF_TIME,
         memory_bytes=training,
-        inference_bytes=PROCESS_BYTES
-        + 4 * shape.parameters
-        + 8 * shape.layers * shape.kv_heads * shape.head_width * shape.context,
-        disk_bytes=_disk(config, shape, optimizer),
+        inference_bytes=inference_bytes(shape),
+        disk_bytes=disk_bytes(config, shape, optimizer),
         reasons=_with_defaults(reasons, config, machine, shape, steps),
     )
 
@@ -190,13 +187,18 @@ def _with_defaults(
     reasons: dict[str, str], config: Config, machine: Machine, shape: Shape, steps: int
 ) -> dict[str, str]:
     table = shape.parameter_table()
-    share = 100 * table["embedding"] / shape.parameters
+    embedding = 100 * table["embedding"] / shape.parameters
 
     def asked(key: str, otherwise: str) -> str:
         return f"train.{key} asks for it" if getattr(config.train, key) else otherwise
 
+    lengths = "every piece of a document may be as long as the context"
+    if config.train.length_ramp == "fixed":
+        share = config.train.length_share
+        lengths = f"from {config.train.length_from} tokens on, doubled over the first {share:.0%} of the rows"
     given = {
-        "parameters": f"{share:.0f} % of them are the embedding, which is the output head too",
+        "lengths": lengths,
+        "parameters": f"{embedding:.0f} % of them are the embedding, which is the output head too",
         "flops": f"{shape.flops_per_token(shape.context) / 1e6:,.1f} MFLOP a token: 6 a weight, and attention",
         "threads": asked("threads", f"the machine's physical cores ({machine.processor})"),
         "validate_every": asked("validate_every", "twenty times in the run; fewer where that would slow it"),
@@ -317,6 +319,24 @@ def _ramp(config: Config, rows: int, all_rows: int, processes: int) -> tuple[lis
     return stages, f"doubled over the first {config.train.ramp_share:.0%} of the tokens; the rate goes with its root"
 
 
+def _lengths(config: Config, shape: Shape, all_rows: int) -> list[tuple[int, int]]:
+    """Return from which row on a piece has at most how many tokens; nothing where it is always the context's.
+
+    Source: Li et al. 2022, arXiv 2108.06084.
+    """
+    if config.train.length_ramp == "none":
+        return []
+    if config.train.length_from >= shape.context:
+        raise ConfigError(
+            f"pieces of {config.train.length_from} tokens are as long as the context of {shape.context}",
+            where="train.length_from",
+            do="ask for fewer tokens, or leave train.length_ramp out",
+        )
+    stages = math.ceil(math.log2(shape.context / config.train.length_from))
+    part = all_rows * config.train.length_share / stages
+    return [(round(i * part), min(shape.context, config.train.length_from << i)) for i in range(stages + 1)]
+
+
 def _micro_rows(config: Config, shape: Shape, rows: int, processes: int) -> tuple[int, str]:
     """Return the rows of one forward pass, and why; `rows` are the most, with a ramp a process's in the first batch."""
     noise = config.train.batch_ramp == "noise"
@@ -360,85 +380,3 @@ def _refuse_uneven_shares(config: Config, rows: int, micro: int, processes: int)
             where="train.exact",
             do="set train.micro_rows so that rows a step / micro_rows is a power of two, and not below the processes",
         )
-
-
-def _memory(
-    config: Config,
-    shape: Shape,
-    micro_rows: int,
-    dtype: Dtype,
-    optimizer: OptimizerKind,
-    processes: int,
-    *,
-    compiled: bool,
-) -> tuple[int, str]:
-    """Return the bytes of training in one of the processes, and their parts in words."""
-    stream, product = 4, 4 if dtype == "fp32" else 2
-    per_token = shape.layers * layer_bytes(shape, product) + shape.width * 4 * stream
-    if compiled:  # attention keeps its weights, of the keys up to the end of each block of 128 queries
-        per_token += shape.layers * shape.heads * (shape.context + 128) // 2 * product
-    activations = per_token * micro_rows * shape.context
-    logits = min(2048, micro_rows * shape.context) * shape.vocabulary * (12 + product)
-    muon = min(MUON_BYTES, 32 * _matrices(shape)) if optimizer == "muon" else 0
-    copies = 0 if dtype == "fp32" else shape.parameters * product
-    parts = {
-        "weights and optimizer": _state_bytes(config, shape, optimizer, processes) + copies + muon,
-        "activations": activations,
-        "logits": logits,
-        "gradients of a pass by themselves": 4 * shape.parameters * (config.train.batch_ramp == "noise"),
-        "a checkpoint on its way to the disk": _saved_bytes(shape, optimizer)
-        * config.train.background_saves
-        // processes,
-        "the program itself": PROCESS_BYTES + COMPILER_BYTES * compiled,
-    }
-    return sum(parts.values()), ", ".join(f"{name} {size / 2**20:,.0f} MiB" for name, size in parts.items() if size)
-
-
-def layer_bytes(shape: Shape, product: int) -> int:
-    """Return the bytes that a layer keeps of each token for the backward pass, and a share for what it has in between.
-
-    `product` is the bytes of a number in the products' format.
-    """
-    inner, stream = shape.head_width * (shape.heads + 2 * shape.kv_heads), 4
-    if shape.block == "gpt-neox":  # one copy of the stream for both parts, and no gate
-        return (
-            shape.width * (stream + 3 * product) + inner * (product + stream) + shape.feed_forward * 3 * product
-        )  # fmt: skip
-    return shape.width * (6 * stream + 3 * product) + inner * (3 * product + 8) + shape.feed_forward * 5 * product
-
-
-def _matrices(shape: Shape) -> int:
-    table = shape.parameter_table()
-    return table["attention"] + table["feed_forward"]
-
-
-def _moment_bytes(shape: Shape, optimizer: OptimizerKind) -> int:
-    """Return the bytes of moments, float32: two of each weight, of Muon's matrices one."""
-    return 8 * shape.parameters - 4 * _matrices(shape) * (optimizer == "muon")
-
-
-def _saved_bytes(shape: Shape, optimizer: OptimizerKind) -> int:
-    """Return the bytes of a checkpoint: weights and moments."""
-    return 4 * shape.parameters + _moment_bytes(shape, optimizer)
-
-
-def _state_bytes(config: Config, shape: Shape, optimizer: OptimizerKind, processes: int) -> int:
-    """Return the bytes of weights, gradients and moments in one of the processes."""
-    table, moments = shape.parameter_table(), _moment_bytes(shape, optimizer)
-    if config.train.sharding == "full" and processes > 1:
-        block = _matrices(shape) // shape.layers
-        together = WEIGHT_BYTES * (table["embedding"] + 2 * block)  # whole for a pass; the block and the one after
-        return (WEIGHT_BYTES * shape.parameters + moments) // processes + together
-    if config.train.sharding == "optimizer" and processes > 1:
-        moments = max(moments // processes, 8 * table["embedding"])  # which has one owner
-    return WEIGHT_BYTES * shape.parameters + moments
-
-
-def _disk(config: Config, shape: Shape, optimizer: OptimizerKind) -> int:
-    kept = config.train.keep_last + 2  # the best one, and the one being written
-    per_weight = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32}
-    exports = sum(per_weight[d] for d in config.export.gguf) + 4 * config.export.hf
-    heads = 0.0
-    if shape.block == "gpt-neox":  # of which a GGUF has the head beside the embedding
-        heads = sum(per_weight[d] for d in config.export.gguf) * shape.parameter_table()["embedding"]
-    return round(_saved_bytes(shape, optimizer) * kept + shape.parameters * exports + heads)

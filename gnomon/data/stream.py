@@ -5,6 +5,7 @@ number of the next row.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -68,7 +69,8 @@ class Stream:
     A batch has `rows_per_batch` rows, the plan's number, unless `ramp`, which says from which row on there are how
     many, or a decision says otherwise. With k times the plan's rows the learning rate is sqrt(k) times the schedule's:
     the rule for optimizers that divide a gradient by its size, as AdamW and Muon do (Malladi et al. 2022, arXiv
-    2205.10287).
+    2205.10287). `lengths` say from which row on no piece of a row has more tokens than how many: longer ones are cut,
+    so that order, rows and tokens stay what they are, and each token sees less of what came before it.
     """
 
     def __init__(
@@ -82,10 +84,12 @@ class Stream:
         rank: int = 0,
         world: int = 1,
         ramp: Sequence[tuple[int, int]] = (),
+        lengths: Sequence[tuple[int, int]] = (),
     ) -> None:
         self._split, self._length, self._seed, self.decisions = dataset.split("train"), length, seed, decisions
         self.rows_per_batch, self._micro_rows = rows_per_batch, micro_rows
         self._rank, self._world = rank, world
+        self._longest = tuple(lengths) or ((0, length),)
         self.planned = tuple(ramp) or ((0, rows_per_batch),)
         self._windows = Windows(self._split, length)
         self.rows_per_epoch = int(self._windows.rows.sum())
@@ -115,10 +119,12 @@ class Stream:
         micro_rows = self.decisions.micro_rows(start, self._micro_rows)
         places = [self._find(i) for i in ids]
         tokens = [_tokens_at(place) for place in places]
+        longest = next(most for at, most in reversed(self._longest) if at <= start)
         own = places[self._rank * rows // self._world : (self._rank + 1) * rows // self._world]
         return Batch(
             micros=tuple(
-                _gather(self._split, own[i : i + micro_rows], self._length) for i in range(0, len(own), micro_rows)
+                _gather(self._split, own[i : i + micro_rows], self._length, longest)
+                for i in range(0, len(own), micro_rows)
             ),
             loss_tokens=sum(tokens),
             first_row=start,
@@ -228,7 +234,8 @@ def _tokens_at(place: Place) -> int:
     return int((layout.stop[pieces] - layout.start[pieces]).sum())
 
 
-def _gather(split: Split, places: list[Place], length: int) -> Rows:
+def _gather(split: Split, places: list[Place], length: int, longest: int | None = None) -> Rows:
+    """Return rows of `length` tokens; pieces of more than `longest` are cut there."""
     inputs = np.full((len(places), length), split.end_of_text, dtype=np.int64)
     labels = np.full((len(places), length), IGNORE, dtype=np.int64)
     sizes: list[list[int]] = []
@@ -244,7 +251,8 @@ def _gather(split: Split, places: list[Place], length: int) -> Rows:
             labels[i, at : at + len(following)] = following
             if len(following) < stop - start:
                 labels[i, end - 1] = split.end_of_text
-            sizes[i].append(stop - start)
+            cuts = [*range(at, end, longest or length), end]
+            sizes[i] += [after - before for before, after in pairwise(cuts)]
             at = end
     return make_rows(inputs, labels, sizes)
 

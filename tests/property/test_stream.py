@@ -161,6 +161,26 @@ def test_each_piece_begins_at_position_0_and_goes_on_by_ones(dataset: Dataset) -
             assert ((rows.segments == -1) == (rows.labels == -100)).all()
 
 
+stages = st.lists(st.tuples(st.integers(1, 400), st.sampled_from([8, 9, 16, 24, 32, 64])), max_size=4)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(later=stages, first=st.sampled_from([8, 13, 32]), row=st.integers(0, 500))
+def test_pieces_cut_short_hold_the_same_tokens_and_see_less(
+    dataset: Dataset, later: list[tuple[int, int]], first: int, row: int
+) -> None:
+    lengths = [(0, first), *sorted(later)]
+    cut = Stream(dataset, 64, 8, 4, 3, Decisions(), lengths=lengths).take(row)
+    whole = stream(dataset).take(row)
+    longest = next(most for at, most in reversed(lengths) if at <= row)
+    assert same(cut, whole) and cut.evenness == whole.evenness
+    for a, b in zip(cut.micros, whole.micros, strict=True):
+        text = b.segments >= 0
+        assert torch.equal(a.positions[text], b.positions[text] % longest)
+        begins = (a.positions == 0) & text
+        assert torch.equal(a.segments[text], (begins.cumsum(1) - 1)[text].int()), "a piece begins at every cut"
+
+
 def test_a_pass_over_many_windows_packs_each_once(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_module, "WINDOW_DOCUMENTS", 5)
     packed: list[int] = []

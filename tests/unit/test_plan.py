@@ -9,9 +9,10 @@ import torch
 from gnomon.base.errors import ConfigError
 from gnomon.base.machine import Machine
 from gnomon.config import make_config
+from gnomon.footprint import layer_bytes
 from gnomon.model.attention import Segments, rotary
 from gnomon.model.lm import LanguageModel
-from gnomon.plan import SECONDS_BETWEEN_SAVES, Plan, layer_bytes, make_plan, read_plan, shape_of
+from gnomon.plan import SECONDS_BETWEEN_SAVES, Plan, make_plan, read_plan, shape_of
 from gnomon.presets import BlockKind
 from tests.world import packed_rows
 
@@ -150,3 +151,14 @@ def test_a_ramp_that_cannot_be_is_refused_with_the_way_out() -> None:
     assert "4 or fewer" in str(caught.value.do)
     with pytest.raises(ConfigError, match="no gradients of single passes"):
         planned(batch_ramp="noise", sharding="full")
+
+
+@pytest.mark.parametrize(("first", "lengths"), [(32, [32, 64, 128, 256]), (48, [48, 96, 192, 256]), (255, [255, 256])])
+def test_pieces_grow_to_the_context_over_a_share_of_the_rows(first: int, lengths: list[int]) -> None:
+    plan = planned(length_ramp="fixed", length_from=first, length_share=0.5)
+    assert [most for _, most in plan.lengths] == lengths and plan.lengths[0][0] == 0
+    starts = [at for at, _ in plan.lengths]
+    assert starts[-1] == round(0.5 * plan.steps * plan.rows_per_step) and starts == sorted(set(starts))
+    assert planned().lengths == []
+    with pytest.raises(ConfigError, match="as long as the context"):
+        planned(length_ramp="fixed", length_from=256)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gnomon.plan import MUON_BYTES
+from gnomon.footprint import MUON_BYTES
 from gnomon.train.muon import MOST_TOGETHER, USUAL_SIZE, Muon, orthogonalised
 
 

@@ -1,0 +1,98 @@
+"""How much memory and disk a model of some shape takes, from its shape alone."""
+
+from gnomon.config import Config, Dtype, OptimizerKind
+from gnomon.presets import Shape
+
+MUON_BYTES = 32 * (1 << 22)  # of a step of Muon, which takes so many weights at a time
+WEIGHT_BYTES = 8  # float32 weight and gradient
+COMPILER_BYTES = 200 << 20  # what torch loads to compile, measured as the next line is
+PROCESS_BYTES = 350 << 20  # Python and torch themselves, measured on Linux with torch 2.13
+
+
+def training_bytes(
+    config: Config,
+    shape: Shape,
+    micro_rows: int,
+    dtype: Dtype,
+    optimizer: OptimizerKind,
+    processes: int,
+    *,
+    compiled: bool,
+) -> tuple[int, str]:
+    """Return the bytes of training in one of the processes, and their parts in words."""
+    stream, product = 4, 4 if dtype == "fp32" else 2
+    per_token = shape.layers * layer_bytes(shape, product) + shape.width * 4 * stream
+    if compiled:  # attention keeps its weights, of the keys up to the end of each block of 128 queries
+        per_token += shape.layers * shape.heads * (shape.context + 128) // 2 * product
+    activations = per_token * micro_rows * shape.context
+    logits = min(2048, micro_rows * shape.context) * shape.vocabulary * (12 + product)
+    muon = min(MUON_BYTES, 32 * _matrices(shape)) if optimizer == "muon" else 0
+    copies = 0 if dtype == "fp32" else shape.parameters * product
+    parts = {
+        "weights and optimizer": _state_bytes(config, shape, optimizer, processes) + copies + muon,
+        "activations": activations,
+        "logits": logits,
+        "gradients of a pass by themselves": 4 * shape.parameters * (config.train.batch_ramp == "noise"),
+        "a checkpoint on its way to the disk": _saved_bytes(shape, optimizer)
+        * config.train.background_saves
+        // processes,
+        "the program itself": PROCESS_BYTES + COMPILER_BYTES * compiled,
+    }
+    return sum(parts.values()), ", ".join(f"{name} {size / 2**20:,.0f} MiB" for name, size in parts.items() if size)
+
+
+def layer_bytes(shape: Shape, product: int) -> int:
+    """Return the bytes that a layer keeps of each token for the backward pass, and a share for what it has in between.
+
+    `product` is the bytes of a number in the products' format.
+    """
+    inner, stream = shape.head_width * (shape.heads + 2 * shape.kv_heads), 4
+    if shape.block == "gpt-neox":  # one copy of the stream for both parts, and no gate
+        return (
+            shape.width * (stream + 3 * product) + inner * (product + stream) + shape.feed_forward * 3 * product
+        )  # fmt: skip
+    return shape.width * (6 * stream + 3 * product) + inner * (3 * product + 8) + shape.feed_forward * 5 * product
+
+
+def _matrices(shape: Shape) -> int:
+    table = shape.parameter_table()
+    return table["attention"] + table["feed_forward"]
+
+
+def _moment_bytes(shape: Shape, optimizer: OptimizerKind) -> int:
+    """Return the bytes of moments, float32: two of each weight, of Muon's matrices one."""
+    return 8 * shape.parameters - 4 * _matrices(shape) * (optimizer == "muon")
+
+
+def _saved_bytes(shape: Shape, optimizer: OptimizerKind) -> int:
+    """Return the bytes of a checkpoint: weights and moments."""
+    return 4 * shape.parameters + _moment_bytes(shape, optimizer)
+
+
+def _state_bytes(config: Config, shape: Shape, optimizer: OptimizerKind, processes: int) -> int:
+    """Return the bytes of weights, gradients and moments in one of the processes."""
+    table, moments = shape.parameter_table(), _moment_bytes(shape, optimizer)
+    if config.train.sharding == "full" and processes > 1:
+        block = _matrices(shape) // shape.layers
+        together = WEIGHT_BYTES * (table["embedding"] + 2 * block)  # whole for a pass; the block and the one after
+        return (WEIGHT_BYTES * shape.parameters + moments) // processes + together
+    if config.train.sharding == "optimizer" and processes > 1:
+        moments = max(moments // processes, 8 * table["embedding"])  # which has one owner
+    return WEIGHT_BYTES * shape.parameters + moments
+
+
+def inference_bytes(shape: Shape) -> int:
+    """Return the bytes of memory for generating: float32 weights, and keys and values of one full context."""
+    cache = 8 * shape.layers * shape.kv_heads * shape.head_width * shape.context
+    return PROCESS_BYTES + 4 * shape.parameters + cache
+
+
+def disk_bytes(config: Config, shape: Shape, optimizer: OptimizerKind) -> int:
+    """Return the most bytes of a run's folder: checkpoints that are kept, one being written, and exports."""
+    kept = config.train.keep_last + 2  # the best one, and the one being written
+    per_weight = {"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32}
+    exports = sum(per_weight[d] for d in config.export.gguf) + 4 * config.export.hf
+    heads = 0.0
+    if shape.block == "gpt-neox":  # of which a GGUF has the head beside the embedding
+        heads = sum(per_weight[d] for d in config.export.gguf) * shape.parameter_table()["embedding"]
+    return round(_saved_bytes(shape, optimizer) * kept + shape.parameters * exports + heads)
