@@ -88,7 +88,7 @@ class LayerNorm(nn.Module):
         return F.layer_norm(x.float(), self.weight.shape, self.weight, self.bias, self.epsilon).to(x.dtype)
 
 
-def norm_of(shape: Shape) -> nn.Module:
+def norm_of(shape: Shape) -> RMSNorm | LayerNorm:
     """Return a new norm over the stream, of the kind that the shape's block has."""
     return (LayerNorm if shape.block == "gpt-neox" else RMSNorm)(shape.width, shape.norm_epsilon)
 
