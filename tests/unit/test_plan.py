@@ -37,7 +37,7 @@ def test_validation_and_saves_never_outweigh_training(budget: str, speed: float)
     plan = planned(budget=budget, speed=speed)
     validations = plan.steps / plan.validate_every
     assert 2 <= validations <= 20
-    assert validations <= 4 or validations * plan.validation_tokens <= 0.35 * plan.tokens
+    assert validations <= 3 or validations * plan.validation_tokens <= 0.25 * plan.tokens
     step_seconds = plan.tokens / plan.steps / speed
     assert plan.save_every == plan.steps or plan.save_every * step_seconds >= SECONDS_BETWEEN_SAVES
     assert plan.steps / plan.save_every <= 20
