@@ -6,7 +6,7 @@ from functools import partial
 import torch
 
 from gnomon.base.errors import ConfigError
-from gnomon.bundle import continue_text
+from gnomon.bundle import continue_each
 from gnomon.config import Config, Dtype, OptimizerKind
 from gnomon.data.loader import Loader, to_device
 from gnomon.data.stream import Stream, validation_rows
@@ -198,9 +198,10 @@ def build_checks(
 
     def sample(model: LanguageModel, at: int) -> Iterable[Event]:
         together = config.train.sharding == "full"  # the others are needed for the passes, and draw the same
-        for i, prompt in enumerate(prompts if world.first or together else []):
-            drawn = continue_text(model, tokenizer, prompt, SAMPLE_TOKENS, Sampling(top_p=0.95, seed=plan.seed + i))
-            yield Sampled(step=at, prompt=prompt, text="".join(drawn))
+        asked = prompts if world.first or together else []
+        texts = continue_each(model, tokenizer, asked, SAMPLE_TOKENS, Sampling(top_p=0.95, seed=plan.seed))
+        for prompt, text in zip(asked, texts, strict=True):
+            yield Sampled(step=at, prompt=prompt, text=text)
 
     return [
         Check("interrupts", 1, interrupts.check),

@@ -117,6 +117,19 @@ def continue_text(
     yield held + decoder.finish()
 
 
+def continue_each(
+    model: LanguageModel, tokenizer: Tokenizer, prompts: Sequence[str], max_tokens: int, sampling: Sampling
+) -> list[str]:
+    """Return the texts that follow several prompts, each as by `continue_text`, found together in one batch."""
+    end, texts = tokenizer.end_of_text, [""] * len(prompts)
+    decoders = [StreamDecoder(tokenizer) for _ in prompts]
+    ids = [[end, *tokenizer.encode(prompt)] for prompt in prompts]
+    for drawn in generate(model, ids, max_tokens, sampling, frozenset([end])) if prompts else []:
+        for i, token in enumerate(drawn):
+            texts[i] += "" if token is None else decoders[i].push(token)
+    return [text + decoder.finish() for text, decoder in zip(texts, decoders, strict=True)]
+
+
 def _first_whole(run: Run, candidates: list[Checkpoint]) -> Checkpoint:
     passed: list[str] = []
     for checkpoint in candidates:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from gnomon.assemble import build_checks, build_hands, build_state, openings
+from gnomon.assemble import SAMPLE_TOKENS, build_checks, build_hands, build_state, openings
 from gnomon.base.disk import DISK
 from gnomon.base.errors import (
     ConfigError,
@@ -22,7 +22,7 @@ from gnomon.base.errors import (
 )
 from gnomon.base.files import pretty_json, read_json, sweep_staging, write_atomic
 from gnomon.base.machine import keep_compiled_kernels, keep_freed_memory, this_machine
-from gnomon.bundle import Bundle, continue_text, load_bundle
+from gnomon.bundle import Bundle, continue_each, load_bundle
 from gnomon.config import Config, DataConfig, parse_budget
 from gnomon.data.document import Removed
 from gnomon.data.prepare import find_prepared, prepare
@@ -339,11 +339,10 @@ def _end(stop: Stop, run: Run, state: State, plan: Plan, seen: list[GaveUp]) -> 
 
 def _samples(bundle: Bundle, config: Config, dataset: Dataset) -> list[dict[str, str]]:
     prompts = config.prompts or openings(dataset, bundle.tokenizer)
-    drawn = (
-        continue_text(bundle.model, bundle.tokenizer, p, 120, Sampling(top_p=0.95, seed=config.seed + i))
-        for i, p in enumerate(prompts)
+    texts = continue_each(
+        bundle.model, bundle.tokenizer, prompts, SAMPLE_TOKENS, Sampling(top_p=0.95, seed=config.seed)
     )
-    return [{"prompt": p, "text": "".join(text)} for p, text in zip(prompts, drawn, strict=True)]
+    return [{"prompt": p, "text": text} for p, text in zip(prompts, texts, strict=True)]
 
 
 def prepared(config: Config) -> Dataset | None:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from gnomon.bundle import continue_each, continue_text
 from gnomon.events.journal import read_events
+from gnomon.model.generate import Sampling
 from tests.world import gnomon, small_config, write_corpus
 
 
@@ -184,3 +186,8 @@ def test_the_python_interface_is_the_same_job(world: Path) -> None:
     text = package.generate(said["run"], "The lamp", max_tokens=8, seed=4)
     assert text == package.generate(package.load(said["run"]), "The lamp", max_tokens=8, seed=4)
     assert package.plan_run(config).parameters > 0
+    bundle, drawing = package.load(said["run"]), Sampling(top_p=0.95, seed=4)
+    prompts = ["The lamp", "A", "On the third day of the fair"]
+    alone = ["".join(continue_text(bundle.model, bundle.tokenizer, prompt, 30, drawing)) for prompt in prompts]
+    assert continue_each(bundle.model, bundle.tokenizer, prompts, 30, drawing) == alone
+    assert continue_each(bundle.model, bundle.tokenizer, [], 30, drawing) == []
