@@ -1,5 +1,5 @@
 # make demo: set up and run the main job on the text that is here. make test: set up and pass every test.
-.PHONY: help setup demo lint check test soak fix docs clients clean
+.PHONY: help setup demo lint quick check test soak fix docs clients clean
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -19,10 +19,12 @@ lint: setup
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .
 	@$(BIN)/lint-imports --no-logo | tail -n 2
 	@$(BIN)/pyright --pythonpath $(BIN)/python --level error
-	@$(BIN)/python scripts/make_docs.py --check
 
-check: lint  ## the quick half: format, lint, types, arrows, unit and property tests
+quick: setup
 	@$(BIN)/pytest -q tests/unit tests/property
+
+check: setup  ## the quick half: format, lint, types, arrows, unit and property tests
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint quick
 
 test: setup clients lint  ## everything
 	@$(BIN)/pytest -q
