@@ -9,11 +9,12 @@ token, with each change less that without, paired by seed, and its 95 % interval
 change may be several settings, joined by commas. A kill loses nothing: the same command goes on.
 """
 
-import argparse
 import json
 import re
 from pathlib import Path
 from typing import Any
+
+from cells import base_config, parser_of
 
 import gnomon
 from gnomon.base.files import pretty_json, write_atomic
@@ -29,24 +30,10 @@ CHANGES = [
 
 def main() -> None:
     """Run what is left, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("text", type=Path)
-    parser.add_argument("--validation", type=Path, help="held-out text; without, a share of the text is held out")
-    parser.add_argument("--size", default="5M")
-    parser.add_argument("--tokens", default="1M", help="of every run")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser = parser_of(__doc__, tokens="1M", of="of every run", seeds=3)
     parser.add_argument("--change", nargs="+", default=CHANGES, help="key=value words, joined by commas")
-    parser.add_argument("--out", type=Path, required=True, help="folder of runs and results")
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    held_out = {"validation": str(arguments.validation)} if arguments.validation else {}
-    base = {
-        "data": {"train": str(arguments.text), "root": str(arguments.out / "datasets"), **held_out},
-        "size": arguments.size,
-        "budget": f"{arguments.tokens} tokens",
-        "train": {"compile": True, "keep_last": 1},
-        "export": {"gguf": [], "hf": False},
-    }
+    base = base_config(arguments) | {"budget": f"{arguments.tokens} tokens"}
     seeds = range(1, arguments.seeds + 1)
     losses = {
         change: [loss_of(arguments.out, base, change, seed) for seed in seeds] for change in ("", *arguments.change)

@@ -12,12 +12,13 @@ them; where Muon's loss equals AdamW's is interpolated in the logarithm of token
 command goes on.
 """
 
-import argparse
 import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from cells import base_config, parser_of
 
 import gnomon
 from gnomon.base.files import pretty_json, write_atomic
@@ -181,27 +182,13 @@ def plot(experiment: Experiment, path: Path) -> None:
 
 def main() -> None:
     """Run what is left of the experiment, and print it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("text", type=Path)
-    parser.add_argument("--validation", type=Path, help="held-out text; without, a share of the text is held out")
-    parser.add_argument("--size", default="5M")
-    parser.add_argument("--tokens", default="3M", help="of AdamW's runs")
+    parser = parser_of(__doc__, tokens="3M", of="of AdamW's runs", seeds=5)
     parser.add_argument("--shares", type=float, nargs="+", default=[0.4, 0.65], help="of them that Muon is given")
     for name in START:
         parser.add_argument(f"--{name}", type=float, nargs=2, metavar=("RATE", "TOKENS"), help="not to be searched for")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--out", type=Path, required=True, help="folder of runs and results")
     parser.add_argument("--plot", type=Path, help="SVG of the runs of seed 1")
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    held_out = {"validation": str(arguments.validation)} if arguments.validation else {}
-    options = {
-        "data": {"train": str(arguments.text), "root": str(arguments.out / "datasets"), **held_out},
-        "size": arguments.size,
-        "train": {"compile": True, "keep_last": 1},
-        "export": {"gguf": [], "hf": False},
-    }
-    experiment = Experiment(arguments.out, options)
+    experiment = Experiment(arguments.out, base_config(arguments))
     tokens = round(parse_budget(f"{arguments.tokens} tokens")[1])
     given = {name: getattr(arguments, name) for name in START}
     dials = {
