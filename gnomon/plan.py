@@ -141,6 +141,7 @@ def make_plan(
     lr, reasons["lr"] = _rate(config, shape, step_tokens, optimizer)
     warmup, reasons["warmup_steps"] = _warmup(config, steps)
     ramp, micro = _passes(config, shape, rows, steps, processes, reasons)
+    lengths, reasons["lengths"] = _lengths(config, shape, steps * rows)
     training, reasons["memory_bytes"] = training_bytes(
         config, shape, micro, dtype[0], optimizer, processes, compiled=compiled[0]
     )
@@ -163,7 +164,7 @@ def make_plan(
         rows_per_step=rows,
         micro_rows=micro,
         ramp=ramp,
-        lengths=_lengths(config, shape, steps * rows),
+        lengths=lengths,
         steps=steps,
         lr=lr,
         warmup_steps=warmup,
@@ -187,18 +188,13 @@ def _with_defaults(
     reasons: dict[str, str], config: Config, machine: Machine, shape: Shape, steps: int
 ) -> dict[str, str]:
     table = shape.parameter_table()
-    embedding = 100 * table["embedding"] / shape.parameters
+    share = 100 * table["embedding"] / shape.parameters
 
     def asked(key: str, otherwise: str) -> str:
         return f"train.{key} asks for it" if getattr(config.train, key) else otherwise
 
-    lengths = "every piece of a document may be as long as the context"
-    if config.train.length_ramp == "fixed":
-        share = config.train.length_share
-        lengths = f"from {config.train.length_from} tokens on, doubled over the first {share:.0%} of the rows"
     given = {
-        "lengths": lengths,
-        "parameters": f"{embedding:.0f} % of them are the embedding, which is the output head too",
+        "parameters": f"{share:.0f} % of them are the embedding, which is the output head too",
         "flops": f"{shape.flops_per_token(shape.context) / 1e6:,.1f} MFLOP a token: 6 a weight, and attention",
         "threads": asked("threads", f"the machine's physical cores ({machine.processor})"),
         "validate_every": asked("validate_every", "twenty times in the run; fewer where that would slow it"),
@@ -319,13 +315,13 @@ def _ramp(config: Config, rows: int, all_rows: int, processes: int) -> tuple[lis
     return stages, f"doubled over the first {config.train.ramp_share:.0%} of the tokens; the rate goes with its root"
 
 
-def _lengths(config: Config, shape: Shape, all_rows: int) -> list[tuple[int, int]]:
-    """Return from which row on a piece has at most how many tokens; nothing where it is always the context's.
+def _lengths(config: Config, shape: Shape, all_rows: int) -> tuple[list[tuple[int, int]], str]:
+    """Return from which row on a piece has at most how many tokens, and why; nothing where it is always the context's.
 
     Source: Li et al. 2022, arXiv 2108.06084.
     """
     if config.train.length_ramp == "none":
-        return []
+        return [], "every piece of a document may be as long as the context"
     if config.train.length_from >= shape.context:
         raise ConfigError(
             f"pieces of {config.train.length_from} tokens are as long as the context of {shape.context}",
@@ -334,7 +330,8 @@ def _lengths(config: Config, shape: Shape, all_rows: int) -> list[tuple[int, int
         )
     stages = math.ceil(math.log2(shape.context / config.train.length_from))
     part = all_rows * config.train.length_share / stages
-    return [(round(i * part), min(shape.context, config.train.length_from << i)) for i in range(stages + 1)]
+    lengths = [(round(i * part), min(shape.context, config.train.length_from << i)) for i in range(stages + 1)]
+    return lengths, f"doubled over the first {config.train.length_share:.0%} of the rows"
 
 
 def _micro_rows(config: Config, shape: Shape, rows: int, processes: int) -> tuple[int, str]:
