@@ -20,6 +20,8 @@ OPTIONS = {
     "micro_rows": 1,
     "batch_ramp": "noise",
     "ramp_from": 0.5,
+    "length_ramp": "fixed",
+    "length_from": 16,
     "exact": True,
     "dropout": 0.1,
     "log_every": 3,
@@ -55,6 +57,9 @@ def test_the_rows_change_where_it_was_asked_and_the_tokens_are_those_of_the_budg
     assert told[-1].done == sum(sizes) / 8
     stable = [e for e in told if e.done is not None and whole.plan.warmup_steps <= e.done < 0.6 * whole.plan.steps]
     assert {e.rows: round(e.lr / whole.plan.lr, 12) for e in stable} == {4: round(0.5**0.5, 12), 8: 1.0}
+    served = [whole.hands.loader.stream.take(row) for row in (0, whole.state.row)]
+    first, last = (max(int(rows.positions.max()) for rows in batch.micros) for batch in served)
+    assert first == 15 and last > 31, "pieces have grown from 16 tokens on"
 
 
 def test_stopped_here_and_there_it_ends_with_the_same_bits(tmp_path: Path, whole: Started) -> None:
