@@ -21,7 +21,7 @@ import torch
 from gnomon.base.machine import keep_freed_memory, this_machine
 from gnomon.config import make_config
 from gnomon.events.journal import Journal
-from gnomon.measure import trial
+from gnomon.measure import random_rows, trial
 from gnomon.presets import PRESETS
 from gnomon.store.checkpoints import Retention
 from gnomon.store.runs import Run
@@ -59,7 +59,7 @@ def main() -> None:
 def measure(size: str, rows: int, steps: int, folder: Path) -> dict[str, Any]:
     """Return the medians in seconds, over `steps` steps without and `steps` saves with a step after each."""
     config = make_config({"data": "none is read"})
-    state, batch = trial(config, PRESETS[size], rows, "cpu", choose_dtype("cpu", "auto")[0])
+    state, batch = trial(config, PRESETS[size], random_rows(PRESETS[size], rows), "cpu", choose_dtype("cpu", "auto")[0])
     saver = Saver(Run(folder), ALONE, 0, Retention(keep_last=2), background=True)
     journal = Journal(folder / "journal.jsonl")
     quiet, saving, stalls, writes, copies = [], [], [], [], []

@@ -24,7 +24,7 @@ from gnomon.observe.rules import (
     stop_early,
     stop_on_interrupt,
 )
-from gnomon.plan import Plan
+from gnomon.plan import SAMPLE_TOKENS, Plan, sample_every
 from gnomon.presets import Shape
 from gnomon.store.checkpoints import Retention
 from gnomon.store.datasets import Dataset
@@ -44,8 +44,6 @@ from gnomon.train.schedule import Schedule
 from gnomon.train.shard import Sharding, lay_out
 from gnomon.train.state import State
 
-SAMPLES_IN_A_RUN = 4
-SAMPLE_TOKENS = 120
 OPENING_TOKENS = 12  # of a validation document, where the config names no prompts
 
 
@@ -206,7 +204,7 @@ def build_checks(
     return [
         Check("interrupts", 1, interrupts.check),
         Check("validation", plan.validate_every, validate),
-        Check("samples", max(1, plan.steps // SAMPLES_IN_A_RUN), sample),
+        Check("samples", sample_every(plan.steps), sample),
         Check("save", plan.save_every, lambda _, at: [SaveDue(step=at)]),
     ]
 

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -9,10 +10,14 @@ from gnomon.assemble import make_state
 from gnomon.base.errors import ConfigError
 from gnomon.config import Config, Dtype
 from gnomon.data.loader import to_device
-from gnomon.data.stream import Batch, make_rows
+from gnomon.data.stream import Batch, Rows, make_rows, sample_rows
+from gnomon.evaluate.loss import score
 from gnomon.events.types import MemoryShort, StepDone
+from gnomon.model.generate import Sampling, generate
+from gnomon.pace import Pace
 from gnomon.plan import MIN_ROWS, Plan, choose_optimizer
 from gnomon.presets import Shape
+from gnomon.store.datasets import Split
 from gnomon.train.kernels import (
     are_known,
     compile_failures,
@@ -21,6 +26,7 @@ from gnomon.train.kernels import (
     refuse_without_compiler,
     remember,
 )
+from gnomon.train.precision import autocast
 from gnomon.train.schedule import Schedule
 from gnomon.train.state import State
 from gnomon.train.step import step
@@ -36,9 +42,10 @@ SAME = 0.01  # relative difference of loss and gradient norm that bfloat16 may m
 
 @dataclass(frozen=True)
 class Speed:
-    """What was measured: tokens a second, seconds until the first step was done, its loss and gradient norm."""
+    """What was measured: the pace, seconds of a step, those until the first was done, its loss and gradient norm."""
 
-    tokens_per_second: float
+    pace: Pace
+    step_seconds: float
     first_seconds: float
     loss: float
     grad_norm: float
@@ -50,18 +57,21 @@ def measure_speed(
     device: str,
     dtype: Dtype,
     *,
+    text: Split | None = None,
     rows: int | None = None,
     compiled: bool = False,
     seconds: float = 4.0,
 ) -> Speed:
-    """Return what real training steps of this shape reach here; takes so many seconds, or three steps.
+    """Return what real training steps of this shape reach here; takes so many seconds, or three steps, and the time of
+    a first step, three more updates, three rows read and five tokens drawn.
 
-    A step has `rows` of two pieces each, or the fewest rows that a run takes at once, less where those are worth more
-    than about a second. Raises MemoryError where a step does not fit.
+    A step has `rows` of the text, or of random tokens: as many as asked, else the fewest that a run takes at once, or
+    so few that they are worth about a second. Raises MemoryError where a step does not fit.
     """
     fitting = max(1, min(MIN_ROWS, round(STEP_FLOPS / shape.flops_per_token(shape.context) / shape.context)))
     rows, start = rows or config.train.micro_rows or fitting, time.perf_counter()
-    state, batch = trial(config, shape, rows, device, dtype, compiled=compiled, pieces=2)
+    micro = sample_rows(text, shape.context, rows) if text else random_rows(shape, rows)
+    state, batch = trial(config, shape, micro, device, dtype, compiled=compiled)
 
     def once() -> StepDone:
         told = [*step(state, batch), *state.readback.drain()]  # draining waits for the device
@@ -76,15 +86,78 @@ def measure_speed(
         start = time.perf_counter()
         once()
         times.append(time.perf_counter() - start)
-    return Speed(batch.loss_tokens / sorted(times)[len(times) // 2], first_seconds, first.loss, first.grad_norm)
+    whole, update = _median(times), _update_seconds(state)
+    passes, tokens = max(whole - update, 0.1 * whole), rows * shape.context
+    pace = Pace(
+        tokens / passes,
+        "measured here with real training steps",
+        tokens / _read_seconds(state, micro),
+        update,
+        _token_seconds(state, shape, len(config.prompts) or 3),
+    )
+    return Speed(pace, whole, first_seconds, first.loss, first.grad_norm)
 
 
-def choose_compile(config: Config, draft: Plan, shape: Shape) -> tuple[bool, str, float]:
-    """Return whether the run is to be compiled, why, and the tokens a second it will reach.
+def _update_seconds(state: State) -> float:
+    """Return the seconds of what a step does once, however many passes it has."""
+    times, one, never = [], torch.ones((), device=state.device), torch.zeros((), device=state.device).bool()
+    for _ in range(3):
+        for parameter in state.model.parameters():
+            parameter.grad = torch.full_like(parameter, 1e-3)
+        gradients = state.sharding.gradients(state.model)
+        _wait(state)
+        start = time.perf_counter()
+        state.sharding.norm(gradients)
+        state.optimizer.step(1e-4, one, never)
+        state.optimizer.clear()
+        _wait(state)
+        times.append(time.perf_counter() - start)
+    return _median(times)
 
-    `draft` is the plan without. Raises DependencyError where the config asks for what is not here.
+
+def _read_seconds(state: State, micro: Rows) -> float:
+    """Return the seconds in which so many rows are validated on."""
+    state.model.eval()
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        score(state.model, [to_device(micro, state.device)], bytes_per_token=1, device=state.device, dtype=state.dtype)
+        times.append(time.perf_counter() - start)
+    return _median(times)
+
+
+def _token_seconds(state: State, shape: Shape, prompts: int, tokens: int = 5) -> float:
+    """Return the seconds that one more token of so many prompts takes."""
+    state.model.eval()
+    times = []
+    with autocast(state.device, state.dtype):
+        asked = [[0] * min(12, shape.context // 2 or 1)] * prompts
+        drawing = generate(state.model, asked, tokens, Sampling(top_p=0.95))
+        while len(times) < tokens:
+            start = time.perf_counter()
+            next(drawing)
+            times.append(time.perf_counter() - start)
+    return _median(times[1:])  # the first has read the prompts
+
+
+def _median(times: list[float]) -> float:
+    return sorted(times)[len(times) // 2]
+
+
+def _wait(state: State) -> None:
+    if state.device == "cuda":
+        torch.cuda.synchronize()
+
+
+def choose_compile(
+    config: Config, draft: Plan, slow: Pace, shape: Shape, text: Split | None = None
+) -> tuple[bool, str, Pace]:
+    """Return whether the run is to be compiled, why, and its pace.
+
+    `draft` is the plan without, `slow` its pace. Raises DependencyError where the config asks for what is not
+    here.
     """
-    asked, slow = config.train.compile, draft.tokens_per_second
+    asked = config.train.compile
     if asked is False:
         return False, "train.compile asks for it", slow
     if config.train.sharding == "full":
@@ -100,19 +173,19 @@ def choose_compile(config: Config, draft: Plan, shape: Shape) -> tuple[bool, str
             raise ConfigError("compiled steps are in bf16 or fp32", where="train.dtype", do="choose one of them")
         return False, "compiled steps are in bf16 or fp32", slow
     rows = draft.micro_rows
-    known = are_known(shape, rows, draft.dtype)
-    enough = WORTH_SECONDS_KNOWN if known else max(WORTH_SECONDS, WORTH_PASSES * rows * shape.context / slow)
+    known, pass_seconds = are_known(shape, rows, draft.dtype), rows * shape.context / slow.tokens_per_second
+    enough = WORTH_SECONDS_KNOWN if known else max(WORTH_SECONDS, WORTH_PASSES * pass_seconds)
     if asked == "auto" and draft.seconds < enough:
         return False, "the run is too short to repay compiling", slow
     try:
-        fast = measure_speed(config, shape, draft.device, draft.dtype, rows=rows, compiled=True)
-        plain = measure_speed(config, shape, draft.device, draft.dtype, rows=rows)
+        measured = partial(measure_speed, config, shape, draft.device, draft.dtype, text=text, rows=rows)
+        fast, plain = measured(compiled=True), measured()
         remember(shape, rows, draft.dtype)
     except (RuntimeError, OSError, MemoryError, *compile_failures()) as e:
         if asked is True:
             raise ConfigError(f"compiling failed: {first_line(e):.200}", where="train.compile", do=WITHOUT) from None
         return False, f"compiling failed here: {first_line(e):.100}", slow
-    gain = fast.tokens_per_second / plain.tokens_per_second
+    gain = plain.step_seconds / fast.step_seconds
     told = f"measured {gain:.1f} times as fast as without, after {fast.first_seconds:.0f} s for the first step"
     wrong = "the compiled step does not compute what the plain one does on this machine"
     if not (_close(fast.loss, plain.loss) and _close(fast.grad_norm, plain.grad_norm)):
@@ -120,8 +193,8 @@ def choose_compile(config: Config, draft: Plan, shape: Shape) -> tuple[bool, str
             raise ConfigError(wrong, where="train.compile", do=WITHOUT)
         return False, wrong, slow
     if asked == "auto" and gain < WORTH_GAIN:
-        return False, told, plain.tokens_per_second
-    return True, told, fast.tokens_per_second
+        return False, told, plain.pace
+    return True, told, fast.pace
 
 
 def _close(a: float, b: float) -> bool:
@@ -129,9 +202,9 @@ def _close(a: float, b: float) -> bool:
 
 
 def trial(
-    config: Config, shape: Shape, rows: int, device: str, dtype: Dtype, *, compiled: bool = False, pieces: int = 1
+    config: Config, shape: Shape, micro: Rows, device: str, dtype: Dtype, *, compiled: bool = False
 ) -> tuple[State, Batch]:
-    """Return a state of its own and a batch of random tokens, on which a training step can be tried.
+    """Return a state of its own and a batch of one pass, on which a training step can be tried.
 
     No weights are zero, as some are before a run's first step, so that everything has a gradient; there is no dropout.
     """
@@ -146,8 +219,11 @@ def trial(
         for parameter in state.model.parameters():
             if not parameter.any():
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * parameter.shape[-1] ** -0.5)
+    return state, Batch((to_device(micro, device),), micro.loss_tokens, 0, 0, (), len(micro.tokens))
+
+
+def random_rows(shape: Shape, rows: int) -> Rows:
+    """Return rows of random tokens, each of one piece."""
+    generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(shape.vocabulary, (rows, shape.context + 1), generator=generator).numpy()
-    lengths = [shape.context // pieces] * (pieces - 1)
-    layout = [[*lengths, shape.context - sum(lengths)]] * rows
-    micro = make_rows(tokens[:, :-1], tokens[:, 1:], layout)
-    return state, Batch((to_device(micro, device),), micro.loss_tokens, 0, 0, (), rows)
+    return make_rows(tokens[:, :-1], tokens[:, 1:], [[shape.context]] * rows)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from gnomon.assemble import SAMPLE_TOKENS, build_checks, build_hands, build_state, openings
+from gnomon.assemble import build_checks, build_hands, build_state, openings
 from gnomon.base.disk import DISK
 from gnomon.base.errors import (
     ConfigError,
@@ -37,7 +37,17 @@ from gnomon.measure import choose_compile, measure_speed
 from gnomon.model.generate import Sampling
 from gnomon.observe.console import Console
 from gnomon.observe.report import report_html
-from gnomon.plan import Plan, Text, asked_vocabulary, make_plan, read_plan, refuse_too_large, shape_of
+from gnomon.pace import guessed
+from gnomon.plan import (
+    SAMPLE_TOKENS,
+    Plan,
+    Text,
+    asked_vocabulary,
+    make_plan,
+    read_plan,
+    refuse_too_large,
+    shape_of,
+)
 from gnomon.store.checkpoints import CheckpointStore
 from gnomon.store.datasets import Dataset, Split, open_dataset, verify_dataset
 from gnomon.store.manifest import Damage, read_manifest
@@ -130,32 +140,30 @@ def plan_of(config: Config, dataset: Dataset | None, console: Console, processes
     device = _device()
     torch.set_num_threads(config.train.threads or max(1, machine.cores // processes))
     dtype = choose_dtype(device, config.train.dtype)
-    text = None if dataset is None else text_of(dataset)
+    text, split = (None, None) if dataset is None else (text_of(dataset), dataset.split("train"))
     shape = shape_of(config, text.vocabulary if text else None)
     planned = partial(make_plan, config, machine, device=device, dtype=dtype, text=text, processes=processes)
-    guess = 1e11 / shape.flops_per_token(shape.context), "a guess at 100 GFLOP/s: the model was too large to be tried"
+    guess = guessed(shape.flops_per_token(shape.context), shape.parameters)
     if 40 * shape.parameters > machine.memory_bytes or (device == "cpu" and shape.parameters > MOST_TRIED):
         if config.train.compile is True:
             refuse_without_compiler()
-            return planned(tokens_per_second=guess, compiled=(True, "train.compile asks for it"))
-        return planned(tokens_per_second=guess, compiled=(False, "the model is too large to be tried here quickly"))
+            return planned(pace=guess, compiled=(True, "train.compile asks for it"))
+        return planned(pace=guess, compiled=(False, "the model is too large to be tried here quickly"))
     console.progress("measuring speed", 0, None, "steps")
     try:
-        seconds = 4.0 if parse_budget(config.budget)[0] == "seconds" else 0.5  # else nothing but estimates rest on it
-        measured = measure_speed(config, shape, device, dtype[0], seconds=seconds).tokens_per_second
+        seconds = 4.0 if parse_budget(config.budget)[0] == "seconds" else 1.0  # else little but estimates rests on it
+        pace = measure_speed(config, shape, device, dtype[0], text=split, seconds=seconds).pace
     except MemoryError:
-        return planned(tokens_per_second=guess, compiled=(False, "memory was too short to try it"))
-    speed = measured, "measured here with real training steps"
-    draft = planned(tokens_per_second=speed)
+        return planned(pace=guess, compiled=(False, "memory was too short to try it"))
     try:
         if config.train.compile is not False:
-            refuse_too_large(planned(tokens_per_second=speed, compiled=(True, "")), machine)
-        compiled, why, rate = choose_compile(config, draft, shape)
-        return planned(tokens_per_second=(rate, speed[1]), compiled=(compiled, why))
+            refuse_too_large(planned(pace=pace, compiled=(True, "")), machine)
+        compiled, why, pace = choose_compile(config, planned(pace=pace), pace, shape, split)
+        return planned(pace=pace, compiled=(compiled, why))
     except ConfigError as e:
         if config.train.compile is True:
             raise
-        return planned(tokens_per_second=speed, compiled=(False, f"compiled, {e.what}"))
+        return planned(pace=pace, compiled=(False, f"compiled, {e.what}"))
 
 
 def settle_plan(run: Run, config: Config, dataset: Dataset, console: Console, processes: int = 1) -> Plan:

@@ -1,6 +1,7 @@
 """Config, machine and text become a Plan: every number of the run, each with its reason. Nothing is decided later."""
 
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,11 +13,12 @@ from gnomon.base.machine import Machine
 from gnomon.base.shares import uneven, without_tree
 from gnomon.config import MAX_THREADS, Config, Dtype, OptimizerKind, parse_budget
 from gnomon.footprint import disk_bytes, inference_bytes, training_bytes
+from gnomon.pace import Pace, Work
 from gnomon.presets import PRESETS, TOKENS, Shape, gpt_neox_sizes, read_shape
 
 MIN_ROWS, MIN_STEPS = 8, 400
 SECONDS_BETWEEN_SAVES = 10.0  # or more: less than that is soon done again
-TRAINING_SHARE_OF_TIME = 0.9  # of a time budget; the rest is validation, samples and checkpoints
+SAMPLES, SAMPLE_TOKENS = 4, 120  # how often texts are drawn in a run, and how long they are at most
 
 
 class Text(BaseModel):
@@ -108,23 +110,21 @@ def make_plan(
     *,
     device: Literal["cpu", "cuda"],
     dtype: tuple[Dtype, str],
-    tokens_per_second: tuple[float, str],
+    pace: Pace,
     compiled: tuple[bool, str] = (False, "plain kernels"),
     text: Text | None = None,
     processes: int = 1,
 ) -> Plan:
-    """Return the plan of a run. `dtype`, `tokens_per_second` and `compiled` come with their reasons, since they were
-    measured.
+    """Return the plan of a run. `dtype`, `pace` and `compiled` come with their reasons, since they were measured.
 
     Without `text` (nothing prepared yet) the plan holds for a text that is large enough. A model that does not fit the
     machine is planned, and its reason says so. Raises DataError for a text smaller than one batch.
     """
-    reasons = {"dtype": dtype[1], "compile": compiled[1], "tokens_per_second": tokens_per_second[1]}
+    reasons = {"dtype": dtype[1], "compile": compiled[1], "tokens_per_second": pace.why}
     shape = shape_of(config, text.vocabulary if text else None)
     reasons["shape"] = _why_shape(config, shape)
     optimizer, reasons["optimizer"] = choose_optimizer(config)
-    budget, budget_reason = _budget_tokens(config, tokens_per_second[0])
-    rows, reasons["rows_per_step"] = _rows_per_step(config, shape, budget)
+    rows, reasons["rows_per_step"] = _rows_per_step(config, shape, processes * pace.tokens_per_second)
     step_tokens = rows * shape.context
     if text and text.train_tokens < step_tokens:
         raise DataError(
@@ -132,8 +132,9 @@ def make_plan(
             where=text.folder,
             do="add text, or ask for less with train.batch_tokens and model.context",
         )
-    steps = max(1, round(budget / step_tokens))
-    reasons["steps"] = f"{budget_reason}, at {step_tokens:,} a step"
+    steps, seconds, work = _steps(config, shape, pace, rows, processes, text)
+    rate = work.learnt / pace.training_seconds(work, processes)
+    reasons["steps"] = f"{_why_steps(config, steps * step_tokens, rate)}, at {step_tokens:,} a step"
     if text:
         reasons["tokens"] = (
             f"the text of {text.train_tokens:,} tokens is read {steps * step_tokens / text.train_tokens:.1f} times"
@@ -148,7 +149,7 @@ def make_plan(
     if device == "cpu" and training > machine.memory_bytes:
         has = machine.memory_bytes / 2**30
         reasons["memory_bytes"] += f"; this machine has {has:.1f} GiB, and would refuse to train it"
-    validation_tokens = config.train.validation_tokens or _validation_tokens(steps * step_tokens)
+    validation_tokens, validate_every = _validation(config, steps, step_tokens)
     flops = float(shape.flops_per_token(shape.context)) * steps * step_tokens
     return Plan(
         size=config.size,
@@ -168,15 +169,15 @@ def make_plan(
         steps=steps,
         lr=lr,
         warmup_steps=warmup,
-        validate_every=config.train.validate_every or _validate_every(steps, step_tokens, validation_tokens),
+        validate_every=validate_every,
         validation_tokens=validation_tokens,
-        save_every=config.train.save_every or _save_every(steps, step_tokens / tokens_per_second[0]),
+        save_every=config.train.save_every or _save_every(steps, step_tokens / rate),
         parameters=shape.parameters,
         parameter_table=shape.parameter_table(),
-        tokens=steps * step_tokens,
+        tokens=work.learnt,
         flops=flops,
-        tokens_per_second=tokens_per_second[0],
-        seconds=steps * step_tokens / tokens_per_second[0] / TRAINING_SHARE_OF_TIME,
+        tokens_per_second=rate,
+        seconds=seconds,
         memory_bytes=training,
         inference_bytes=inference_bytes(shape),
         disk_bytes=disk_bytes(config, shape, optimizer),
@@ -202,11 +203,54 @@ def _with_defaults(
         "save_every": asked(
             "save_every", f"twenty times in the run; fewer where that is under {SECONDS_BETWEEN_SAVES:.0f} s"
         ),
-        "seconds": f"tokens by tokens_per_second, and a tenth more for validation and checkpoints ({steps:,} steps)",
+        "seconds": f"{steps:,} steps at tokens_per_second, validations and samples; saves are made beside them",
         "inference_bytes": "float32 weights, and keys and values of one full context",
         "disk_bytes": "checkpoints that are kept (weights and moments, float32), one being written, and exports",
     }
     return given | reasons
+
+
+def _steps(
+    config: Config, shape: Shape, pace: Pace, rows: int, processes: int, text: Text | None
+) -> tuple[int, float, Work]:
+    """Return how many steps fill the budget, the seconds that they and what stands beside them take, and their work."""
+    kind, amount = parse_budget(config.budget)
+    tokens = amount if kind == "tokens" else amount * pace.tokens_per_second * processes
+    steps = max(1, round(tokens / rows / shape.context))
+    while True:
+        work = _work(config, shape, rows, steps, processes, text)
+        seconds = pace.seconds(work, processes)
+        fewer = min(steps - 1, round(steps * amount / seconds))
+        if kind == "tokens" or seconds <= amount or fewer < 1:
+            return steps, seconds, work
+        steps = fewer
+
+
+def _work(config: Config, shape: Shape, rows: int, steps: int, processes: int, text: Text | None) -> Work:
+    """Return what a run of so many steps does; with `train.batch_ramp=noise`, if no batch grew."""
+    ramp, micro = _passes(config, shape, rows, steps, processes, {})
+    stages = [*ramp, (steps * rows, rows)] if ramp else [(0, rows), (steps * rows, rows)]
+    updates = sum(math.ceil((after - at) / size) for (at, size), (after, _) in pairwise(stages))
+    held_out, every = _validation(config, steps, rows * shape.context)
+    in_passes = math.ceil(held_out / micro / shape.context) * micro * shape.context
+    return Work(
+        learnt=steps * rows * shape.context,
+        updates=updates,
+        read=math.ceil(steps / every) * min(in_passes, text.validation_tokens if text else in_passes),
+        drawn=math.ceil(steps / sample_every(steps)) * SAMPLE_TOKENS,
+    )
+
+
+def _why_steps(config: Config, tokens: int, rate: float) -> str:
+    if parse_budget(config.budget)[0] == "tokens":
+        return f"the budget of {config.budget}"
+    return f"{config.budget}, validations and samples in them, are {tokens / 1e6:,.2f}M tokens at {rate:,.0f} tokens/s"
+
+
+def _validation(config: Config, steps: int, step_tokens: int) -> tuple[int, int]:
+    """Return the tokens of a validation, and the steps from one to the next."""
+    tokens = config.train.validation_tokens or _validation_tokens(steps * step_tokens)
+    return tokens, config.train.validate_every or _validate_every(steps, step_tokens, tokens)
 
 
 def _validation_tokens(tokens: int) -> int:
@@ -219,6 +263,11 @@ def _validate_every(steps: int, step_tokens: int, validation_tokens: int) -> int
     what is trained on.
     """
     return math.ceil(steps / max(3, min(20, round(0.2 * steps * step_tokens / validation_tokens))))
+
+
+def sample_every(steps: int) -> int:
+    """Return the steps between two drawings of samples."""
+    return math.ceil(steps / SAMPLES)
 
 
 def _save_every(steps: int, step_seconds: float) -> int:
@@ -234,14 +283,6 @@ def _why_shape(config: Config, shape: Shape) -> str:
     return why
 
 
-def _budget_tokens(config: Config, tokens_per_second: float) -> tuple[float, str]:
-    kind, amount = parse_budget(config.budget)
-    if kind == "tokens":
-        return amount, f"the budget of {config.budget}"
-    tokens = amount * TRAINING_SHARE_OF_TIME * tokens_per_second
-    return tokens, f"{config.budget} are {tokens / 1e6:,.2f}M tokens at {tokens_per_second:,.0f} tokens/s"
-
-
 def choose_optimizer(config: Config) -> tuple[OptimizerKind, str]:
     """Return the optimizer of the matrices, and why."""
     if config.train.optimizer != "auto":
@@ -254,7 +295,9 @@ def _law_batch(shape: Shape) -> float:
     return 327_680 * (shape.parameters / 108e6) ** (2 / 3)
 
 
-def _rows_per_step(config: Config, shape: Shape, budget: float) -> tuple[int, str]:
+def _rows_per_step(config: Config, shape: Shape, tokens_per_second: float) -> tuple[int, str]:
+    kind, amount = parse_budget(config.budget)
+    budget = amount if kind == "tokens" else amount * tokens_per_second
     if config.train.batch_tokens:
         rows = max(1, round(config.train.batch_tokens / shape.context))
         return rows, f"train.batch_tokens asks for {config.train.batch_tokens:,} tokens"

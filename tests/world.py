@@ -26,6 +26,7 @@ from gnomon.events.types import Check, Event, Observer, Replan, Request, StepDon
 from gnomon.model.lm import LanguageModel, first_weight
 from gnomon.model.loss import next_token_loss
 from gnomon.observe.console import Console
+from gnomon.pace import Pace
 from gnomon.pipeline import prepare_data, text_of
 from gnomon.plan import Plan, make_plan
 from gnomon.presets import BlockKind, Shape
@@ -168,7 +169,7 @@ def start(
             this_machine(),
             device="cpu",
             dtype=choose_dtype("cpu", options["dtype"]),
-            tokens_per_second=(1e4, "a test"),
+            pace=Pace(1e4, "a test", 3e4),
             compiled=(config.train.compile is True, "a test"),
             text=text_of(dataset),
             processes=world.size,

@@ -65,11 +65,11 @@ def make(settings: dict[str, Any]) -> tuple[Callable[[], object], dict[str, Any]
 
 def _gnomon(shape: Any, rows: int, dtype: Any, **options: Any) -> tuple[Callable[[], object], dict[str, Any]]:
     from gnomon.config import make_config
-    from gnomon.measure import trial
+    from gnomon.measure import random_rows, trial
     from gnomon.train.step import step
 
     config = make_config({"data": "none is read", "train": {"lr": 1e-3, "optimizer": options["optimizer"]}})
-    state, batch = trial(config, shape, rows, "cpu", dtype, compiled=options["compiled"])
+    state, batch = trial(config, shape, random_rows(shape, rows), "cpu", dtype, compiled=options["compiled"])
     return lambda: (step(state, batch), state.readback.drain()), {"parameters": shape.parameters}
 
 

@@ -227,6 +227,13 @@ def rows_of(split: Split, length: int, micro_rows: int, max_tokens: int | None) 
             yield micro
 
 
+def sample_rows(split: Split, length: int, rows: int) -> Rows:
+    """Return rows drawn from a split's first window, always the same; some of them twice where it has fewer."""
+    layout = Windows(split, length).layout(0)
+    order = permutation(len(layout.first) - 1, 0)
+    return _gather(split, [(layout, 0, int(order[i % len(order)])) for i in range(rows)], length)
+
+
 def _tokens_at(place: Place) -> int:
     """Return the loss-bearing tokens of a row: all of its tokens, each of which has a successor."""
     layout, _, row = place

@@ -15,6 +15,8 @@ from gnomon.config import Dtype
 from gnomon.events.types import MicroRowsChanged, StepDone
 from gnomon.measure import Speed, choose_compile, measure_speed
 from gnomon.model import blocked
+from gnomon.pace import Pace, Work
+from gnomon.plan import MIN_ROWS
 from gnomon.presets import Shape
 from gnomon.train import kernels
 from gnomon.train.kernels import compile_errors, compile_kernels, no_compiler
@@ -128,11 +130,12 @@ def test_a_compiler_that_fails_costs_the_speed_or_is_one_clear_error(
     one = start(tmp_path / "run")
     draft = one.plan.model_copy(update={"seconds": 1e4})
     auto = one.config.train.model_copy(update={"compile": "auto"})
-    chosen, why, _ = choose_compile(one.config.model_copy(update={"train": auto}), draft, one.state.model.shape)
+    slow, shape = Pace(1e4, "a test", 3e4), one.state.model.shape
+    chosen, why, _ = choose_compile(one.config.model_copy(update={"train": auto}), draft, slow, shape)
     assert not chosen and "compiling failed here" in why
     asked = one.config.model_copy(update={"train": auto.model_copy(update={"compile": True})})
     with pytest.raises(ConfigError, match="compiling failed"):
-        choose_compile(asked, draft, one.state.model.shape)
+        choose_compile(asked, draft, slow, shape)
     one.state.model.kernels = compile_kernels()
     with pytest.raises(DependencyError, match="could not be compiled"), compile_errors():
         one.train()
@@ -147,15 +150,17 @@ def test_a_short_run_is_not_compiled_and_a_long_one_is_where_it_was_measured_to_
     shape, gain = one.state.model.shape, 1.0
 
     def measured(*_: object, compiled: bool = False, **__: object) -> Speed:
-        return Speed(gain * 1e4 if compiled else 1e4, 20.0, 6.0, 1.0)
+        rate = gain * 1e4 if compiled else 1e4
+        return Speed(Pace(rate, "a test", rate), 1e3 / rate, 20.0, 6.0, 1.0)
 
     monkeypatch.setattr(measure, "measure_speed", measured)
     # once kernels are known, 60 seconds are long enough
     tries = ((60.0, 2.0, False), (600.0, 2.0, True), (600.0, 1.05, False), (60.0, 2.0, True), (20.0, 2.0, False))
     for seconds, gain, expected in tries:  # noqa: B007
-        chosen, why, speed = choose_compile(one.config, one.plan.model_copy(update={"seconds": seconds}), shape)
+        draft = one.plan.model_copy(update={"seconds": seconds})
+        chosen, why, pace = choose_compile(one.config, draft, Pace(1e4, "a test", 3e4), shape)
         assert chosen is expected, why
-        assert speed == (2e4 if expected else 1e4)
+        assert pace.tokens_per_second == (2e4 if expected else 1e4)
 
 
 def test_speed_is_measured_however_often_the_run_logs_and_short_memory_is_said(
@@ -163,8 +168,11 @@ def test_speed_is_measured_however_often_the_run_logs_and_short_memory_is_said(
 ) -> None:
     one = start(tmp_path, log_every=1)
     shape = one.state.model.shape
-    speed = measure_speed(one.config, shape, "cpu", "fp32")
-    assert speed.tokens_per_second > 0 and speed.grad_norm > 0
+    speed = measure_speed(one.config, shape, "cpu", "fp32", seconds=0.1)
+    work = Work(learnt=MIN_ROWS * shape.context, updates=1, read=0, drawn=0)
+    assert speed.pace.training_seconds(work) == pytest.approx(speed.step_seconds) and speed.grad_norm > 0
+    read = measure_speed(one.config, shape, "cpu", "fp32", text=one.dataset.split("train"), seconds=0.1)
+    assert read.loss != speed.loss
     memory_for(0, monkeypatch, MemoryError("none left"), [0])
     with pytest.raises(MemoryError, match="none left"):
         measure_speed(one.config, shape, "cpu", "fp32")

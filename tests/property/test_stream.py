@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gnomon.base.errors import DataError
 from gnomon.data import stream as stream_module
 from gnomon.data.pack import Layout, pack
-from gnomon.data.stream import Batch, Stream, validation_rows
+from gnomon.data.stream import Batch, Rows, Stream, rows_of, sample_rows, validation_rows
 from gnomon.events.journal import Decisions
 from gnomon.store.datasets import Dataset
 from tests.world import small_dataset
@@ -113,6 +113,19 @@ def test_validation_is_the_whole_split_in_a_fixed_order(dataset: Dataset) -> Non
     part = list(validation_rows(dataset, 64, 1, 65))
     assert len(part) == 2
     assert torch.equal(part[0].tokens, next(validation_rows(dataset, 64, 1, None)).tokens)
+
+
+def as_tuples(rows: Rows) -> list[tuple[int, ...]]:
+    """Return tokens, labels and positions of each row."""
+    return [tuple(row) for row in torch.cat([rows.tokens, rows.labels, rows.positions], dim=1).tolist()]
+
+
+def test_sampled_rows_are_rows_of_the_text_and_always_the_same(dataset: Dataset) -> None:
+    split = dataset.split("train")
+    every = {row for rows in rows_of(split, 64, 4, None) for row in as_tuples(rows)}
+    few, many = (as_tuples(sample_rows(split, 64, count)) for count in (5, 2 * len(every) + 1))
+    assert len(set(few)) == 5 and many[:5] == few
+    assert set(many) == every
 
 
 def test_a_text_smaller_than_a_batch_is_refused_with_the_way_out(dataset: Dataset) -> None:

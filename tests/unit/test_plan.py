@@ -1,5 +1,6 @@
 """What the plan derives: often enough and not too often; memory of one process; and what older plans meant."""
 
+import math
 from pathlib import Path
 from typing import Any, get_args
 
@@ -8,11 +9,20 @@ import torch
 
 from gnomon.base.errors import ConfigError
 from gnomon.base.machine import Machine
-from gnomon.config import make_config
+from gnomon.config import make_config, parse_budget
 from gnomon.footprint import layer_bytes
 from gnomon.model.attention import Segments, rotary
 from gnomon.model.lm import LanguageModel
-from gnomon.plan import SECONDS_BETWEEN_SAVES, Plan, make_plan, read_plan, shape_of
+from gnomon.pace import Pace
+from gnomon.plan import (
+    SAMPLE_TOKENS,
+    SECONDS_BETWEEN_SAVES,
+    Plan,
+    make_plan,
+    read_plan,
+    sample_every,
+    shape_of,
+)
 from gnomon.presets import BlockKind
 from tests.world import packed_rows
 
@@ -20,13 +30,20 @@ MACHINE = Machine(system="Linux", cores=2, memory_bytes=64 << 30, processor="a t
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "checkpoints"
 
 
-def planned(size: str = "5M", budget: str = "3M tokens", speed: float = 1e4, processes: int = 1, **train: Any) -> Plan:
+def planned(
+    size: str = "5M",
+    budget: str = "3M tokens",
+    speed: float = 1e4,
+    pace: Pace | None = None,
+    processes: int = 1,
+    **train: Any,
+) -> Plan:
     return make_plan(
         make_config({"data": "texts", "size": size, "budget": budget, "train": train}),
         MACHINE,
         device="cpu",
         dtype=("fp32", "a test"),
-        tokens_per_second=(speed, "a test"),
+        pace=pace or Pace(speed, "a test", 3 * speed),
         processes=processes,
     )
 
@@ -41,6 +58,34 @@ def test_validation_and_saves_never_outweigh_training(budget: str, speed: float)
     step_seconds = plan.tokens / plan.steps / speed
     assert plan.save_every == plan.steps or plan.save_every * step_seconds >= SECONDS_BETWEEN_SAVES
     assert plan.steps / plan.save_every <= 20
+
+
+@pytest.mark.parametrize("budget", ["20s", "10m", "3h", "50K tokens", "30M tokens"])
+@pytest.mark.parametrize("train", [{}, {"batch_ramp": "fixed"}, {"validate_every": 3}], ids=str)
+def test_time_is_that_of_steps_and_of_what_stands_beside_them(budget: str, train: dict[str, Any]) -> None:
+    kind, amount = parse_budget(budget)
+    for pace in (Pace(1e4, "a test", 3e4), Pace(1e4, "a test", 3e4, 0.3, 0.01)):
+        plan = planned(budget=budget, pace=pace, **train)
+        updates, row = 0, 0
+        while row < plan.steps * plan.rows_per_step:  # as the stream takes them
+            row += next(size for at, size in reversed([(0, plan.rows_per_step), *plan.ramp]) if at <= row)
+            updates += 1
+        training = plan.tokens / 1e4 + updates * pace.update_seconds
+        in_pass = plan.micro_rows * plan.shape["context"]  # a validation ends with a whole one
+        read = math.ceil(plan.validation_tokens / in_pass) * in_pass * math.ceil(plan.steps / plan.validate_every) / 3e4
+        drawn = math.ceil(plan.steps / sample_every(plan.steps)) * SAMPLE_TOKENS * pace.token_seconds
+        assert plan.tokens / plan.tokens_per_second == pytest.approx(training, rel=0.01)
+        assert plan.seconds == pytest.approx(training + read + drawn, rel=0.02)
+        if kind == "seconds":
+            assert 0.7 * amount < plan.seconds <= amount or plan.steps == 1
+
+
+def test_processes_share_passes_and_each_makes_every_update() -> None:
+    pace = Pace(1e4, "a test", 3e4, 0.3, 0.01)
+    one, two = planned(pace=pace), planned(pace=pace, processes=2)
+    saved = one.seconds - two.seconds
+    validated = math.ceil(one.steps / one.validate_every) * one.validation_tokens
+    assert saved == pytest.approx((one.tokens / 1e4 + validated / 3e4) / 2, rel=0.02)
 
 
 def test_muon_remembers_one_number_a_weight_of_matrices_and_adamw_two() -> None:
