@@ -151,7 +151,7 @@ def plan_of(config: Config, dataset: Dataset | None, console: Console, processes
         return planned(pace=guess, compiled=(False, "the model is too large to be tried here quickly"))
     console.progress("measuring speed", 0, None, "steps")
     try:
-        seconds = 4.0 if parse_budget(config.budget)[0] == "seconds" else 1.0  # else little but estimates rests on it
+        seconds = 4.0 if parse_budget(config.budget)[0] == "seconds" else 0.5  # else little but estimates rests on it
         pace = measure_speed(config, shape, device, dtype[0], text=split, seconds=seconds).pace
     except MemoryError:
         return planned(pace=guess, compiled=(False, "memory was too short to try it"))
