@@ -213,17 +213,20 @@ def _with_defaults(
 def _steps(
     config: Config, shape: Shape, pace: Pace, rows: int, processes: int, text: Text | None
 ) -> tuple[int, float, Work]:
-    """Return how many steps fill the budget, the seconds that they and what stands beside them take, and their work."""
+    """Return how many steps fill the budget, the seconds that they and what stands beside them take, and their work.
+
+    Of a time, steps get half or more, also where that is not enough for validations and samples.
+    """
     kind, amount = parse_budget(config.budget)
-    tokens = amount if kind == "tokens" else amount * pace.tokens_per_second * processes
-    steps = max(1, round(tokens / rows / shape.context))
+    one = Work(learnt=rows * shape.context, updates=1, read=0, drawn=0)
+    steps = max(1, round(amount / (one.learnt if kind == "tokens" else pace.training_seconds(one, processes))))
+    least = steps if kind == "tokens" else math.ceil(steps / 2)
     while True:
         work = _work(config, shape, rows, steps, processes, text)
         seconds = pace.seconds(work, processes)
-        fewer = min(steps - 1, round(steps * amount / seconds))
-        if kind == "tokens" or seconds <= amount or fewer < 1:
+        if steps == least or seconds <= amount:
             return steps, seconds, work
-        steps = fewer
+        steps = max(least, min(steps - 1, round(steps * amount / seconds)))
 
 
 def _work(config: Config, shape: Shape, rows: int, steps: int, processes: int, text: Text | None) -> Work:

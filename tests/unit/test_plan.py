@@ -77,7 +77,13 @@ def test_time_is_that_of_steps_and_of_what_stands_beside_them(budget: str, train
         assert plan.tokens / plan.tokens_per_second == pytest.approx(training, rel=0.01)
         assert plan.seconds == pytest.approx(training + read + drawn, rel=0.02)
         if kind == "seconds":
-            assert 0.7 * amount < plan.seconds <= amount or plan.steps == 1
+            assert 0.85 * amount < plan.seconds
+            assert plan.seconds <= amount or training <= 0.55 * amount or train.get("batch_ramp")
+
+
+def test_a_short_time_is_not_all_spent_on_samples() -> None:
+    plan = planned(budget="20s", pace=Pace(1e4, "a test", 3e4, 0.3, 0.5))
+    assert 9 < plan.tokens / plan.tokens_per_second < 11.5 and plan.seconds > 200
 
 
 def test_processes_share_passes_and_each_makes_every_update() -> None:
