@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gnomon.model.attention import Attention, Pieces, Rotary, norm_of, together
+from gnomon.model.attention import Attention, Pieces, together
 from gnomon.model.cache import LayerCache
+from gnomon.model.norms import norm_of
+from gnomon.model.rotary import Rotary
 from gnomon.presets import Shape
 
 

@@ -13,10 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnomon.base.seeds import derive
-from gnomon.model.attention import Pieces, Rotary, norm_of, rotary
+from gnomon.model.attention import Pieces
 from gnomon.model.block import Block
 from gnomon.model.cache import Cache
 from gnomon.model.loss import LogitKernel
+from gnomon.model.norms import norm_of
+from gnomon.model.rotary import Rotary, rotary
 from gnomon.presets import Shape
 
 

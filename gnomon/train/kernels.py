@@ -20,10 +20,10 @@ from torch import Tensor
 import gnomon
 from gnomon.base.errors import DependencyError
 from gnomon.config import Dtype
-from gnomon.model.attention import Rotary
 from gnomon.model.block import Block
 from gnomon.model.lm import Kernels
 from gnomon.model.loss import logit_gradient
+from gnomon.model.rotary import Rotary
 from gnomon.presets import Shape
 
 MOST_SHAPES = 64  # that one process may compile: fewer rows after short memory, a last pass of fewer rows

@@ -25,6 +25,7 @@ def by_number(rows: Rows) -> Pieces:
 
 
 either_way = pytest.mark.parametrize("pieces", [by_length, by_number])
+either_format = pytest.mark.parametrize("bf16", [False, True], ids=["fp32", "bf16"])
 either_block = pytest.mark.parametrize("shape", EACH_BLOCK, ids=lambda shape: shape.block)
 
 
@@ -63,33 +64,66 @@ def test_attention_by_pieces_equals_a_dense_mask_in_outputs_and_gradients(
     assert torch.allclose(gradients[0], gradients[1], atol=1e-3, rtol=1e-4)
 
 
+@pytest.mark.parametrize("shape", [TINY, replace(TINY, kv_heads=TINY.heads), NEOX], ids=["grouped", "each", "neox"])
+@either_way
+def test_in_bfloat16_pieces_are_as_near_to_float32_as_a_dense_mask_is(
+    pieces: Callable[[Rows], Pieces], shape: Shape
+) -> None:
+    model = noisy_model(replace(shape, context=600))
+    rows = packed_rows([[31, 5, 300, 264], [600], [1, 2, 3, 40, 10, 512]], length=600)
+    used = rows.segments >= 0
+
+    def found(*, bf16: bool, dense: bool) -> tuple[Tensor, Tensor]:
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            if dense:
+                out = dense_oracle(model, rows.tokens, rows.positions, rows.segments).hidden
+            else:
+                out = model(rows.tokens, rows.positions, pieces(rows)).hidden
+            loss, _ = next_token_loss(out, model.head, rows.labels)
+        loss.backward()
+        gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+        return out[used].detach().float(), torch.cat(gradients)
+
+    right, usual, mine = found(bf16=False, dense=True), found(bf16=True, dense=True), found(bf16=True, dense=False)
+    for exact, dense, by_pieces in zip(right, usual, mine, strict=True):
+        assert 0 < (by_pieces - exact).norm() < 1.3 * (dense - exact).norm() < 0.05 * exact.norm()
+
+
 @either_block
 @either_way
+@either_format
 def test_changing_a_document_leaves_the_logits_of_its_row_mates_bit_equal(
-    pieces: Callable[[Rows], Pieces], shape: Shape
+    pieces: Callable[[Rows], Pieces], shape: Shape, bf16: bool
 ) -> None:
     model = noisy_model(shape)
     rows = packed_rows([[20, 24, 20], [64]], length=64)
     changed = rows.tokens.clone()
     second = (rows.segments == 1) & (torch.arange(2)[:, None] == 0)
     changed[second] = (changed[second] + 7) % model.shape.vocabulary
-    before = model.logits(model(rows.tokens, rows.positions, pieces(rows)).hidden)
-    after = model.logits(model(changed, rows.positions, pieces(rows)).hidden)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        before = model.logits(model(rows.tokens, rows.positions, pieces(rows)).hidden)
+        after = model.logits(model(changed, rows.positions, pieces(rows)).hidden)
     assert torch.equal(before[~second], after[~second])
     assert not torch.equal(before[second], after[second])
 
 
 @either_block
 @either_way
-def test_no_gradient_flows_from_one_document_to_another(pieces: Callable[[Rows], Pieces], shape: Shape) -> None:
+@either_format
+def test_no_gradient_flows_from_one_document_to_another(
+    pieces: Callable[[Rows], Pieces], shape: Shape, bf16: bool
+) -> None:
     model = noisy_model(shape)
     rows = packed_rows([[20, 24, 20]], length=64)
     labels = rows.labels.where(rows.segments == 2, torch.tensor(-100))
     embedded = model.embed_tokens(rows.tokens).detach().requires_grad_()
     hook = model.embed_tokens.register_forward_hook(lambda *_: embedded)
-    hidden = model(rows.tokens, rows.positions, pieces(rows)).hidden
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        hidden = model(rows.tokens, rows.positions, pieces(rows)).hidden
+        loss, _ = next_token_loss(hidden, model.head, labels)
     hook.remove()
-    next_token_loss(hidden, model.head, labels)[0].backward()
+    loss.backward()
     assert embedded.grad is not None
     assert torch.count_nonzero(embedded.grad[rows.segments != 2]) == 0
     assert torch.count_nonzero(embedded.grad[rows.segments == 2]) > 0
