@@ -1,6 +1,6 @@
 """Next-token loss in chunks, so that the logits of a batch are never whole in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -12,9 +12,12 @@ IGNORE = -100
 CHUNK_TOKENS = 2048
 """Rows of logits held at once: at a vocabulary of 32,768 and float32, 256 MiB."""
 
+PART = 1 << 20
+"""Logits that are float32 at once on a CPU: what a cache holds."""
+
 
 LogitKernel = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
-"""What `logit_gradient` is, or the same compiled."""
+"""What `logit_gradient` is, the same compiled, or the same in parts."""
 
 
 def next_token_loss(
@@ -30,7 +33,7 @@ def next_token_loss(
     kind = hidden.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
     losses: Tensor = _ChunkedCrossEntropy.apply(
-        hidden.flatten(0, -2), head, labels.flatten(), z_weight, dtype, kernel or logit_gradient
+        hidden.flatten(0, -2), head, labels.flatten(), z_weight, dtype, kernel or _in_place
     )
     return losses[0], losses[1]
 
@@ -52,6 +55,25 @@ def logit_gradient(logits_CV: Tensor, labels_C: Tensor, z_weight: float) -> tupl
     else:
         grad_CV.scatter_add_(1, picks_C1, torch.full_like(log_z_C1, -1.0))
     return sums, grad_CV.mul_(counts_C1).to(logits_CV.dtype)
+
+
+def _in_place(logits_CV: Tensor, labels_C: Tensor, z_weight: float) -> tuple[Tensor, Tensor]:
+    """Return what `logit_gradient` returns; on a CPU found part by part, in the memory of the logits."""
+    if logits_CV.device.type != "cpu":
+        return logit_gradient(logits_CV, labels_C, z_weight)
+    sums = torch.zeros(2)
+    for logits, labels in _parts(logits_CV, labels_C):
+        part, grad = logit_gradient(logits, labels, z_weight)
+        sums += part
+        if grad.data_ptr() != logits.data_ptr():
+            logits.copy_(grad)
+    return sums, logits_CV
+
+
+def _parts(logits_CV: Tensor, labels_C: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield some rows after others on a CPU, all at once elsewhere."""
+    rows = max(1, PART // logits_CV.shape[1]) if logits_CV.device.type == "cpu" else len(labels_C)
+    yield from zip(logits_CV.split(rows), labels_C.split(rows), strict=True)
 
 
 def _losses(wide_CV: Tensor, labels_C: Tensor, z_weight: float) -> tuple[Tensor, Tensor]:
@@ -86,7 +108,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 here = slice(start, start + CHUNK_TOKENS)
                 logits_CV = x_NW[here] @ w_VW.T
                 if not wants_grad:
-                    sums += _losses(logits_CV.float(), labels_N[here], z_weight)[0]
+                    for logits, labels in _parts(logits_CV, labels_N[here]):
+                        sums += _losses(logits.float(), labels, z_weight)[0]
                     continue
                 chunk, grad_CV = kernel(logits_CV, labels_N[here], z_weight)
                 sums += chunk
