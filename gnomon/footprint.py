@@ -3,10 +3,15 @@
 from gnomon.config import Config, Dtype, OptimizerKind
 from gnomon.presets import Shape
 
-MUON_BYTES = 32 * (1 << 22)  # of a step of Muon, which takes so many weights at a time
+MUON_TOGETHER = 1 << 20  # weights whose step Muon finds at once, as in train/muon.py
+MUON_BYTES = 32  # for each of them
 WEIGHT_BYTES = 8  # float32 weight and gradient
-COMPILER_BYTES = 200 << 20  # what torch loads to compile, measured as the next line is
+COMPILER_BYTES = 100 << 20  # what torch loads to compile, measured as the next line is
 PROCESS_BYTES = 350 << 20  # Python and torch themselves, measured on Linux with torch 2.13
+TRAINER_BYTES = 80 << 20  # what torch loads to train, and what its allocator cannot use again
+PIECES = 3.0  # times the weights of whole rows: pieces are filled up, and of many sizes, which do not fit in again
+SHORT_KEYS = 512  # of a piece whose attention keeps its weights on a CPU, as in model/attention.py
+LOSS_TOKENS, LOSS_PART = 2048, 1 << 20  # tokens that have logits at once, and logits in float32, as in model/loss.py
 
 
 def training_bytes(
@@ -17,16 +22,23 @@ def training_bytes(
     optimizer: OptimizerKind,
     processes: int,
     *,
+    device: str,
     compiled: bool,
 ) -> tuple[int, str]:
     """Return the bytes of training in one of the processes, and their parts in words."""
-    stream, product = 4, 4 if dtype == "fp32" else 2
-    per_token = shape.layers * layer_bytes(shape, product) + shape.width * 4 * stream
-    if compiled:  # attention keeps its weights, of the keys up to the end of each block of 128 queries
-        per_token += shape.layers * shape.heads * (shape.context + 128) // 2 * product
-    activations = per_token * micro_rows * shape.context
-    logits = min(2048, micro_rows * shape.context) * shape.vocabulary * (12 + product)
-    muon = min(MUON_BYTES, 32 * _matrices(shape)) if optimizer == "muon" else 0
+    product = 4 if dtype == "fp32" else 2
+    tokens = micro_rows * shape.context
+    keys = 0.0  # whose weights attention keeps, of each query
+    if device == "cpu" and product == 2:  # longer pieces keep none: of a longer context, that is taken to be half
+        keys = PIECES * (shape.context if shape.context <= SHORT_KEYS else SHORT_KEYS / 2)
+    if compiled:  # which is tried beside the plain way: there it is those up to the end of each block of 128 queries
+        keys = max(keys, (shape.context + 128) / 2)
+    per_layer = layer_bytes(shape, product) + shape.heads * keys * product
+    activations = round(tokens * shape.layers * per_layer)
+    scored = min(LOSS_TOKENS, tokens) * shape.vocabulary
+    logits = scored * product * (1 + compiled) + 12 * (LOSS_PART if device == "cpu" else scored)
+    largest = shape.width * max(shape.feed_forward, shape.heads * shape.head_width)
+    muon = MUON_BYTES * max(min(MUON_TOGETHER, _matrices(shape)), largest) if optimizer == "muon" else 0
     copies = 0 if dtype == "fp32" else shape.parameters * product
     parts = {
         "weights and optimizer": _state_bytes(config, shape, optimizer, processes) + copies + muon,
@@ -36,13 +48,13 @@ def training_bytes(
         "a checkpoint on its way to the disk": _saved_bytes(shape, optimizer)
         * config.train.background_saves
         // processes,
-        "the program itself": PROCESS_BYTES + COMPILER_BYTES * compiled,
+        "the program itself": PROCESS_BYTES + TRAINER_BYTES + COMPILER_BYTES * compiled,
     }
     return sum(parts.values()), ", ".join(f"{name} {size / 2**20:,.0f} MiB" for name, size in parts.items() if size)
 
 
 def layer_bytes(shape: Shape, product: int) -> int:
-    """Return the bytes that a layer keeps of each token for the backward pass, and a share for what it has in between.
+    """Return the bytes that a layer keeps of each token for the backward pass, but for the weights of its attention.
 
     `product` is the bytes of a number in the products' format.
     """
@@ -51,7 +63,11 @@ def layer_bytes(shape: Shape, product: int) -> int:
         return (
             shape.width * (stream + 3 * product) + inner * (product + stream) + shape.feed_forward * 3 * product
         )  # fmt: skip
-    return shape.width * (6 * stream + 3 * product) + inner * (3 * product + 8) + shape.feed_forward * 5 * product
+    normed = stream * shape.head_width * (shape.heads + shape.kv_heads)
+    mixed = product * shape.head_width * shape.heads
+    stream_copies = shape.width * (2 * stream + 5 * product)  # as it is, and for every product that reads it
+    kept = stream_copies + normed + inner * product + mixed + 4 * shape.feed_forward * product
+    return round(1.05 * kept)  # and places, and roots of mean squares
 
 
 def _matrices(shape: Shape) -> int:

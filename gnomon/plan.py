@@ -144,7 +144,7 @@ def make_plan(
     ramp, micro = _passes(config, shape, rows, steps, processes, reasons)
     lengths, reasons["lengths"] = _lengths(config, shape, steps * rows)
     training, reasons["memory_bytes"] = training_bytes(
-        config, shape, micro, dtype[0], optimizer, processes, compiled=compiled[0]
+        config, shape, micro, dtype[0], optimizer, processes, device=device, compiled=compiled[0]
     )
     if device == "cpu" and training > machine.memory_bytes:
         has = machine.memory_bytes / 2**30

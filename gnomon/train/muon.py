@@ -28,7 +28,7 @@ POLYNOMIALS = (
 USUAL_SIZE = 0.2  # root mean square of an AdamW step at a learning rate of 1
 ROW_MEMORY = 0.95
 SMALLEST = 1e-7
-MOST_TOGETHER = 1 << 22  # weights whose step is found at once: enough for speed, little enough for memory
+MOST_TOGETHER = 1 << 20  # weights whose step is found at once: enough for speed, little enough for memory
 
 
 @dataclass(frozen=True)

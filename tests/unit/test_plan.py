@@ -7,12 +7,15 @@ from typing import Any, get_args
 import pytest
 import torch
 
+from gnomon import footprint
 from gnomon.base.errors import ConfigError
 from gnomon.base.machine import Machine
 from gnomon.config import make_config, parse_budget
 from gnomon.footprint import layer_bytes
-from gnomon.model.attention import Segments, rotary
+from gnomon.model.attention import SHORT, Segments
 from gnomon.model.lm import LanguageModel
+from gnomon.model.loss import CHUNK_TOKENS, PART
+from gnomon.model.rotary import rotary
 from gnomon.pace import Pace
 from gnomon.plan import (
     SAMPLE_TOKENS,
@@ -148,32 +151,35 @@ def test_a_checkpoint_on_its_way_is_a_share_of_the_run(optimizer: str, each: int
     assert with_one.memory_bytes - without.memory_bytes == expected // 4
 
 
+def test_what_the_plan_has_memory_for_is_what_the_model_does_at_once() -> None:
+    assert (footprint.SHORT_KEYS, footprint.LOSS_TOKENS, footprint.LOSS_PART) == (SHORT, CHUNK_TOKENS, PART)
+
+
 @pytest.mark.parametrize("product", [2, 4])
 @pytest.mark.parametrize("block", get_args(BlockKind))
 def test_what_a_layer_keeps_of_a_token_is_what_the_plan_says(block: BlockKind, product: int) -> None:
     model = LanguageModel(shape_of(make_config({"data": "texts", "size": "5M", "model": {"block": block}})))
-    rows, weights = packed_rows([[64, 64]], length=128), {p.data_ptr() for p in model.parameters()}
+    rows, weights = packed_rows([[96, 96]], length=192), {p.data_ptr() for p in model.parameters()}
     kept: dict[int, torch.Tensor] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         kept[tensor.untyped_storage().data_ptr()] = tensor
         return tensor
 
-    for layer in list(model.layers)[:1]:
-        kept.clear()
-        turn = rotary(rows.positions, model.shape.rotary_width, model.shape.rope_theta)
-        stream = torch.randn(1, 128, model.shape.width, requires_grad=True)
-        with (
-            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
-            torch.autocast("cpu", torch.bfloat16, enabled=product == 2),
-        ):
-            layer(stream, turn, Segments(rows.buckets, rows.inverse), None, None)
-        copies = {p.shape for p in layer.parameters() if p.ndim == 2} | {
-            p.T.shape for p in layer.parameters() if p.ndim == 2
-        }
-        tokens = [t for at, t in kept.items() if at not in weights and t.shape not in copies]
-        a_token = sum(t.untyped_storage().nbytes() for t in tokens) / 128
-        assert a_token <= layer_bytes(model.shape, product) <= 1.6 * a_token
+    layer = next(iter(model.layers))
+    turn = rotary(rows.positions, model.shape.rotary_width, model.shape.rope_theta)
+    stream = torch.randn(1, 192, model.shape.width, requires_grad=True)
+    with (
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        torch.autocast("cpu", torch.bfloat16, enabled=product == 2),
+    ):
+        layer(stream, turn, Segments(rows.buckets, rows.inverse), None, None)
+    copies = {shape for p in layer.parameters() if p.ndim == 2 for shape in (p.shape, p.T.shape)}
+    others = [t for at, t in kept.items() if at not in weights and t.shape not in copies]
+    of_attention = [t for t in others if t.ndim == 3 and t.shape[2] == 96 and t.shape[1] % 96 == 0]
+    assert [t.numel() for t in of_attention] == [2 * model.shape.heads * 96**2] * (product == 2)
+    a_token = sum(t.untyped_storage().nbytes() for t in others if not any(t is w for w in of_attention)) / 192
+    assert a_token <= layer_bytes(model.shape, product) <= 1.6 * a_token
 
 
 @pytest.mark.parametrize("ramp", ["fixed", "noise"])
