@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from gnomon.base.errors import TrainingError
+from gnomon.base.machine import this_machine
 
 
 @dataclass(frozen=True)
@@ -112,39 +113,63 @@ def standings(
     rounds: int,
     seconds: float,
     tell: Callable[[str], None],
+    memory_bytes: int | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Return tokens a second, ratios and memory of every entry, all timed in turn; a step is `tokens` of `flops` each.
+    """Return tokens a second, ratios and memory of every entry; a step is `tokens` of `flops` each.
 
-    Beside the medians stands `ratio`: the median over rounds of the tokens a second of `ours` over theirs. Others that
-    cannot be run are told and left out. Raises TrainingError where ours cannot, or where anyone ends later.
+    All are timed in turn; or, where they do not fit into memory together (this machine's, or so much), in heats, with
+    ours in every one. Beside the medians stands `ratio`: the median over rounds of the tokens a second of `ours` over
+    theirs. Others that cannot be run are told and left out. Raises TrainingError where ours cannot, or where anyone
+    ends later.
     """
+    room = memory_bytes or round(0.9 * this_machine().memory_bytes)
+    (own,), waiting = ([e for e in entries if (e.name == ours) is mine] for mine in (True, False))
+    table: dict[str, dict[str, Any]] = {}
     with ExitStack() as stack:
-        running = []
-        for entry in entries:
-            tell(f"warming up {entry.name}")
-            try:
-                running.append(stack.enter_context(Contestant(entry)))
-            except TrainingError as e:
-                if entry.name == ours:
-                    raise
-                tell(f"left out: {e.what}")
-        times = in_turn(running, rounds, seconds, lambda turn: tell(f"round {turn} of {rounds}"))
-        table = {}
-        for c in running:
-            work = c.first["operations"] / flops if "operations" in c.first else tokens
-            rates = [work / t for t in times[c.entry.name]]
-            ratios = [tokens / mine / rate for mine, rate in zip(times[ours], rates, strict=True)]
-            table[c.entry.name] = {
-                "tokens_per_second": statistics.median(rates),
-                "lowest": min(rates),
-                "highest": max(rates),
-                "ratio": statistics.median(ratios),
-                "tflops": statistics.median(rates) * flops / 1e12,
-                "first_seconds": c.first["first_seconds"],
-                "memory_bytes": c.peak_memory(),
-                "parameters": c.first.get("parameters"),
-            }
+        tell(f"warming up {ours}")
+        first = stack.enter_context(Contestant(own))
+        while waiting or ours not in table:
+            with ExitStack() as heat:
+                running, largest = [first], first.peak_memory()
+                while waiting and (len(running) < 2 or _held(running) + 1.5 * largest < room):
+                    tell(f"warming up {waiting[0].name}")
+                    try:
+                        running.append(heat.enter_context(Contestant(waiting.pop(0))))
+                        largest = max(largest, running[-1].peak_memory())
+                    except TrainingError as e:
+                        tell(f"left out: {e.what}")
+                if waiting:
+                    tell(f"the other {len(waiting)} come after these, for want of memory")
+                elif running == [first] and table:
+                    break  # nobody is left who can be run
+                times = in_turn(running, rounds, seconds, lambda turn: tell(f"round {turn} of {rounds}"))
+                own_rates = [tokens / t for t in times[ours]]
+                for c in running:
+                    row = _row(c, times[c.entry.name], own_rates, tokens, flops)
+                    table.setdefault(c.entry.name, row)
     return table
+
+
+def _held(running: Sequence[Contestant]) -> int:
+    return sum(c.peak_memory() for c in running)
+
+
+def _row(
+    contestant: Contestant, times: Sequence[float], ours: Sequence[float], tokens: int, flops: float
+) -> dict[str, Any]:
+    """Return what the table says of a contestant whose rounds took these `times` a step, beside the rates of ours."""
+    work = contestant.first["operations"] / flops if "operations" in contestant.first else tokens
+    rates = [work / t for t in times]
+    return {
+        "tokens_per_second": statistics.median(rates),
+        "lowest": min(rates),
+        "highest": max(rates),
+        "ratio": statistics.median(mine / rate for mine, rate in zip(ours, rates, strict=True)),
+        "tflops": statistics.median(rates) * flops / 1e12,
+        "first_seconds": contestant.first["first_seconds"],
+        "memory_bytes": contestant.peak_memory(),
+        "parameters": contestant.first.get("parameters"),
+    }
 
 
 def rows_of(table: dict[str, dict[str, Any]]) -> Iterator[str]:

@@ -114,6 +114,19 @@ def test_another_that_ends_is_told_and_left_out_and_ours_is_not() -> None:
         standings([other], "nobody", 1, 1e9, 1, 0.01, told.append)
 
 
+def test_who_does_not_fit_beside_the_others_is_timed_after_them_beside_ours() -> None:
+    told: list[str] = []
+    entries = [Entry(name, {"kind": "ceiling"}) for name in ("first", "ours", "second", "third")]
+    table = standings(entries, "ours", 1, 1e9, 2, 0.01, told.append, memory_bytes=1)
+    assert set(table) == {"first", "ours", "second", "third"}
+    assert [line for line in told if "want of memory" in line] == [
+        f"the other {n} come after these, for want of memory" for n in (2, 1)
+    ]
+    told.clear()
+    standings(entries, "ours", 1, 1e9, 2, 0.01, told.append, memory_bytes=1 << 50)
+    assert sum(line.startswith("warming up") for line in told) == 4 and not any("memory" in line for line in told)
+
+
 def test_held_out_text_without_a_long_document_is_refused(prepared: tuple[dict, Dataset]) -> None:
     with pytest.raises(DataError, match="no held-out document"):
         windows(prepared[1].split("validation"), 1 << 20)
