@@ -160,7 +160,7 @@ def text_parts(stream: BinaryIO, mark: bytes) -> Iterator[tuple[bytes, int, int]
     file.
 
     Without a mark the file is one document. Line ends next to a mark, and a byte order mark, belong to no
-    document.
+    document; but of MAX_BYTES line ends and more in one, those that come first do.
     """
     data, start, before, line = bytearray(), 0, 0, 1  # `before`: bytes of the file that came before data[0]
     ended, opens = False, True  # the file is read to its end; a document begins at `start`
@@ -177,16 +177,18 @@ def text_parts(stream: BinaryIO, mark: bytes) -> Iterator[tuple[bytes, int, int]
             return
         end = data.find(mark, start, start + MAX_BYTES + len(mark)) if mark else -1
         closes = end >= 0
-        end = end if closes else part_end(data, start)
+        if not closes:
+            end = part_end(data, start)
+            if mark and end < len(data):  # line ends wait for what follows: a mark, or more of the document
+                kept = len(data[start:end].rstrip(b"\r\n"))
+                end = start + kept if kept else end
         part = bytes(data[start:end])
         lead = len(part) - len(part.lstrip(b"\r\n")) if mark and opens else 0
-        trail = b"\r\n" if mark and (closes or (ended and end == len(data))) else b""
-        yield (
-            part[lead:].rstrip(trail) if trail else part[lead:],
-            before + start + lead,
-            line + part.count(b"\n", 0, lead),
-        )
-        opens, end = closes, end + len(mark) * closes
+        last = closes or (ended and end == len(data))
+        text = part[lead:].rstrip(b"\r\n") if mark and last else part[lead:]
+        if text or (opens and last):  # an empty document is one; an empty rest of one is nothing
+            yield text, before + start + lead, line + part.count(b"\n", 0, lead)
+        opens, end = closes or (opens and lead == len(part)), end + len(mark) * closes
         line += data.count(b"\n", start, end)
         start = end
 
