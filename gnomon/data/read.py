@@ -160,7 +160,7 @@ def text_parts(stream: BinaryIO, mark: bytes) -> Iterator[tuple[bytes, int, int]
     file.
 
     Without a mark the file is one document. Line ends next to a mark, and a byte order mark, belong to no
-    document; but of MAX_BYTES line ends and more in one, those that come first do.
+    document; where MAX_BYTES of them or more end a document, the first of these stay.
     """
     data, start, before, line = bytearray(), 0, 0, 1  # `before`: bytes of the file that came before data[0]
     ended, opens = False, True  # the file is read to its end; a document begins at `start`
