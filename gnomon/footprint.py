@@ -29,7 +29,7 @@ def training_bytes(
     product = 4 if dtype == "fp32" else 2
     tokens = micro_rows * shape.context
     keys = 0.0  # whose weights attention keeps, of each query
-    if device == "cpu" and product == 2:  # longer pieces keep none: the longer the context, the more of them there are
+    if device == "cpu" and dtype == "bf16":  # longer pieces keep none: the longer the context, the more of them
         keys = PIECES * min(shape.context, SHORT_KEYS**2 / shape.context)
     if compiled:  # which is tried beside the plain way: there it is those up to the end of each block of 128 queries
         keys = max(keys, (shape.context + 128) / 2)
