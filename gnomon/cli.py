@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from gnomon.artifacts import Json, checkpoints, print_json, report, verify
 from gnomon.base.errors import ConfigError, GnomonError
 from gnomon.base.log import tame_libraries
-from gnomon.bench.verbs import bench_app
+from gnomon.verbs.artifacts import checkpoints, report, verify
+from gnomon.verbs.bench import bench_app
+from gnomon.verbs.common import ConfigPath, Json, Overrides, config_of, print_json
+from gnomon.verbs.data import data_app
 
 if TYPE_CHECKING:
     from gnomon.bundle import Bundle
-    from gnomon.config import Config
     from gnomon.model.generate import Sampling
 
 app = typer.Typer(
@@ -30,15 +31,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-data_app = typer.Typer(help="Prepare, list, show and verify datasets.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")
 
-ConfigPath = Annotated[Path, typer.Argument(help="A .json or .toml file.", metavar="CONFIG")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(help="Options laid over the file, such as train.lr=3e-4.", metavar="KEY=VALUE"),
-]
 RunPath = Annotated[Path, typer.Argument(help="A run's folder, or one of its checkpoints.", metavar="RUN")]
 
 
@@ -58,7 +53,7 @@ def train(config: ConfigPath, overrides: Overrides = None, as_json: Json = False
     from gnomon.train.supervise import Settings, can_supervise, gnomon_command, supervise
 
     attach()
-    loaded = _config(config, overrides)
+    loaded = config_of(config, overrides)
     if loaded.train.supervise and can_supervise(os.environ):
         command = gnomon_command("train", *(["--json"] if as_json else []), "--", str(config), *(overrides or []))
         chosen = loaded.train
@@ -101,7 +96,7 @@ def plan(config: ConfigPath, overrides: Overrides = None, as_json: Json = False)
     from gnomon.observe.report import HIDDEN, show
     from gnomon.pipeline import plan_of, prepared
 
-    loaded = _config(config, overrides)
+    loaded = config_of(config, overrides)
     planned = plan_of(loaded, prepared(loaded), Console()).model_dump(mode="json")
     if as_json:
         print_json(planned)
@@ -261,83 +256,6 @@ def export(
 
 for verb in (verify, checkpoints, report):
     app.command()(verb)
-
-
-@data_app.command("prepare")
-def data_prepare(config: ConfigPath, overrides: Overrides = None, as_json: Json = False) -> None:
-    """Clean, split, tokenize and store the text of a config; done once, then found again.
-
-    Example:  gnomon data prepare my.json
-    """
-    from gnomon.observe.console import Console
-    from gnomon.pipeline import prepare_data
-
-    console = Console()
-    dataset = prepare_data(_config(config, overrides), console)
-    console.finish()
-    _show_dataset(dataset, as_json)
-
-
-@data_app.command("ls")
-def data_ls(
-    root: Annotated[Path, typer.Argument(help="The folder that holds datasets.")] = Path("datasets"),
-    as_json: Json = False,
-) -> None:
-    """List the dataset versions in a folder.
-
-    Example:  gnomon data ls
-    """
-    from gnomon.store.datasets import list_datasets
-
-    found = list_datasets(root)
-    if as_json:
-        print_json({"datasets": [{"name": d.name, "version": d.version, "folder": str(d.folder)} for d in found]})
-        return
-    for d in found:
-        typer.echo(f"{d.name:<24} {d.version}  {d.split('train').n_tokens:>14,} tokens  {d.folder}")
-
-
-@data_app.command("show")
-def data_show(
-    folder: Annotated[Path, typer.Argument(help="A dataset version's folder.")], as_json: Json = False
-) -> None:
-    """Show what a dataset version holds and what was left out.
-
-    Example:  gnomon data show datasets/books/3f9c0a1b2c3d
-    """
-    from gnomon.store.datasets import open_dataset
-
-    _show_dataset(open_dataset(folder), as_json)
-
-
-@data_app.command("verify")
-def data_verify(
-    folder: Annotated[Path, typer.Argument(help="A dataset version's folder.")], as_json: Json = False
-) -> None:
-    """Check every file of a dataset version against its manifest; the same as `gnomon verify`."""
-    verify(folder, as_json)
-
-
-def _config(path: Path, overrides: list[str] | None) -> "Config":
-    from gnomon.config import load_config
-
-    return load_config(path, overrides)
-
-
-def _show_dataset(dataset: Any, as_json: bool) -> None:
-    body = dataset.manifest
-    if as_json:
-        print_json(
-            {
-                "dataset": str(dataset.folder),
-                "digest": dataset.digest,
-                "documents": {name: dataset.split(name).documents for name in ("train", "validation")},
-                "tokens": {name: dataset.split(name).n_tokens for name in ("train", "validation")},
-                "removed": body["removed"],
-            }
-        )
-        return
-    typer.echo((dataset.folder / "card.md").read_text())
 
 
 def _stream(

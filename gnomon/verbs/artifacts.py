@@ -1,6 +1,5 @@
 """The verbs that look at what lies on disk: verify, checkpoints, report. `cli.py` adds them to the command line."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from gnomon.base.errors import ConfigError, IntegrityError
+from gnomon.verbs.common import Json, print_json
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 RunFolder = Annotated[Path, typer.Argument(help="A run's folder.", metavar="RUN")]
 
 
@@ -82,11 +81,6 @@ def report(run: RunFolder, as_json: Json = False) -> None:
         print_json({"report": path})
     else:
         typer.echo(path)
-
-
-def print_json(value: dict[str, Any]) -> None:
-    """Print one JSON object as a line, for scripts."""
-    typer.echo(json.dumps(value, ensure_ascii=False))
 
 
 def _run(folder: Path) -> Any:

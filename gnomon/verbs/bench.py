@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from gnomon.artifacts import Json, print_json
+from gnomon.verbs.common import Json, print_json
 
 bench_app = typer.Typer(
     help="Measure this machine beside others: training speed, time to a loss, generation.",

@@ -1,0 +1,30 @@
+"""What verbs share: a config and its overrides as arguments, the --json option, and how its object is printed."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from gnomon.config import Config
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+
+ConfigPath = Annotated[Path, typer.Argument(help="A .json or .toml file.", metavar="CONFIG")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="Options laid over the file, such as train.lr=3e-4.", metavar="KEY=VALUE"),
+]
+
+
+def config_of(path: Path, overrides: list[str] | None) -> "Config":
+    """Return the Config in a file, with `key=value` words laid over it."""
+    from gnomon.config import load_config
+
+    return load_config(path, overrides)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print one JSON object as a line, for scripts."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
