@@ -34,22 +34,79 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class SourceConfig(_Section):
+    """One source of training text, where `data.sources` tells several apart."""
+
+    paths: list[str] = Field(min_length=1)  # files and folders, as in data.train
+    name: str | None = None  # None: the first path's name
+    domain: str | None = None  # what kind of text it is, such as books or code
+    licence: str | None = None  # under which it may be used
+    text_field: str | None = None  # None: data.text_field
+    separator: str | None = None  # None: data.separator
+
+    @field_validator("paths", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
+class CleanConfig(_Section):
+    """What is mended in each text, and by which rules texts are left out."""
+
+    repair: bool = True  # broken Unicode: control characters, text decoded wrongly, characters in pieces
+    pii: bool = False  # e-mail and IP addresses, telephone, card and account numbers, keys: replaced and counted
+    rules: list[str] = []  # families of quality rules: gopher-quality gopher-repetition c4 fineweb
+    thresholds: dict[str, float] = {}  # of single rules, where they shall differ from the published ones
+    scores: bool = False  # measure every text for the rules, also where none is asked for
+
+
+class DedupConfig(_Section):
+    """Which texts count as the same. Equal ones always do."""
+
+    near: float | None = Field(default=0.7, gt=0, le=1)  # Jaccard similarity of word 5-grams; null: only equal texts
+
+
 class DataConfig(_Section):
     """Where the text is and what becomes of it."""
 
-    train: list[str] = Field(min_length=1)  # files and folders: .txt .md .jsonl, also .gz and .zst
-    validation: list[str] = []  # own validation text; empty: a share of `train` is held out
+    train: list[str] = []  # files and folders: .txt .md .jsonl .parquet, also .gz and .zst; all one source
+    sources: list[SourceConfig] = []  # instead of `train`: several sources, kept apart and mixed in training
+    validation: list[str] = []  # own validation text; empty: a share of the training text is held out
     validation_share: float = Field(default=0.02, gt=0, lt=0.5)  # of documents, chosen by their hash
     text_field: str = "text"  # the key that holds the text in .jsonl
     separator: str | None = None  # cuts .txt and .md files into documents; None: a file is a document
     max_bad_share: float = Field(default=0.01, ge=0, le=1)  # of records that may be unreadable before preparation stops
     name: str | None = None  # of the dataset; None: the first path's name
     root: str = "datasets"  # folder that holds all datasets
+    clean: CleanConfig = CleanConfig()
+    dedup: DedupConfig = DedupConfig()
+    workers: int | None = Field(default=None, ge=1, le=4096)  # processes that prepare; None: one a core
+    engine: Literal["local", "ray"] = "local"  # who runs them
+    keep_blocks: bool = True  # what was read and measured, so that other rules or one more file do not read it all anew
 
     @field_validator("train", "validation", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _text_from_one_place(self) -> "DataConfig":
+        if not self.train and not self.sources:
+            raise ValueError('names no text: give files or folders in "train"')
+        if self.train and self.sources:
+            raise ValueError('has both "train" and "sources": name every file in one of them')
+        return self
+
+    @property
+    def named(self) -> list[SourceConfig]:
+        """The sources, each with its name; what `train` lists is one, named as the dataset is."""
+        if self.train:
+            return [SourceConfig(paths=self.train, name=self.name or _name_of(self.train[0]))]
+        return [s.model_copy(update={"name": s.name or _name_of(s.paths[0])}) for s in self.sources]
+
+
+def _name_of(path: str) -> str:
+    return Path(path).resolve().name.split(".")[0] or "text"
 
 
 class TokenizerConfig(_Section):
@@ -298,12 +355,13 @@ def _nearest(word: str, known: Any) -> str:
 def _section_at(path: list[str]) -> type[BaseModel]:
     section: type[BaseModel] = Config
     for part in path:
-        section = _section_of(section.model_fields[part].annotation) or section
+        if not part.isdigit():  # the place in a list
+            section = _section_of(section.model_fields[part].annotation) or section
     return section
 
 
 def _section_of(annotation: Any) -> type[BaseModel] | None:
-    options = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    options = get_args(annotation) if get_origin(annotation) in (Union, UnionType, list) else (annotation,)
     return next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), None)
 
 

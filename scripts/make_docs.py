@@ -44,8 +44,8 @@ def main() -> int:
 def config_page() -> str:
     """Return the table of every key of a config, from the fields and comments of gnomon/config.py."""
     source = (ROOT / "gnomon" / "config.py").read_text()
-    names = ("data", "tokenizer", "model", "train", "export")
-    sections = {f"{name.title()}Config": f"{name}." for name in names} | {"Config": ""}
+    names = ("data", "data.sources[]", "data.clean", "data.dedup", "tokenizer", "model", "train", "export")
+    sections = {_class_of(name): f"{name}." for name in names} | {"Config": ""}
     page = (
         MADE + "# Every key of a config\n\n`null` means: derived by the plan, which says why (`gnomon plan CONFIG`).\n"
     )
@@ -61,6 +61,11 @@ def config_page() -> str:
                     default = "required" if "min_length" in default else default
                     page += f"| `{prefix}{key}` | `{default}` | {meaning} |\n"
     return page
+
+
+def _class_of(section: str) -> str:
+    """Return the name of the class that describes a section of the config."""
+    return f"{section.split('.')[-1].removesuffix('s[]').title()}Config"
 
 
 def verbs_page() -> str:

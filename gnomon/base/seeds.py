@@ -13,10 +13,10 @@ def derive(seed: int, *names: str | int) -> int:
 
 def permutation(count: int, seed: int) -> np.ndarray:
     """Return a fixed shuffle of 0..count-1 (int64). Own arithmetic, so that no library release can change it."""
-    return np.argsort(_splitmix64(np.arange(count, dtype=np.uint64), seed), kind="stable")
+    return np.argsort(scatter(np.arange(count, dtype=np.uint64), seed), kind="stable")
 
 
-def _splitmix64(values: np.ndarray, seed: int) -> np.ndarray:
+def scatter(values: np.ndarray, seed: int) -> np.ndarray:
     """Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014): a bijection on 64 bits."""
     with np.errstate(over="ignore"):
         z = (values + np.uint64(seed & 0xFFFFFFFFFFFFFFFF)) * np.uint64(0x9E3779B97F4A7C15)

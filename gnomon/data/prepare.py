@@ -1,20 +1,23 @@
 """Text becomes a dataset version, once: read, deduplicate, split, learn a tokenizer, encode, store."""
 
+import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import zstandard
 
 from gnomon.base import faults
+from gnomon.base.arrays import write_array
 from gnomon.base.errors import ConfigError, DataError
 from gnomon.base.files import (
     STAGING_PREFIX,
     canonical_json,
+    sha256_bytes,
     staged_folder,
     storage_errors,
     sweep_staging,
@@ -22,12 +25,13 @@ from gnomon.base.files import (
 )
 from gnomon.base.progress import Progress, silent
 from gnomon.config import DataConfig, TokenizerConfig
-from gnomon.data.dedup import Seen, deduplicate
-from gnomon.data.document import Document, Note, Removed
-from gnomon.data.read import Source, read_documents
-from gnomon.data.recipe import OPTIONS, Recipe, find_version
-from gnomon.data.sample import Sample
-from gnomon.data.shards import SplitWriter
+from gnomon.data.blocks import Wanted, key_of, stamp_of
+from gnomon.data.card import card_of
+from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, File, remove_equal
+from gnomon.data.encode import SPLITS, dtype_of
+from gnomon.data.engine import Engine, Job, open_engine
+from gnomon.data.recipe import OPTIONS, Input, Recipe, find_version
+from gnomon.data.shards import SHARD_BYTES
 from gnomon.data.split import held_out
 from gnomon.store.datasets import FORMAT, Dataset, open_dataset
 from gnomon.store.manifest import describe, write_manifest
@@ -35,16 +39,21 @@ from gnomon.store.runs import RunLock
 from gnomon.tokenizer.tokenizer import BLOCK, Tokenizer
 from gnomon.tokenizer.train import SMALLEST, train_tokenizer
 
-BATCH_DOCUMENTS = 256  # encoded at once
+BLOCKS = ".blocks"
+"""Beside the versions of a dataset: what was read of its files."""
+WORK = ".work"
+"""Beside them while one is made: what would be made again after a kill."""
 
 
 def prepare(data: DataConfig, tokenizer: TokenizerConfig, vocabulary: int, progress: Progress) -> Dataset:
     """Return the dataset version of a recipe (text, options, vocabulary), made now unless it exists.
 
-    Two passes over the files, so that memory never holds the text: the first decides what is kept and
-    collects the tokenizer's sample, the second encodes. The version appears by one rename. The same text
-    and options give the same digest, in whatever order the files are named and wherever they lie. While
-    another process prepares a dataset of this name, waits for it.
+    The files are read once, into blocks on disk, so that memory never holds the text. What becomes of each document is
+    decided from what the blocks say of them all, and those that are kept are encoded block by block. Every stage but
+    the decisions is numbered jobs for an engine; a preparation that was killed passes over those that were done. The
+    version appears by one rename. The same text and options give the same digest, in whatever order the files are
+    named, wherever they lie and however many workers there are. While another process prepares a dataset of this name,
+    waits for it.
 
     Raises DataError for text that is missing, unreadable, empty or mostly broken, and for a vocabulary
     that was asked for and that the text does not support; ConfigError for a name or vocabulary that
@@ -60,23 +69,26 @@ def prepare(data: DataConfig, tokenizer: TokenizerConfig, vocabulary: int, progr
 
 def _make(recipe: Recipe, progress: Progress) -> Dataset:
     sweep_staging(recipe.folder)
-    work = _Work(recipe, progress)
-    kept = work.first_pass()
-    learned = work.learn(kept.sample)
-    with staged_folder(recipe.folder, "version") as staged:
-        splits = work.second_pass(kept.split_of, learned, staged.path)
-        write_synced(staged.path / "tokenizer.json", learned.to_json().encode())
-        _write_removed(staged.path / "ledger.jsonl.zst", work.removed)
-        _write_removed(staged.path / "quarantine.jsonl.zst", work.bad)
-        body = _manifest(recipe, work, learned, splits)
-        write_synced(staged.path / "card.md", _card(body).encode())
-        body["files"] = describe(staged.path, [p for p in staged.path.rglob("*") if p.is_file()])
-        final = recipe.folder / write_manifest(staged.path, body)[:12]
-        faults.point("prepare.manifest_written")
-        if final.exists():  # this very version, but damaged, or `find_version` would have found it
-            final.rename(recipe.folder / f"{STAGING_PREFIX}damaged-{final.name}")
-        staged.publish(final)
-    sweep_staging(recipe.folder)
+    with open_engine(recipe.data.engine, recipe.data.workers) as engine, storage_errors(recipe.folder):
+        work = _Work(recipe, engine, progress)
+        corpus = work.read()
+        work.decide(corpus)
+        learned = work.learn(corpus)
+        encoded = work.encode(corpus, learned)
+        with staged_folder(recipe.folder, "version") as staged:
+            splits = work.write(corpus, encoded, learned, staged.path)
+            write_synced(staged.path / "tokenizer.json", learned.to_json().encode())
+            _write_lines(staged.path / "ledger.jsonl.zst", corpus.ledger())
+            _write_lines(staged.path / "quarantine.jsonl.zst", work.unusable)
+            body = _manifest(recipe, work, corpus, learned, splits)
+            write_synced(staged.path / "card.md", card_of(body).encode())
+            body["files"] = describe(staged.path, [p for p in staged.path.rglob("*") if p.is_file()])
+            final = recipe.folder / write_manifest(staged.path, body)[:12]
+            faults.point("prepare.manifest_written")
+            if final.exists():  # this very version, but damaged, or `find_version` would have found it
+                final.rename(recipe.folder / f"{STAGING_PREFIX}damaged-{final.name}")
+            staged.publish(final)
+    work.sweep()
     return open_dataset(final)
 
 
@@ -102,54 +114,77 @@ def find_prepared(data: DataConfig, tokenizer: TokenizerConfig, vocabulary: int)
         return None
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """What the first pass decided: the split of every document that is kept, by id, and the tokenizer's
-    sample.
-    """
-
-    split_of: dict[str, str]
-    sample: list[str]
-
-
 class _Work:
-    """The two passes of one preparation, and what they leave out."""
+    """One preparation: its stages in their order."""
 
-    def __init__(self, recipe: Recipe, progress: Progress) -> None:
-        self.recipe, self.progress = recipe, progress
-        self.removed: list[Removed] = []
-        self.bad: list[Removed] = []
+    def __init__(self, recipe: Recipe, engine: Engine, progress: Progress) -> None:
+        self.recipe, self._engine, self._progress = recipe, engine, progress
+        self._blocks, self._folder = recipe.folder / BLOCKS, recipe.folder / WORK
+        self._keys: set[str] = set()
+        self.unusable: list[dict[str, str]] = []  # records of the files, in their order
 
-    def first_pass(self) -> _Kept:
-        """Read everything once: deduplicate, decide each document's split, and draw the tokenizer's
-        sample.
+    def read(self) -> Corpus:
+        """Read and measure every file, unless that has been done, and return its documents, all of them kept.
+
+        Raises DataError when too many records cannot be used, or none can.
         """
-        seen: Seen = {}
-        validation = [d.id for d in self._judged("reading validation text", "validation", seen)]
-        sizes: dict[str, int] = {}
-        sample = Sample(self.recipe.tokenizer.sample_bytes)
-        for document in self._judged("reading text", "train", seen):
-            sizes[document.id] = len(document.text.encode())
-            sample.add(document)
-        self._judge_bad(len(sizes) + len(validation))
-        if self.recipe.validation:
-            self._demand(validation, self.recipe.data.validation, "the validation text is empty")
-        self._demand(list(sizes), self.recipe.data.train, "the text is empty")
-        if not self.recipe.validation:
-            if len(sizes) < 2:
-                raise DataError(
-                    "one document is too little: it cannot be both trained on and held out",
-                    where=", ".join(self.recipe.data.train),
-                    do="add text, cut it with data.separator, or give other text in data.validation",
-                )
-            validation = held_out(sizes, self.recipe.data.validation_share)
-        split_of = dict.fromkeys(sizes, "train") | dict.fromkeys(validation, "validation")
-        return _Kept(split_of, [text for i, text in sample.texts() if split_of[i] == "train"])
+        jobs = [self._reading(i) for i in self.recipe.inputs]
+        results = self._engine("reading text", jobs, self._progress)
+        files = []
+        for i, job, result in zip(self.recipe.inputs, jobs, results, strict=True):
+            files.append(File(i.file.name, i.source, i.split, Path(job.args["folder"]), result["blocks"]))
+            for place, reason, detail in result["unusable"]:
+                self.unusable.append({"origin": f"{i.file.name}{place}", "reason": reason, "detail": detail})
+        corpus = Corpus(files)
+        self._judge_unusable(corpus.count)
+        return corpus
 
-    def learn(self, sample: list[str]) -> Tokenizer:
-        """Return the tokenizer learned from the sample; DataError when it is smaller than was asked for."""
+    def _reading(self, file: Input) -> Job:
+        wanted = Wanted(file.text_field, file.separator)
+        key = key_of(file.sha256, file.file.path, wanted)
+        self._keys.add(key)
+        args = {
+            "path": str(file.file.path),
+            "bytes": file.file.bytes,
+            "stamp": stamp_of(file.file.path),
+            "folder": str(self._blocks / key),
+            "wanted": vars(wanted),
+        }
+        return Job("gnomon.data.blocks:make_blocks", args, file.file.bytes)
+
+    def decide(self, corpus: Corpus) -> None:
+        """Remove equal texts, and say which of the others are held out.
+
+        Raises DataError where one side would be empty.
+        """
+        self._progress("comparing texts", 0, None, "documents")
+        remove_equal(corpus)
+        self._hold_out(corpus)
+
+    def _hold_out(self, corpus: Corpus) -> None:
+        own = corpus.first_train > 0 or bool(self.recipe.data.validation)
+        if own:
+            self._demand(corpus, VALIDATION, self.recipe.data.validation, "the validation text is empty")
+        self._demand(corpus, TRAIN, [str(i.file.path) for i in self.recipe.inputs], "the text is empty")
+        if own:
+            return
+        numbers, rows = corpus.rows_of(TRAIN)
+        if len(numbers) < 2:
+            raise DataError(
+                "one document is too little: it cannot be both trained on and held out",
+                where=", ".join(str(i.file.path) for i in self.recipe.inputs),
+                do="add text, cut it with data.separator, or give other text in data.validation",
+            )
+        chosen = held_out(rows["id"], rows["bytes"], self.recipe.data.validation_share)
+        corpus.status[numbers[chosen]] = VALIDATION
+
+    def learn(self, corpus: Corpus) -> Tokenizer:
+        """Return the tokenizer learned from a sample of the training text; DataError when it is smaller than was asked
+        for.
+        """
         pretokenizer = self.recipe.tokenizer.pretokenizer
-        learned = train_tokenizer(sample, self.recipe.vocabulary, pretokenizer, self.progress)
+        sample = sample_of(corpus, self.recipe.tokenizer.sample_bytes)
+        learned = train_tokenizer(sample, self.recipe.vocabulary, pretokenizer, self._progress)
         asked = self.recipe.tokenizer.vocabulary
         if asked and learned.vocabulary < asked:
             supported = max(SMALLEST, learned.tokens // BLOCK * BLOCK)
@@ -160,101 +195,116 @@ class _Work:
             )
         return learned
 
-    def second_pass(self, split_of: dict[str, str], tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
-        """Encode every kept document into its split's shards below `folder` and return the splits'
-        manifest entries.
-        """
-        with ExitStack() as opened:
-            writers = {name: opened.enter_context(SplitWriter(tokenizer, folder)) for name in ("train", "validation")}
-            waiting = dict(split_of)
-            documents = self._documents("encoding", self.recipe.validation + self.recipe.train, lambda _: None)
-            kept = (
-                (d, split) for d in documents if (split := waiting.pop(d.id, None))
-            )  # the first of equal ones, as before
-            for batch in _batches(kept, BATCH_DOCUMENTS):
-                encoded = tokenizer.encode_batch([document.text for document, _ in batch])
-                for (document, split), ids in zip(batch, encoded, strict=True):
-                    writers[split].add(document, ids)
-            if waiting:
-                raise DataError(
-                    f"the text changed while it was read: {len(waiting):,} documents are gone",
-                    where=", ".join(self.recipe.data.train),
-                    do="run the same command again when nothing else writes there",
-                )
-            self.progress("writing", 0, None, "files")
-            return {name: writer.write(folder / name) for name, writer in writers.items()}
+    def encode(self, corpus: Corpus, tokenizer: Tokenizer) -> list[Path]:
+        """Encode what is kept of every block and return where it lies, block by block."""
+        tokenizer.save(path := self._folder / f"tokenizer-{tokenizer.digest[:16]}.json")
+        jobs = []
+        for b, (start, rows) in enumerate(corpus.blocks()):
+            status = corpus.status[start : start + len(rows)]
+            folder = corpus.block(b).folder
+            key = sha256_bytes(f"{folder.parent.name}/{folder.name} {tokenizer.digest} ".encode() + status.tobytes())
+            write_array(said := self._folder / f"{key[:32]}.npy", status)
+            args = {"block": str(folder), "status": str(said), "tokenizer": str(path)}
+            size = int(rows["bytes"][status != REMOVED].sum(dtype=np.int64))
+            jobs.append(Job("gnomon.data.encode:encode_block", args | {"folder": str(self._folder / key[:32])}, size))
+        self._encoded = self._engine("encoding", jobs, self._progress)
+        return [Path(job.args["folder"]) for job in jobs]
 
-    def _judged(self, stage: str, split: str, seen: Seen) -> Iterator[Document]:
-        sources = self.recipe.train if split == "train" else self.recipe.validation
-        return deduplicate(self._documents(stage, sources, self.bad.append), split, self.removed.append, seen)
+    def write(self, corpus: Corpus, encoded: list[Path], tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
+        """Write the shards of every split and source below `folder` and return the splits' manifest entries."""
+        dtype, jobs = dtype_of(tokenizer.vocabulary), []
+        names = list(dict.fromkeys(file.source for file, _ in corpus.places))
+        for split in SPLITS:
+            (folder / split).mkdir()
+            number = 0
+            for source in names:
+                mine = [b for b, (file, _) in enumerate(corpus.places) if file.source == source]
+                size = sum(self._encoded[b][split]["tokens"] for b in mine) * dtype.itemsize
+                held = [[str(encoded[b]), corpus.places[b][0].name] for b in mine if self._encoded[b][split]["tokens"]]
+                parts = -(-size // SHARD_BYTES)
+                for part in range(parts):
+                    args = {"encoded": held, "split": split, "source": source, "part": part, "parts": parts}
+                    args |= {"number": number, "folder": str(folder / split), "dtype": dtype.str}
+                    jobs.append(Job("gnomon.data.encode:make_shard", args, size // parts))
+                    number += 1
+        entries = self._engine("writing", jobs, self._progress)
+        splits = {}
+        for split in SPLITS:
+            shards = [e for e, job in zip(entries, jobs, strict=True) if job.args["split"] == split]
+            splits[split] = {
+                "documents": sum(s["documents"] for s in shards),
+                "tokens": sum(s["tokens"] for s in shards),
+                "bytes": sum(e[split]["bytes"] for e in self._encoded),
+                "protected": split != "train",
+                "shards": shards,
+            }
+        return splits
 
-    def _documents(self, stage: str, sources: list[Source], bad: Note) -> Iterator[Document]:
-        """Yield the documents of sources, and say how many bytes of the files have been read."""
-        total, done = sum(s.bytes for s in sources), 0
-        for source in sources:
-            yield from read_documents(
-                source,
-                self.recipe.data.text_field,
-                self.recipe.data.separator,
-                bad,
-                self._teller(stage, done, total),
-            )
-            done += source.bytes
-            self.progress(stage, done, total, "bytes")
-            faults.point("prepare.source_read")
+    def sweep(self) -> None:
+        """Remove what the making of a version left behind; of the blocks, what this recipe does not need."""
+        sweep_staging(self.recipe.folder)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        for folder in self._blocks.iterdir():
+            if folder.name not in self._keys or not self.recipe.data.keep_blocks:
+                shutil.rmtree(folder, ignore_errors=True)
+        if not self.recipe.data.keep_blocks:
+            self._blocks.rmdir()
 
-    def _teller(self, stage: str, before: int, total: int) -> Callable[[int], None]:
-        return lambda position: self.progress(stage, before + position, total, "bytes")
-
-    def _demand(self, ids: list[str], paths: list[str], empty: str) -> None:
-        """Raise DataError unless there are documents."""
-        if not ids:
-            shown = [
-                str(r.origin) + ": " + r.reason + (f" ({r.detail})" if r.detail else "")
-                for r in [*self.bad, *self.removed][:3]
-            ]
+    def _demand(self, corpus: Corpus, status: int, paths: list[str], empty: str) -> None:
+        """Raise DataError unless there are documents of this status."""
+        if not (corpus.status == status).any():
+            entries = [*self.unusable, *corpus.ledger()][:3]
+            shown = [f"{e['origin']}: {e['reason']}" + (f" ({e['detail']})" if e["detail"] else "") for e in entries]
             raise DataError(
                 "\n      ".join([empty + (", or nothing of it can be used:" if shown else ""), *shown]),
                 where=", ".join(paths),
                 do="check that the files hold text of their own",
             )
 
-    def _judge_bad(self, kept: int) -> None:
+    def _judge_unusable(self, documents: int) -> None:
         """Raise DataError when too many records cannot be used. Empty ones lose nothing and do not count."""
-        bad = [b for b in self.bad if b.reason != "empty"]
-        records = kept + len(self.removed) + len(bad)
+        bad = [b for b in self.unusable if b["reason"] != "empty"]
+        records = documents + len(bad)
         if len(bad) > self.recipe.data.max_bad_share * records:
-            shown = "".join(f"\n      {b.origin}: {b.reason} ({b.detail})" for b in bad[:3])
+            shown = "".join(f"\n      {b['origin']}: {b['reason']} ({b['detail']})" for b in bad[:3])
             share = min(1.0, len(bad) / records + 0.01)
             raise DataError(
                 f"{len(bad):,} of {records:,} records cannot be used, more than data.max_bad_share allows{shown}",
-                where=", ".join(self.recipe.data.train + self.recipe.data.validation),
+                where=", ".join(dict.fromkeys(str(i.file.path) for i in self.recipe.inputs)),
                 do=f"mend them, or accept the loss with data.max_bad_share={share:.2f}",
             )
 
 
-def _batches(items: Iterator[Any], count: int) -> Iterator[list[Any]]:
-    batch: list[Any] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == count:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def sample_of(corpus: Corpus, limit: int) -> list[str]:
+    """Return the training texts with the lowest ids that make up `limit` bytes, whatever the order in which they come.
+
+    Ids are hashes, so this is a fair share. Equal corpora give equal samples.
+    """
+    numbers, rows = corpus.rows_of(TRAIN)
+    sizes, order = rows["bytes"].astype(np.int64), np.lexsort((rows["id"][:, 1], rows["id"][:, 0]))
+    taken = order[: int((sizes[order].cumsum() - sizes[order] < limit).sum())]
+    by_number = np.argsort(taken)
+    texts = np.empty(len(taken), object)
+    texts[by_number] = list(corpus.texts(numbers[taken[by_number]]))
+    return texts.tolist()
 
 
-def _write_removed(path: Path, entries: list[Removed]) -> None:
-    lines = b"".join(canonical_json(asdict(e)) + b"\n" for e in sorted(entries, key=lambda e: (e.origin, e.reason)))
-    write_synced(path, zstandard.compress(lines))
+def _write_lines(path: Path, entries: Any) -> None:
+    packer = zstandard.ZstdCompressor()
+    with path.open("wb") as f, packer.stream_writer(f) as packed:
+        for entry in entries:
+            packed.write(canonical_json(entry) + b"\n")
 
 
-def _manifest(recipe: Recipe, work: _Work, tokenizer: Tokenizer, splits: dict[str, Any]) -> dict[str, Any]:
+def _manifest(
+    recipe: Recipe, work: _Work, corpus: Corpus, tokenizer: Tokenizer, splits: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "name": recipe.name,
         "recipe": recipe.digest,
-        "sources": recipe.sources,
+        "inputs": [i.described() for i in recipe.inputs],
+        "sources": [s.model_dump(include={"name", "domain", "licence"}) for s in recipe.data.named],
         "config": {
             "data": recipe.data.model_dump(include=OPTIONS),
             "tokenizer": recipe.tokenizer.model_dump(),
@@ -268,31 +318,6 @@ def _manifest(recipe: Recipe, work: _Work, tokenizer: Tokenizer, splits: dict[st
             "end_of_text": tokenizer.end_of_text,
         },
         "splits": splits,
-        "removed": dict(sorted(Counter(r.reason for r in work.removed).items())),
-        "quarantined": dict(sorted(Counter(r.reason for r in work.bad).items())),
+        "removed": corpus.reasons(),
+        "quarantined": dict(sorted(Counter(u["reason"] for u in work.unusable).items())),
     }
-
-
-def _card(body: dict[str, Any]) -> str:
-    lines = [
-        f"# {body['name']}",
-        "",
-        "| split | documents | tokens | bytes of text |",
-        "|---|---:|---:|---:|",
-    ]
-    for name, split in body["splits"].items():
-        lines.append(f"| {name} | {split['documents']:,} | {split['tokens']:,} | {split['bytes']:,} |")
-    train, learned = body["splits"]["train"], body["tokenizer"]
-    lines += ["", f"Tokenizer: {learned['tokens']:,} tokens, cut as `{learned['pretokenizer']}`."]
-    lines[-1] += f" The training text has {train['bytes'] / train['tokens']:.2f} bytes a token."
-    if learned["vocabulary"] < learned["requested"]:
-        lines[-1] += f" The text supports no more: {learned['requested']:,} were wanted."
-    for title, counts in (("Left out", body["removed"]), ("Could not be used", body["quarantined"])):
-        if counts:
-            lines.append(f"{title}: " + ", ".join(f"{n:,} ({reason})" for reason, n in counts.items()) + ".")
-    lines += [
-        "",
-        "Sources:",
-        *(f"- {s['name']} ({s['bytes']:,} bytes, {s['split']})" for s in body["sources"]),
-    ]
-    return "\n".join(lines) + "\n"

@@ -7,15 +7,33 @@ from typing import Any
 from gnomon.base.errors import ConfigError, IntegrityError
 from gnomon.base.files import STAGING_PREFIX, canonical_json, sha256_bytes
 from gnomon.base.progress import Progress
-from gnomon.config import DataConfig, TokenizerConfig
+from gnomon.config import DataConfig, SourceConfig, TokenizerConfig
 from gnomon.data.read import Source, find_sources
 from gnomon.store.datasets import FORMAT, Dataset, open_dataset
 from gnomon.store.manifest import NAME
 from gnomon.tokenizer.tokenizer import BLOCK
 from gnomon.tokenizer.train import SMALLEST
 
-OPTIONS = {"validation_share", "text_field", "separator", "max_bad_share"}
+OPTIONS = {"validation_share", "text_field", "separator", "max_bad_share", "clean", "dedup"}
 """Keys of `data` that decide what a dataset holds; the others say where things lie."""
+VALIDATION = "validation"  # names the source that text of data.validation is
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file of the corpus with its hash, the split and source that it belongs to, and how it is read."""
+
+    file: Source
+    sha256: str
+    split: str  # "train" or "validation"
+    source: str
+    text_field: str
+    separator: str | None
+
+    def described(self) -> dict[str, Any]:
+        """Return what the manifest says of it: nothing of where it lies."""
+        names = {"split": self.split, "source": self.source, "name": self.file.name}
+        return names | {"bytes": self.file.bytes, "sha256": self.sha256}
 
 
 @dataclass(frozen=True)
@@ -24,11 +42,9 @@ class Recipe:
 
     folder: Path  # of all versions of this name
     name: str
-    train: list[Source]
-    validation: list[Source]
+    inputs: list[Input]  # validation text first, then source by source
     data: DataConfig
     tokenizer: TokenizerConfig
-    sources: list[dict[str, Any]]  # as the manifest names them
     vocabulary: int
     digest: str
 
@@ -36,51 +52,57 @@ class Recipe:
     def of(cls, data: DataConfig, tokenizer: TokenizerConfig, vocabulary: int, progress: Progress) -> "Recipe":
         """Return the recipe of a config. Reads every file once, for its hash; raises as `prepare` does."""
         _check_vocabulary(tokenizer.vocabulary)
-        train, validation = find_sources(data.train), find_sources(data.validation) if data.validation else []
-        total, done = sum(s.bytes for s in train + validation), 0
-        hashed: dict[str, list[tuple[str, str, Source]]] = {"train": [], "validation": []}
-        for split, sources in (("train", train), ("validation", validation)):
-            for source in sources:
-                hashed[split].append((source.name, source.sha256(), source))
-                done += source.bytes
+        name = _name(data)
+        held = [SourceConfig(paths=data.validation, name=VALIDATION)] if data.validation else []
+        found = [("validation", s, find_sources(s.paths)) for s in held]
+        found += [("train", s, find_sources(s.paths)) for s in _distinct(data.named)]
+        total, done = sum(f.bytes for _, _, files in found for f in files), 0
+        inputs: list[Input] = []
+        for split, source, files in found:
+            reading = source.text_field or data.text_field, source.separator or data.separator
+            here = []
+            for file in files:
+                here.append(Input(file, file.sha256(), split, source.name or "", *reading))
+                done += file.bytes
                 progress("checking files", done, total, "bytes")
-            hashed[split].sort(key=lambda h: h[:2])  # by name and content, never by place
-        described = [
-            {"split": split, "name": name, "bytes": source.bytes, "sha256": sha256}
-            for split, sources in hashed.items()
-            for name, sha256, source in sources
-        ]
+            inputs += sorted(here, key=lambda i: (i.file.name, i.sha256))  # by name and content, never by place
         content = {
             "format": FORMAT,
-            "sources": described,
+            "inputs": [i.described() for i in inputs],
+            "sources": [s.model_dump(exclude={"paths"}) for s in data.named],
             "data": data.model_dump(include=OPTIONS),
             "tokenizer": tokenizer.model_dump(),
             "vocabulary": vocabulary,
         }
-        name = _name(data)
-        return cls(
-            folder=Path(data.root) / name,
-            name=name,
-            train=[source for _, _, source in hashed["train"]],
-            validation=[source for _, _, source in hashed["validation"]],
-            data=data,
-            tokenizer=tokenizer,
-            sources=described,
-            vocabulary=vocabulary,
-            digest=sha256_bytes(canonical_json(content)),
-        )
+        digest = sha256_bytes(canonical_json(content))
+        return cls(Path(data.root) / name, name, inputs, data, tokenizer, vocabulary, digest)
+
+
+def _distinct(sources: list[SourceConfig]) -> list[SourceConfig]:
+    """Return the sources; ConfigError where two have one name."""
+    names = [s.name for s in sources]
+    for name in names:
+        if not name or Path(name).name != name or name.startswith(".") or name == VALIDATION:
+            do = f"use a plain name, without / and no . in front, and not {VALIDATION!r}"
+            raise ConfigError(f"{name!r} cannot name a source", where="data.sources", do=do)
+        if names.count(name) > 1:
+            do = "give each a name of its own"
+            raise ConfigError(f"two sources have the name {name!r}", where="data.sources", do=do)
+    return sources
 
 
 def _name(data: DataConfig) -> str:
-    if data.name is None:
-        return Path(data.train[0]).resolve().name.split(".")[0] or "text"
-    if not data.name or Path(data.name).name != data.name or data.name.startswith("."):
+    name = data.name if data.name is not None or data.sources else data.named[0].name
+    if name is None:
+        names = [s.name or "" for s in data.named]
+        name = names[0] if len(names) == 1 else "-".join(names)[:60]
+    if not name or Path(name).name != name or name.startswith("."):
         raise ConfigError(
-            f"{data.name!r} cannot name a dataset",
+            f"{name!r} cannot name a dataset",
             where="data.name",
             do="use a plain name, without / and no . in front",
         )
-    return data.name
+    return name
 
 
 def find_version(recipe: Recipe) -> Dataset | None:

@@ -4,20 +4,23 @@ document.
 
 import tempfile
 from array import array
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import zstandard
 
 from gnomon.base import faults
-from gnomon.base.files import canonical_json, write_synced
+from gnomon.base.arrays import write_array
+from gnomon.base.files import write_synced
 from gnomon.data.document import Document
 from gnomon.store.datasets import shard_files
 from gnomon.tokenizer.tokenizer import Tokenizer
 
 SHARD_BYTES = 64 << 20
-"""Of ids, at most. A document is never cut by the end of a shard."""
+"""Of ids, about. A document is never cut by the end of a shard."""
 
 
 class SplitWriter:
@@ -76,26 +79,26 @@ class SplitWriter:
             used += size
         return [*bounds, (first, len(self._documents))]
 
-    def _write_shard(self, folder: Path, number: int, first: int, last: int, spilled: np.ndarray) -> dict[str, int]:
+    def _write_shard(self, folder: Path, number: int, first: int, last: int, spilled: np.ndarray) -> dict[str, Any]:
         documents = self._documents[first:last]
-        offsets = np.cumsum([0] + [stop - start for _, _, _, start, stop in documents], dtype=np.uint64)
-        ids = np.empty(int(offsets[-1]), self._dtype)
-        for (_, _, _, start, stop), at in zip(documents, offsets[:-1].tolist(), strict=True):
-            ids[at : at + stop - start] = spilled[start:stop]
-        lines = (
-            canonical_json({"id": i, "origin": origin, "bytes": size, "tokens": stop - start}) + b"\n"
-            for i, origin, size, start, stop in documents
-        )
-        paths = shard_files(folder, number)
-        _write_array(paths.tokens, ids)
-        _write_array(paths.offsets, offsets)
-        write_synced(paths.documents, zstandard.compress(b"".join(lines)))
-        faults.point("prepare.shard_written")
-        return {"documents": len(documents), "tokens": len(ids)}
+        ids = np.concatenate([np.empty(0, self._dtype), *(spilled[a:b] for _, _, _, a, b in documents)])
+        lines = (document_line(i, origin, size, stop - start) for i, origin, size, start, stop in documents)
+        return write_shard(folder, number, ids, [stop - start for _, _, _, start, stop in documents], lines)
 
 
-def _write_array(path: Path, values: np.ndarray) -> None:
-    """Write a .npy. Not by `np.save`, whose error on a full disk does not say that the disk is full."""
-    with path.open("wb") as f:
-        np.lib.format.write_array_header_1_0(f, np.lib.format.header_data_from_array_1_0(values))
-        f.write(values.data)
+def write_shard(
+    folder: Path, number: int, ids: np.ndarray, tokens: Sequence[int], lines: Iterable[bytes]
+) -> dict[str, Any]:
+    """Write one shard (its ids, the number of ids of each document, a line about each); return its manifest entry."""
+    paths = shard_files(folder, number)
+    write_array(paths.tokens, ids)
+    write_array(paths.offsets, np.cumsum([0, *tokens], dtype=np.uint64))
+    write_synced(paths.documents, zstandard.compress(b"".join(lines)))
+    faults.point("prepare.shard_written")
+    return {"documents": len(tokens), "tokens": len(ids)}
+
+
+def document_line(document: str, origin: str, size: int, tokens: int) -> bytes:
+    """Return what is to be known of a document of a shard, as a line of JSON."""
+    said = {"bytes": size, "id": document, "origin": origin, "tokens": tokens}
+    return orjson.dumps(said) + b"\n"

@@ -1,23 +1,29 @@
 """Which documents are held out from training."""
 
-from gnomon.base.seeds import derive
+import numpy as np
+
+from gnomon.base.seeds import derive, scatter
 
 SALT = "validation"
 
 
-def held_out(sizes: dict[str, int], share: float) -> list[str]:
-    """Return the ids of two or more documents that are held out: at least one, never all.
+def held_out(ids: np.ndarray, sizes: np.ndarray, share: float) -> np.ndarray:
+    """Return the places of two or more documents that are held out: at least one, never all, rising.
 
-    `sizes` are bytes by id. Held out are all whose hash falls below `share`, so that a document of a large text stays
-    on its side when others come and go; and, where these few are short, more in the order of their hashes, until they
-    have `share` of all bytes.
+    `ids` are the documents' ids as numbers, uint64 [n, 2]; `sizes` their bytes. Held out are all whose rank, a hash of
+    the id, falls below `share`, so that a document of a large text stays on its side when others come and go; and,
+    where these few are short, more in the order of their ranks, until they have `share` of all bytes.
     """
-    by_rank = sorted(sizes, key=lambda i: derive(0, SALT, i))
-    wanted, held = share * sum(sizes.values()), 0
-    chosen: list[str] = []
-    for i in by_rank[:-1]:
-        if chosen and held >= wanted and derive(0, SALT, i) >= share * 2**63:
-            break
-        chosen.append(i)
-        held += sizes[i]
-    return chosen
+    ranks = rank(ids)
+    wanted, limit = share * int(sizes.sum(dtype=np.int64)), np.uint64(int(share * 2**64))
+    near = ranks < np.uint64(min(2**64 - 1, int(4 * share * 2**64)))  # nearly always enough, and soon sorted
+    among = np.flatnonzero(near if int(sizes[near].sum(dtype=np.int64)) >= wanted else np.ones(len(ids), bool))
+    among = among[np.lexsort((ids[among, 1], ids[among, 0], ranks[among]))]
+    before = sizes[among].cumsum(dtype=np.int64) - sizes[among]
+    count = int(((ranks[among] < limit) | (before < wanted)).sum())
+    return np.sort(among[: max(1, min(count, len(ids) - 1))])
+
+
+def rank(ids: np.ndarray) -> np.ndarray:
+    """Return the rank of each document, a number below 2^64 that depends on its id alone."""
+    return scatter(ids[:, 0] ^ ids[:, 1], derive(0, SALT))

@@ -26,7 +26,7 @@ from gnomon.base.files import STAGING_PREFIX, canonical_json, sha256_bytes
 from gnomon.store.manifest import NAME, Damage, damaged, read_manifest
 from gnomon.store.schema import Count
 
-FORMAT = 1
+FORMAT = 2
 MAX_LINE_BYTES = 1 << 16  # of what is known of a document
 HEAD_BYTES = 256
 _HEAD = re.compile(
@@ -63,6 +63,7 @@ class _File(BaseModel):
 class _Shard(BaseModel):
     documents: Count
     tokens: Count
+    source: str
 
 
 class _Split(BaseModel):

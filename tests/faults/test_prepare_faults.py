@@ -12,13 +12,14 @@ from gnomon.base import faults
 from gnomon.base.errors import DataError, StorageError
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
-from gnomon.data.prepare import prepare
+from gnomon.data.prepare import BLOCKS, WORK, prepare
 from gnomon.store.datasets import Dataset, list_datasets, verify_dataset
 from tests.world import write_corpus
 
 POINTS = (
     "prepare.source_read@1",
-    "prepare.source_read@3",
+    "prepare.source_read@2",
+    "prepare.encoded@1",
     "prepare.shard_written@2",
     "prepare.manifest_written",
     "folder.before_rename",
@@ -28,7 +29,7 @@ import sys
 from pathlib import Path
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
-from gnomon.data.prepare import prepare
+from gnomon.data.prepare import BLOCKS, WORK, prepare
 folder = Path(sys.argv[1])
 data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"))
 print(prepare(data, TokenizerConfig(), 512, silent).digest)
@@ -65,7 +66,8 @@ def test_a_kill_leaves_nothing_half_and_the_next_call_ends_well(tmp_path: Path, 
     assert list_datasets(tmp_path / "datasets") == []
     again = made(tmp_path)
     assert again.digest == digest
-    assert [p.name for p in again.folder.parent.iterdir()] == [again.version], "leavings were swept"
+    assert sorted(p.name for p in again.folder.parent.iterdir()) == [BLOCKS, again.version], "leavings were swept"
+    assert not list((again.folder.parent / BLOCKS).glob(".*"))
 
 
 @pytest.mark.parametrize("point", [p for p in POINTS if "source" not in p])
@@ -79,13 +81,14 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, digest: str, poi
     finally:
         faults.arm("")
     assert caught.value.exit_code == 6
-    assert not [p for p in (tmp_path / "datasets").rglob("*") if p.is_file() and p.suffix != ".lock"]
+    assert list_datasets(tmp_path / "datasets") == []
+    assert {p.name for p in (tmp_path / "datasets" / "texts").iterdir()} <= {BLOCKS, WORK}, "what is whole waits"
     assert made(tmp_path).digest == digest
 
 
 def test_a_file_that_cannot_be_read_on_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     write_corpus(tmp_path / "texts")
-    faults.arm("read.opened=EACCES@3")
+    faults.arm("read.opened=EACCES@2")
     try:
         with pytest.raises(DataError, match="cannot be read: Permission denied") as caught:
             made(tmp_path)
@@ -99,11 +102,11 @@ def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None
     write_corpus(tmp_path / "texts")
 
     def meddle(stage: str, done: int, total: int | None, unit: str) -> None:
-        if stage == "learning the tokenizer":
-            (tmp_path / "texts" / "one.txt").write_text("Something else.")
+        if stage == "reading text":
+            (tmp_path / "texts" / "stories.jsonl").write_text('{"text": "Something else."}\n')
 
     data = DataConfig(train=[str(tmp_path / "texts")], root=str(tmp_path / "datasets"))
-    with pytest.raises(DataError, match="changed while it was read: 1 document"):
+    with pytest.raises(DataError, match="changed while it was read"):
         prepare(data, TokenizerConfig(), 512, meddle)
     assert list_datasets(tmp_path / "datasets") == []
 
@@ -126,4 +129,4 @@ def test_a_damaged_version_is_replaced_and_the_others_stay(tmp_path: Path, diges
     (other / "manifest.json").write_text("{}")
     assert made(tmp_path).digest == digest
     assert verify_dataset(whole.folder) == []
-    assert sorted(p.name for p in whole.folder.parent.iterdir()) == sorted([other.name, whole.version])
+    assert sorted(p.name for p in whole.folder.parent.iterdir()) == sorted([other.name, whole.version, BLOCKS])

@@ -49,7 +49,9 @@ def test_an_override_reaches_into_data_given_as_a_path(tmp_path: Path) -> None:
         ({"data": "t", "size": "6M"}, "unknown size '6M'", "config"),
         ({"data": "t", "budget": "ten"}, "neither a time", "config"),
         ({"data": "t", "train": {"lr": -1}}, "train.lr", "config"),
-        ({"data": []}, "data.train", "config"),
+        ({"data": []}, '"train"', "config"),
+        ({"data": {"sources": [{"paths": "t", "nmae": "x"}]}}, "'data.sources.0.nmae'", "'name'"),
+        ({"data": {"train": "t", "sources": [{"paths": "t"}]}}, "both", "config"),
     ],
 )
 def test_a_mistake_names_its_place_and_the_nearest_right_word(

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 
 from gnomon.base.errors import ConfigError, DataError
 from gnomon.base.progress import silent
-from gnomon.base.seeds import derive
 from gnomon.config import DataConfig, TokenizerConfig
 from gnomon.data.document import Document
 from gnomon.data.prepare import find_prepared, prepare
 from gnomon.data.sample import Sample
-from gnomon.data.split import SALT, held_out
+from gnomon.data.split import held_out, rank
 from gnomon.store.datasets import Dataset, list_datasets, verify_dataset
 from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.tokenizer.train import SMALLEST
@@ -29,13 +28,18 @@ def made(folder: Path, vocabulary: int = 512, texts: str = "texts", **data: obje
     return prepare(config, TokenizerConfig(), vocabulary, silent)
 
 
+def halves(ids: list[str]) -> np.ndarray:
+    return np.array([[int(i[:16], 16), int(i[16:], 16)] for i in ids], np.uint64).reshape(-1, 2)
+
+
 def documents(dataset: Dataset, split: str) -> list[str]:
     tokenizer, part = Tokenizer.load(dataset.tokenizer_path), dataset.split(split)
     return [tokenizer.decode(part.tokens(i).tolist()) for i in range(part.documents)]
 
 
 def unpacked(dataset: Dataset, name: str) -> list[bytes]:
-    return zstandard.decompress((dataset.folder / f"{name}.jsonl.zst").read_bytes()).splitlines()
+    with zstandard.open(dataset.folder / f"{name}.jsonl.zst") as lines:
+        return lines.read().splitlines()
 
 
 def test_every_text_is_kept_once_on_one_side(tmp_path: Path) -> None:
@@ -86,7 +90,7 @@ def test_files_of_one_name_are_told_apart_by_content_and_not_by_place(tmp_path: 
 def test_the_tokenizer_learns_nothing_from_held_out_text(tmp_path: Path) -> None:
     write_corpus(tmp_path / "texts")
     draws = (f"{i} " + "zqxjv " * 4000 for i in range(1000))
-    secret = next(text for text in draws if derive(0, SALT, Document(text, "").id) < 0.02 * 2**63)
+    secret = next(text for text in draws if rank(halves([Document(text, "").id]))[0] < 0.02 * 2**64)
     (tmp_path / "texts" / "secret.txt").write_text(secret)
     dataset = made(tmp_path)
     assert secret in documents(dataset, "validation")
@@ -235,7 +239,10 @@ def test_every_removed_text_is_in_the_ledger_with_its_keeper(tmp_path: Path) -> 
     (tmp_path / "texts" / "twice.jsonl").write_text(lines[3] + lines[7].replace(" ", "  "))
     (tmp_path / "held.jsonl").write_text(lines[5])
     dataset = made(tmp_path, validation=[str(tmp_path / "held.jsonl")])
-    assert [json.loads(line) for line in unpacked(dataset, "ledger")] == [
+    entries = [json.loads(line) for line in unpacked(dataset, "ledger")]
+    assert entries[0].pop("id") == Document(json.loads(lines[5])["text"], "").id
+    assert all(len(entry.pop("id")) == 32 for entry in entries[1:])
+    assert entries == [
         {"origin": "stories.jsonl:6", "reason": "in validation", "detail": "of held.jsonl:1"},
         {"origin": "twice.jsonl:1", "reason": "duplicate", "detail": "of stories.jsonl:4"},
         {"origin": "twice.jsonl:2", "reason": "duplicate", "detail": "of stories.jsonl:8"},
@@ -264,16 +271,17 @@ def test_the_tokenizer_learns_from_a_sample_that_does_not_depend_on_order(tmp_pa
     st.floats(0.001, 0.499),
 )
 def test_both_sides_of_a_split_have_text_and_the_share_is_held_out(numbers: dict[int, int], share: float) -> None:
-    sizes = {Document(str(n), "f:1").id: size for n, size in numbers.items()}
-    held = held_out(sizes, share)
-    rest = sizes.keys() - held
-    assert held
-    assert rest
-    assert held == held_out(dict(reversed(sizes.items())), share)
-    rank = {i: derive(0, SALT, i) / 2**63 for i in sizes}
-    assert max(rank[i] for i in held) < min(rank[i] for i in rest), "the hash alone gives the order"
-    assert len(rest) == 1 or all(rank[i] >= share for i in rest), "what falls below the share is held out"
-    assert len(rest) == 1 or sum(sizes[i] for i in held) >= share * sum(sizes.values())
+    ids = halves([Document(str(n), "f:1").id for n in numbers])
+    sizes = np.array(list(numbers.values()), np.uint32)
+    held = held_out(ids, sizes, share)
+    rest = np.setdiff1d(np.arange(len(ids)), held)
+    assert len(held)
+    assert len(rest)
+    assert set(held) == {len(ids) - 1 - i for i in held_out(ids[::-1], sizes[::-1], share).tolist()}
+    ranks = rank(ids)
+    assert ranks[held].max() < ranks[rest].min(), "the hash alone gives the order"
+    assert len(rest) == 1 or (ranks[rest] >= share * 2**64).all(), "what falls below the share is held out"
+    assert len(rest) == 1 or sizes[held].sum() >= share * sizes.sum()
 
 
 def test_a_few_bad_records_are_counted_and_listed(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import pytest
 from gnomon.base.errors import DataError, IntegrityError
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
-from gnomon.data import shards
 from gnomon.data.prepare import prepare
 from gnomon.data.stream import validation_rows
 from gnomon.store.datasets import Dataset, list_datasets, open_dataset, verify_dataset
@@ -43,13 +42,13 @@ def seal(dataset: Dataset, body: dict[str, Any]) -> None:
 def test_the_same_text_in_many_shards_is_the_same_text(
     whole: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "SHARD_BYTES", 20_000)
+    monkeypatch.setattr("gnomon.data.prepare.SHARD_BYTES", 20_000)
     write_corpus(tmp_path / "texts")
     data = DataConfig(train=[str(tmp_path / "texts")], root=str(tmp_path / "datasets"))
     many = prepare(data, TokenizerConfig(), 512, silent)
     one, split = whole.split("train"), many.split("train")
     assert len(split.files) > 3
-    assert all(ids.nbytes <= 20_000 for ids in split.shards)
+    assert all(ids.nbytes <= 40_000 for ids in split.shards), "they are dealt by hash, so about equal"
     assert np.array_equal(np.concatenate(split.shards), one.shards[0])
     assert np.array_equal(split.offsets, one.offsets)
     assert all(np.array_equal(split.tokens(i), one.tokens(i)) for i in range(one.documents))

@@ -1,0 +1,226 @@
+"""Blocks: documents as they were read, cleaned and measured, once, in folders that are whole or not there.
+
+<root>/<name>/.blocks/<key>/00000/    key: of the file's content, its place in the file and what was asked of it
+    texts.zst       frames of about 1 MiB of text
+    frames.npy      where each frame begins, and where the last one ends: uint64
+    documents.npy   a row a document, see DOCUMENT
+    bands.npy       for near duplicates: uint64 [documents, bands]
+    scores.npy      for quality rules: float32 [documents, scores]
+<root>/<name>/.blocks/<key>/result.json     how much is in them, and what could not be used
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zstandard
+
+from gnomon.base import faults
+from gnomon.base.arrays import load_array, write_array
+from gnomon.base.errors import DataError
+from gnomon.base.files import canonical_json, read_json, sha256_bytes, staged_folder, storage_errors
+from gnomon.data.dedup import fingerprint
+from gnomon.data.document import Document, Removed
+from gnomon.data.read import Source, read_documents
+from gnomon.data.worker import Tell
+
+FRAME_BYTES = 1 << 20
+"""Of text, about: what is cleaned, measured and packed at once."""
+BLOCK_BYTES = 64 << 20
+"""Of text, about: what is encoded at once. Bounds the memory of every worker."""
+DOCUMENT = np.dtype(
+    [
+        ("id", "<u8", (2,)),  # the document's id as a number, the first half first
+        ("key", "<u8", (2,)),  # equal for equal texts
+        ("line", "<u8"),
+        ("part", "<u4"),  # of a long record, from 1
+        ("frame", "<u4"),
+        ("start", "<u4"),  # byte of the frame
+        ("bytes", "<u4"),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of every document: the options that decide what a block holds."""
+
+    text_field: str
+    separator: str | None
+
+
+def key_of(sha256: str, path: Path, wanted: Wanted) -> str:
+    """Return the name of the blocks of a file: equal content, kind and options, equal name."""
+    kind = "".join(path.suffixes[-2:]).lower()
+    return sha256_bytes(canonical_json({"file": sha256, "kind": kind, "wanted": asdict(wanted), "form": 1}))[:32]
+
+
+def make_blocks(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """Read a file into blocks, unless that has been done, and return what `result.json` says of them.
+
+    Raises DataError for a file that cannot be read, or that another program changed after its hash was taken.
+    """
+    folder = Path(args["folder"])
+    if (folder / "result.json").exists():
+        return read_json(folder / "result.json")
+    source = Source(Path(args["path"]), "", args["bytes"])
+    with staged_folder(folder.parent, "blocks") as staged:
+        writer = _Writer(staged.path)
+        unusable: list[Removed] = []
+        wanted = Wanted(**args["wanted"])
+        for document in read_documents(source, wanted.text_field, wanted.separator, unusable.append, tell):
+            writer.add(document)
+        writer.close()
+        _refuse_changed(source.path, args["stamp"])
+        result = {
+            "blocks": writer.blocks,
+            "documents": writer.documents,
+            "bytes": writer.bytes,
+            "unusable": [[r.origin, r.reason, r.detail] for r in unusable],
+        }
+        (staged.path / "result.json").write_bytes(canonical_json(result))
+        faults.point("prepare.source_read")
+        if not folder.exists():
+            staged.publish(folder)
+    return result
+
+
+def stamp_of(path: Path) -> list[int]:
+    """Return what changes with a file when it is written to: its size and its time."""
+    with storage_errors(path):
+        found = path.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _refuse_changed(path: Path, stamp: list[int]) -> None:
+    if stamp_of(path) != stamp:
+        raise DataError(
+            "the text changed while it was read",
+            where=str(path),
+            do="run the same command again when nothing else writes there",
+        )
+
+
+class _Writer:
+    """Takes documents one by one and writes blocks, frame by frame."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.blocks = self.documents = self.bytes = 0
+        self._packer = zstandard.ZstdCompressor(level=1, write_checksum=True)
+        self._texts: list[bytes] = []
+        self._open: Any = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self._rows: list[np.ndarray] = []
+        self._frames, self._in_block = [0], 0
+        self._origins: list[tuple[int, int]] = []
+        self._waiting: list[Document] = []
+        self._waiting_bytes = 0
+
+    def add(self, document: Document) -> None:
+        """Take one document."""
+        data = document.text.encode()
+        self._texts.append(data)
+        self._waiting.append(document)
+        self._waiting_bytes += len(data)
+        if self._waiting_bytes >= FRAME_BYTES:
+            self._end_frame()
+            if self._in_block >= BLOCK_BYTES:
+                self._end_block()
+
+    def close(self) -> None:
+        """Write what is left. There is a block also where there is no document."""
+        self._end_frame()
+        if self._rows or not self.blocks:
+            self._end_block()
+
+    def _end_frame(self) -> None:
+        if not self._waiting:
+            return
+        if self._open is None:
+            (self._folder / f"{self.blocks:05d}").mkdir()
+            self._open = (self._folder / f"{self.blocks:05d}" / "texts.zst").open("wb")
+        rows = np.zeros(len(self._waiting), DOCUMENT)
+        sizes = np.array([len(data) for data in self._texts], np.int64)
+        rows["id"] = _halves(hashlib.sha256(data).digest() for data in self._texts)
+        rows["key"] = _halves(fingerprint(document.text) for document in self._waiting)
+        places = [_place(document.origin) for document in self._waiting]
+        rows["line"], rows["part"] = [line for line, _ in places], [part for _, part in places]
+        rows["frame"] = len(self._frames) - 1
+        rows["start"], rows["bytes"] = sizes.cumsum() - sizes, sizes
+        self._rows.append(rows)
+        packed = self._packer.compress(b"".join(self._texts))
+        self._open.write(packed)
+        self._frames.append(self._frames[-1] + len(packed))
+        self.documents, self.bytes = self.documents + len(rows), self.bytes + int(sizes.sum())
+        self._in_block += int(sizes.sum())
+        self._texts, self._waiting, self._waiting_bytes = [], [], 0
+
+    def _end_block(self) -> None:
+        folder = self._folder / f"{self.blocks:05d}"
+        folder.mkdir(exist_ok=True)
+        if self._open is None:
+            (folder / "texts.zst").write_bytes(b"")
+        else:
+            self._open.close()
+            self._open = None
+        write_array(folder / "frames.npy", np.array(self._frames, np.uint64))
+        write_array(folder / "documents.npy", np.concatenate(self._rows) if self._rows else np.zeros(0, DOCUMENT))
+        self.blocks += 1
+        self._reset()
+
+
+def _halves(digests: Iterator[bytes]) -> np.ndarray:
+    """Return the first 16 bytes of each digest as two numbers: uint64 [n, 2]."""
+    return np.frombuffer(b"".join(digest[:16] for digest in digests), ">u8").reshape(-1, 2)
+
+
+def _place(origin: str) -> tuple[int, int]:
+    """Return line and part of an origin such as `:12#3`."""
+    line, _, part = origin.rpartition(":")[2].partition("#")
+    return int(line), int(part or 1)
+
+
+class Block:
+    """The documents of one block, read when they are asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._frame: tuple[int, bytes] | None = None
+
+    @cached_property
+    def documents(self) -> np.ndarray:
+        """A row a document, see DOCUMENT; memory-mapped."""
+        return load_array(self.folder / "documents.npy")
+
+    @cached_property
+    def _frames(self) -> np.ndarray:
+        return load_array(self.folder / "frames.npy")
+
+    def texts(self, chosen: Sequence[int] | np.ndarray) -> Iterator[str]:
+        """Yield the texts of documents, given in rising order."""
+        rows = self.documents
+        for i in chosen:
+            row = rows[int(i)]
+            data = self._read(int(row["frame"]))
+            yield data[int(row["start"]) : int(row["start"]) + int(row["bytes"])].decode()
+
+    def _read(self, frame: int) -> bytes:
+        if self._frame is None or self._frame[0] != frame:
+            start, stop = int(self._frames[frame]), int(self._frames[frame + 1])
+            with (self.folder / "texts.zst").open("rb") as f:
+                f.seek(start)
+                self._frame = frame, zstandard.ZstdDecompressor().decompress(f.read(stop - start))
+        return self._frame[1]
+
+
+def reasons_of(result: dict[str, Any]) -> Counter[str]:
+    """Return how many records could not be used, by reason."""
+    return Counter(reason for _, reason, _ in result["unusable"])

@@ -1,0 +1,135 @@
+"""Jobs that turn the kept documents of a block into ids, and the ids of all blocks into shards."""
+
+import hashlib
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gnomon.base import faults
+from gnomon.base.arrays import load_array, write_array
+from gnomon.base.errors import IntegrityError
+from gnomon.base.files import canonical_json, read_json, staged_folder
+from gnomon.data.blocks import Block
+from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, hex_id, origin_of
+from gnomon.data.shards import document_line, write_shard
+from gnomon.data.worker import Tell
+from gnomon.tokenizer.tokenizer import Tokenizer
+
+BATCH_DOCUMENTS = 256
+ENCODED = np.dtype(
+    [
+        ("id", "<u8", (2,)),
+        ("line", "<u8"),
+        ("start", "<u8"),  # of its ids in ids.npy
+        ("part", "<u4"),
+        ("bytes", "<u4"),
+        ("tokens", "<u4"),
+        ("status", "<u1"),
+    ]
+)
+SPLITS = {"train": TRAIN, "validation": VALIDATION}
+
+
+def dtype_of(vocabulary: int) -> np.dtype:
+    """Return the type that ids are stored in."""
+    return np.dtype(np.uint16 if vocabulary <= 1 << 16 else np.uint32)
+
+
+def encode_block(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """Encode the documents of a block that are kept, unless that has been done; return how much there is by split.
+
+    Each is end-of-text, then its ids. They lie in the order of status and id. Raises IntegrityError for a block whose
+    texts are not what was read.
+    """
+    folder = Path(args["folder"])
+    if (folder / "result.json").exists():
+        return read_json(folder / "result.json")
+    block, tokenizer = Block(Path(args["block"])), _tokenizer(args["tokenizer"])
+    status = load_array(Path(args["status"]))
+    kept = np.flatnonzero(status != REMOVED)
+    documents, dtype = np.array(block.documents[kept]), dtype_of(tokenizer.vocabulary)
+    encoded: list[np.ndarray] = []
+    for first in range(0, len(kept), BATCH_DOCUMENTS):
+        texts = list(block.texts(kept[first : first + BATCH_DOCUMENTS]))
+        _refuse_others(texts, documents["id"][first : first + BATCH_DOCUMENTS], block.folder)
+        for ids in tokenizer.encode_batch(texts):
+            encoded.append(np.array([tokenizer.end_of_text, *ids], dtype))
+        tell(int(documents["bytes"][: first + BATCH_DOCUMENTS].sum(dtype=np.int64)))
+    order = np.lexsort((documents["id"][:, 1], documents["id"][:, 0], status[kept]))
+    rows = np.zeros(len(kept), ENCODED)
+    for name in ("id", "line", "part", "bytes"):
+        rows[name] = documents[name][order]
+    rows["status"] = status[kept][order]
+    rows["tokens"] = [len(encoded[i]) for i in order]
+    rows["start"] = rows["tokens"].cumsum(dtype=np.uint64) - rows["tokens"]
+    ids = np.concatenate([np.empty(0, dtype), *(encoded[i] for i in order)])
+    result = {
+        name: {what: int(rows[what][rows["status"] == value].sum(dtype=np.int64)) for what in ("tokens", "bytes")}
+        for name, value in SPLITS.items()
+    }
+    with staged_folder(folder.parent, "encoded") as staged:
+        write_array(staged.path / "ids.npy", ids)
+        write_array(staged.path / "documents.npy", rows)
+        (staged.path / "result.json").write_bytes(canonical_json(result))
+        if not folder.exists():
+            staged.publish(folder)
+    faults.point("prepare.encoded")
+    return result
+
+
+def _refuse_others(texts: list[str], ids: np.ndarray, folder: Path) -> None:
+    for text, halves in zip(texts, ids, strict=True):
+        if hashlib.sha256(text.encode()).hexdigest()[:32] != hex_id(halves):
+            raise IntegrityError(
+                "a text that was read is not what it was",
+                where=str(folder),
+                do="remove this folder and run the same command again: it reads the files anew",
+            )
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(path: str) -> Tokenizer:
+    return Tokenizer.load(Path(path))
+
+
+def make_shard(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """Write one shard from what the blocks of a source hold of a split, and return its manifest entry.
+
+    It takes the documents whose id falls into its part of all ids, in their order: a run of neighbours is a fair
+    sample, and the files do not depend on the order in which documents came.
+    """
+    status, part, parts = SPLITS[args["split"]], args["part"], args["parts"]
+    rows, ids, names, origins = [], [], [], []
+    for number, (folder, name) in enumerate(args["encoded"]):
+        every, held = load_array(Path(folder) / "documents.npy"), load_array(Path(folder) / "ids.npy")
+        first, last = np.searchsorted(every["status"], [status, status + 1])
+        halves = every["id"][first:last, 0]
+        bounds = [np.uint64(min(2**64 - 1, i * 2**64 // parts)) for i in (part, part + 1)]
+        start = np.searchsorted(halves, bounds[0])
+        stop = np.searchsorted(halves, bounds[1]) if part + 1 < parts else last - first
+        mine = np.array(every[first + start : first + stop])
+        rows.append(mine)
+        if len(mine):
+            ids.append(held[int(mine["start"][0]) : int(mine["start"][-1]) + int(mine["tokens"][-1])])
+        names.append(name)
+        origins.append(np.full(len(mine), number))
+    row, origin = np.concatenate(rows), np.concatenate(origins)
+    together = np.concatenate([np.empty(0, np.dtype(args["dtype"])), *ids])
+    begins = row["tokens"].cumsum(dtype=np.int64) - row["tokens"]
+    order = np.lexsort((row["id"][:, 1], row["id"][:, 0]))
+    sizes = row["tokens"][order].astype(np.int64)
+    # where each id of the shard lies in `together`: its document's begin, and its place in the document
+    place = np.repeat(begins[order] - (sizes.cumsum() - sizes), sizes) + np.arange(int(sizes.sum()))
+    lines = _lines(row[order], [names[i] for i in origin[order].tolist()])
+    entry = write_shard(Path(args["folder"]), args["number"], together[place], sizes.tolist(), lines)
+    tell(int(sizes.sum()) * together.itemsize)
+    return entry | {"source": args["source"]}
+
+
+def _lines(rows: np.ndarray, names: list[str]) -> Iterator[bytes]:
+    for row, name in zip(rows, names, strict=True):
+        origin = origin_of(name, int(row["line"]), int(row["part"]))
+        yield document_line(hex_id(row["id"]), origin, int(row["bytes"]), int(row["tokens"]))

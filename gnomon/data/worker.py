@@ -1,0 +1,48 @@
+"""A process that does jobs for `engine.py`: one line of JSON in, one or more out. It ends when its input does."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from gnomon.base.errors import GnomonError
+from gnomon.base.heartbeat import ask_for_parents_end
+
+Tell = Callable[[int], None]
+"""Called with how much of a job is done, in the unit of its weight."""
+
+
+def do(call: str, args: dict[str, Any], tell: Tell) -> Any:
+    """Return what the function `module:name` returns for these arguments: plain values, as JSON has them."""
+    module, _, name = call.partition(":")
+    return getattr(importlib.import_module(module), name)(args, tell)
+
+
+def answer(line: bytes, tell: Tell) -> bytes:
+    """Return the outcome of one job, `{"done": …}` or `{"failed": …}`, as a line."""
+    job = orjson.loads(line)
+    try:
+        return orjson.dumps({"done": do(job["call"], job["args"], tell)}) + b"\n"
+    except GnomonError as e:
+        said = {"kind": type(e).__name__, "what": e.what, "where": e.where, "do": e.do}
+        return orjson.dumps({"failed": said}) + b"\n"
+
+
+def main() -> None:
+    """Do jobs until the input ends. What libraries print goes to standard error."""
+    ask_for_parents_end()
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb", 0)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def tell(at: int) -> None:
+        out.write(orjson.dumps({"at": at}) + b"\n")
+
+    for line in sys.stdin.buffer:
+        out.write(answer(line, tell))
+
+
+if __name__ == "__main__":
+    main()
