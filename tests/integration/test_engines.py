@@ -1,0 +1,129 @@
+"""Whoever does the jobs of a preparation, and whatever happens to them, the dataset is the same."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gnomon.base.errors import DataError
+from gnomon.base.progress import silent
+from gnomon.config import DataConfig, TokenizerConfig
+from gnomon.data.prepare import prepare
+from gnomon.store.datasets import list_datasets, verify_dataset
+from tests.world import write_corpus
+
+PROGRAM = """
+import sys
+from pathlib import Path
+import gnomon.data.engine
+from gnomon.base.progress import silent
+from gnomon.config import DataConfig, TokenizerConfig
+from gnomon.data.prepare import prepare
+gnomon.data.engine.WORTH_BYTES = 0
+folder = Path(sys.argv[1])
+data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"), workers=2)
+print(prepare(data, TokenizerConfig(), 1024, silent).digest)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _never_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gnomon.data.engine.WORTH_BYTES", 0)
+
+
+def write_texts(folder: Path) -> None:
+    for number in range(6):
+        write_corpus(folder / "texts" / str(number), documents=300, seed=number % 5)
+
+
+def made(folder: Path, **data: Any) -> str:
+    config = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"), **data)
+    dataset = prepare(config, TokenizerConfig(), 1024, silent)
+    assert verify_dataset(dataset.folder) == []
+    return dataset.digest
+
+
+@pytest.fixture(scope="module")
+def digest(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What one process gives, undisturbed."""
+    folder = tmp_path_factory.mktemp("alone")
+    write_texts(folder)
+    return made(folder, workers=1)
+
+
+@pytest.mark.parametrize("workers", [2, 5])
+def test_any_number_of_workers_gives_the_same_digest(tmp_path: Path, digest: str, workers: int) -> None:
+    write_texts(tmp_path)
+    assert made(tmp_path, workers=workers) == digest
+
+
+@pytest.mark.parametrize("point", ["folder.before_rename=kill@2", "prepare.encoded=kill@2"])
+def test_workers_that_die_are_replaced(
+    tmp_path: Path, digest: str, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_texts(tmp_path)
+    monkeypatch.setenv("GNOMON_FAULTS", point)  # read by the workers; this process has looked before
+    assert made(tmp_path, workers=2) == digest
+
+
+def test_a_part_of_the_text_that_kills_every_worker_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_texts(tmp_path)
+    monkeypatch.setenv("GNOMON_FAULTS", "read.opened=kill")
+    with pytest.raises(DataError, match=r"died 3 times .*reading text") as caught:
+        made(tmp_path, workers=2)
+    assert str(caught.value.where).startswith(str(tmp_path / "texts"))
+
+
+def test_what_a_worker_raises_is_raised_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_texts(tmp_path)
+    monkeypatch.setenv("GNOMON_FAULTS", "read.opened=EACCES@2")
+    with pytest.raises(DataError, match="cannot be read: Permission denied") as caught:
+        made(tmp_path, workers=2)
+    assert str(caught.value.where).startswith(str(tmp_path / "texts"))
+    assert list_datasets(tmp_path / "datasets") == []
+
+
+def test_killed_at_any_moment_and_begun_again_it_gives_the_same_digest(tmp_path: Path, digest: str) -> None:
+    write_texts(tmp_path)
+    rng, killed = random.Random(5), 0
+    for _ in range(8):
+        run = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        try:
+            run.communicate(timeout=0.3 + 0.6 * rng.random())
+        except subprocess.TimeoutExpired:
+            run.send_signal(signal.SIGKILL)
+            run.communicate()
+            killed += 1
+    assert killed
+    assert made(tmp_path, workers=2) == digest
+    assert len(list_datasets(tmp_path / "datasets")) == 1
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="needs ray: pip install 'gnomon[ray]'")
+@pytest.mark.filterwarnings("default")
+def test_ray_gives_the_same_digest_also_when_a_worker_of_it_is_killed(tmp_path: Path, digest: str) -> None:
+    write_texts(tmp_path)
+    program = PROGRAM.replace("workers=2", "workers=2, engine='ray'")
+    run = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    killed = 0
+    while run.poll() is None and killed < 2:
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                name = Path(f"/proc/{pid}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if name.startswith(b"ray::_answer_on_ray"):
+                os.kill(int(pid), signal.SIGKILL)
+                killed += 1
+                break
+        time.sleep(0.01)
+    out, _ = run.communicate(timeout=120)
+    assert killed
+    assert out.split()[-1] == digest
