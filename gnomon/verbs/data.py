@@ -8,6 +8,8 @@ import typer
 from gnomon.verbs.artifacts import verify
 from gnomon.verbs.common import ConfigPath, Json, Overrides, config_of, print_json
 
+Version = Annotated[Path, typer.Argument(help="A dataset version's folder.")]
+
 data_app = typer.Typer(help="Prepare, list, show and verify datasets.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -57,11 +59,70 @@ def show(folder: Annotated[Path, typer.Argument(help="A dataset version's folder
 
 
 @data_app.command("verify")
-def verify_dataset(
-    folder: Annotated[Path, typer.Argument(help="A dataset version's folder.")], as_json: Json = False
-) -> None:
+def verify_dataset(folder: Version, as_json: Json = False) -> None:
     """Check every file of a dataset version against its manifest; the same as `gnomon verify`."""
     verify(folder, as_json)
+
+
+@data_app.command()
+def diff(old: Version, new: Version, as_json: Json = False) -> None:
+    """Tell how two dataset versions differ: options, files, tokenizer, and which documents came and went.
+
+    Example:  gnomon data diff datasets/books/3f9c0a1b2c3d datasets/books/8d0e7a6b5c4d
+    """
+    from gnomon.store.datasets import open_dataset
+    from gnomon.store.lineage import diff as compare
+
+    found = compare(open_dataset(old), open_dataset(new))
+    if as_json:
+        print_json(found)
+        return
+    if found["same"]:
+        typer.echo("the same data")
+        return
+    for key, (before, after) in found["options"].items():
+        typer.echo(f"option     {key}: {before} -> {after}")
+    for how, names in found["files"].items():
+        for name in names:
+            typer.echo(f"file       {name} {how}")
+    if found["tokenizer"]:
+        typer.echo("tokenizer  another one")
+    for split, counts in found["documents"].items():
+        before, after = found["tokens"][split]
+        said = f"{counts['came']:,} documents came, {counts['went']:,} went, {counts['stayed']:,} stayed"
+        typer.echo(f"{split:<10} {said}; {before:,} -> {after:,} tokens")
+    if found["changed_sides"]:
+        typer.echo(f"sides      {found['changed_sides']:,} documents changed between train and validation")
+    for reason, (before, after) in found["removed"].items():
+        typer.echo(f"removed    {reason}: {before or 0:,} -> {after or 0:,}")
+
+
+@data_app.command()
+def trace(
+    folder: Version,
+    document: Annotated[str, typer.Argument(help="An id or its first digits, or an origin such as stories.jsonl:6.")],
+    as_json: Json = False,
+) -> None:
+    """Tell why a document is in a dataset, or why it is not, and what was removed for being like it.
+
+    Examples:
+
+      gnomon data trace datasets/books/3f9c0a1b2c3d stories.jsonl:6
+
+      gnomon data trace datasets/books/3f9c0a1b2c3d 9f86d081
+    """
+    from dataclasses import asdict
+
+    from gnomon.store.datasets import open_dataset
+    from gnomon.store.lineage import trace as look
+
+    found = look(open_dataset(folder), document)
+    if as_json:
+        print_json({"documents": [asdict(t) for t in found]})
+        return
+    for t in found:
+        why = f"{t.reason} {t.detail or ''}".rstrip() if t.reason else f"{t.tokens:,} tokens, source {t.source}"
+        typer.echo(f"{t.id or '':<32}  {t.origin:<32} {t.status:<10}  {why}")
 
 
 def _show_dataset(dataset: Any, as_json: bool) -> None:

@@ -1,0 +1,131 @@
+"""Where a dataset's documents came from, why others are not in it, and how two versions differ. No torch."""
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zstandard
+
+from gnomon.base.errors import ConfigError, IntegrityError
+from gnomon.store.datasets import Dataset, document_lines
+
+SPLITS = ("train", "validation")
+SHORTEST_ID = 6  # digits by which a document may be asked for
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What is known of one document: `status` is train, validation, removed or unusable."""
+
+    origin: str
+    status: str
+    id: str | None = None
+    source: str | None = None
+    tokens: int | None = None
+    reason: str | None = None
+    detail: str | None = None
+
+
+def trace(dataset: Dataset, wanted: str) -> list[Trace]:
+    """Return what is known of the documents that an id, its first digits, or an origin such as `a.jsonl:6` names.
+
+    For a document that is in the dataset, those that were removed for being like it come after it. Raises ConfigError
+    where there is none.
+    """
+    is_id = len(wanted) >= SHORTEST_ID and not set(wanted) - set("0123456789abcdef")
+    found = [
+        t for t in everything(dataset) if t.origin == wanted or (is_id and t.id is not None and t.id.startswith(wanted))
+    ]
+    if not found:
+        raise ConfigError(
+            f"no document {wanted!r} is in this dataset, and none was removed",
+            where=str(dataset.folder),
+            do=f"give an id (its first {SHORTEST_ID} digits are enough) or an origin such as stories.jsonl:6",
+        )
+    kept = {f"of {t.origin}" for t in found if t.status in SPLITS}
+    twins = [t for t in _removed(dataset) if t.detail in kept] if kept else []
+    return found + [t for t in twins if t not in found]
+
+
+def everything(dataset: Dataset) -> Iterator[Trace]:
+    """Yield all that is known: documents that are in the dataset, those that were removed, records without use."""
+    for name in SPLITS:
+        shards = dataset.manifest["splits"][name]["shards"]
+        for files, entry in zip(dataset.split(name).files, shards, strict=True):
+            for line in document_lines(files.documents):
+                said = json.loads(line)
+                yield Trace(said["origin"], name, said["id"], entry.get("source"), said["tokens"])
+    yield from _removed(dataset)
+    for said in packed_lines(dataset.folder / "quarantine.jsonl.zst"):
+        yield Trace(said["origin"], "unusable", reason=said["reason"], detail=said["detail"])
+
+
+def _removed(dataset: Dataset) -> Iterator[Trace]:
+    for said in packed_lines(dataset.folder / "ledger.jsonl.zst"):
+        yield Trace(said["origin"], "removed", said.get("id"), reason=said["reason"], detail=said["detail"])
+
+
+def packed_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a .jsonl.zst. Raises IntegrityError."""
+    try:
+        with path.open("rb") as f, zstandard.ZstdDecompressor().stream_reader(f) as unpacked:
+            for line in io.TextIOWrapper(io.BufferedReader(unpacked), "utf-8"):  # pyright: ignore[reportArgumentType]
+                yield json.loads(line)
+    except (OSError, ValueError, zstandard.ZstdError) as e:
+        raise IntegrityError(f"{path.name} cannot be read: {e}", where=str(path)) from None
+
+
+def diff(old: Dataset, new: Dataset) -> dict[str, Any]:
+    """Return what differs between two versions: `same`, options, files, tokenizer, and documents by split.
+
+    Of the documents: how many came, went and stayed, and how many of those that stayed changed their side.
+    """
+    sides = {name: (_ids(old, name), _ids(new, name)) for name in SPLITS}
+    documents = {}
+    for name, (before, after) in sides.items():
+        stayed = len(np.intersect1d(before, after, assume_unique=True))
+        documents[name] = {"stayed": stayed, "went": len(before) - stayed, "came": len(after) - stayed}
+    moved = sum(len(np.intersect1d(sides[a][0], sides[b][1], assume_unique=True)) for a, b in (SPLITS, SPLITS[::-1]))
+    return {
+        "same": old.digest == new.digest,
+        "options": dict(_differing(old.manifest["config"], new.manifest["config"])),
+        "files": _files(old, new),
+        "tokenizer": old.manifest["tokenizer"] != new.manifest["tokenizer"],
+        "documents": documents,
+        "changed_sides": moved,
+        "tokens": {name: [d.manifest["splits"][name]["tokens"] for d in (old, new)] for name in SPLITS},
+        "removed": dict(_differing(old.manifest["removed"], new.manifest["removed"])),
+    }
+
+
+def _ids(dataset: Dataset, split: str) -> np.ndarray:
+    """Return the ids of a split's documents: sorted, 16 bytes each."""
+    lines = (line for files in dataset.split(split).files for line in document_lines(files.documents))
+    return np.sort(np.frombuffer(b"".join(bytes.fromhex(json.loads(line)["id"]) for line in lines), "S16"))
+
+
+def _files(old: Dataset, new: Dataset) -> dict[str, list[str]]:
+    """Return the names of files that came, went, or have another content."""
+    before, after = ({(f["source"], f["name"]): f["sha256"] for f in d.manifest["inputs"]} for d in (old, new))
+    return {
+        "came": sorted(name for key, name in _named(after) if key not in before),
+        "went": sorted(name for key, name in _named(before) if key not in after),
+        "changed": sorted(name for key, name in _named(after) if key in before and before[key] != after[key]),
+    }
+
+
+def _named(files: dict[tuple[str, str], str]) -> Iterator[tuple[tuple[str, str], str]]:
+    return ((key, f"{key[0]}/{key[1]}") for key in files)
+
+
+def _differing(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, list[Any]]]:
+    """Yield each key whose values differ, with both."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            yield from _differing(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+    elif old != new:
+        yield path, [old, new]
