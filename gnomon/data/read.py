@@ -50,6 +50,15 @@ class Source:
             return sha256_file(self.path)
 
 
+@dataclass(frozen=True)
+class Record:
+    """A whole record, its place as `file:line`, and its own "id"; where it has none, its place again."""
+
+    text: str
+    origin: str
+    id: str
+
+
 def find_sources(paths: list[str]) -> list[Source]:
     """Return the files that `paths` name, folders searched to their depth, sorted by name; hidden files
     are passed over.
@@ -101,7 +110,30 @@ def read_documents(
             at(raw.tell())
 
 
+def read_records(source: Source, text_field: str, note: Note, at: Callable[[int], None]) -> Iterator[Record]:
+    """Yield the records of one file, whole; a text file is one. For the rest as `read_documents`; a text file of more
+    than MAX_RECORD_BYTES cannot be used.
+    """
+    with _open(source.path) as (stream, raw):
+        if _kind(source.path) in RECORD_KINDS:
+            for origin, fields in _lines(stream, source.name, text_field, note):
+                if document := _usable(fields[text_field], origin, note):
+                    own = str(fields.get("id", origin))
+                    yield Record(document.text, origin, origin if _has_lone_surrogate(own) else own)
+                    at(raw.tell())
+        elif document := _whole(stream, f"{source.name}:1", note):
+            yield Record(document.text, document.origin, document.origin)
+            at(raw.tell())
+
+
 def _records(stream: BinaryIO, name: str, text_field: str, note: Note) -> Iterator[Document]:
+    for origin, fields in _lines(stream, name, text_field, note):
+        if usable := _usable(fields[text_field], origin, note):
+            yield from cut(usable)
+
+
+def _lines(stream: BinaryIO, name: str, text_field: str, note: Note) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the records of .jsonl that have a text, each with its place."""
     number = 0
     while line := stream.readline(MAX_RECORD_BYTES):
         number += 1
@@ -111,13 +143,13 @@ def _records(stream: BinaryIO, name: str, text_field: str, note: Note) -> Iterat
             while line and not line.endswith(b"\n"):
                 line = stream.readline(MAX_RECORD_BYTES)
             continue
-        text = _text_of(line.removeprefix(BOM_UTF8) if number == 1 else line, origin, text_field, note)
-        if text is not None and (usable := _usable(text, origin, note)):
-            yield from cut(usable)
+        fields = _fields(line.removeprefix(BOM_UTF8) if number == 1 else line, origin, text_field, note)
+        if fields is not None:
+            yield origin, fields
 
 
-def _text_of(line: bytes, origin: str, text_field: str, note: Note) -> str | None:
-    """Return the text of a line of .jsonl; None, and a note unless the line is blank, where there is none."""
+def _fields(line: bytes, origin: str, text_field: str, note: Note) -> dict[str, Any] | None:
+    """Return the record in a line of .jsonl; None, and a note unless the line is blank, where it has no text."""
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -131,14 +163,24 @@ def _text_of(line: bytes, origin: str, text_field: str, note: Note) -> str | Non
         except (ValueError, RecursionError) as e:
             note(Removed(origin, "invalid JSON", str(e)))
             return None
-    text = record.get(text_field) if isinstance(record, dict) else None
-    if isinstance(text, str):
-        return text
+    if isinstance(record, dict) and isinstance(record.get(text_field), str):
+        return record
     if isinstance(record, dict) and text_field in record:
-        note(Removed(origin, "text is no string", f'"{text_field}" holds a {type(text).__name__}'))
+        note(Removed(origin, "text is no string", f'"{text_field}" holds a {type(record[text_field]).__name__}'))
     else:
         note(Removed(origin, "no text", f'the record has no "{text_field}"'))
     return None
+
+
+def _whole(stream: BinaryIO, origin: str, note: Note) -> Document | None:
+    """Return a text file as one document; None, and a note, where that cannot be."""
+    data = stream.read(MAX_RECORD_BYTES + 1)
+    if len(data) > MAX_RECORD_BYTES:
+        return note(Removed(origin, "too long", f"the file has more than {MAX_RECORD_BYTES:,} bytes"))
+    try:
+        return _usable(data.removeprefix(BOM_UTF8).decode("utf-8"), origin, note)
+    except UnicodeDecodeError as e:
+        return note(Removed(origin, "invalid UTF-8", f"byte {e.start:,} of the file"))
 
 
 def _texts(stream: BinaryIO, name: str, separator: str | None, note: Note) -> Iterator[Document]:
