@@ -3,6 +3,7 @@ short goes on.
 """
 
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,6 +37,7 @@ from gnomon.export.write import export, verify_export
 from gnomon.measure import choose_compile, measure_speed
 from gnomon.model.generate import Sampling
 from gnomon.observe.console import Console
+from gnomon.observe.preparation import preparation_html
 from gnomon.observe.report import report_html
 from gnomon.pace import guessed
 from gnomon.plan import (
@@ -65,6 +67,7 @@ from gnomon.train.state import State
 
 Device = Literal["cpu", "cuda"]
 
+DATASET_REPORT = "report.html"
 MOST_TRIED = 200_000_000  # parameters; three steps of a larger model take a processor minutes
 
 
@@ -127,7 +130,17 @@ def finish(run: Run, config: Config, dataset: Dataset, console: Console) -> dict
 
 def prepare_data(config: Config, console: Console) -> Dataset:
     """Return the dataset version of the config's text, made now unless it is there already."""
-    return prepare(config.data, config.tokenizer, asked_vocabulary(config), console.progress)
+    dataset = prepare(config.data, config.tokenizer, asked_vocabulary(config), console.progress)
+    if not (dataset.folder / DATASET_REPORT).exists():
+        with suppress(StorageError):  # others' datasets may be looked at, and not written to
+            write_dataset_report(dataset)
+    return dataset
+
+
+def write_dataset_report(dataset: Dataset) -> Path:
+    """Write the page that shows a dataset version into its folder and return its path."""
+    write_atomic(path := dataset.folder / DATASET_REPORT, preparation_html(dataset).encode())
+    return path
 
 
 def plan_of(config: Config, dataset: Dataset | None, console: Console, processes: int = 1) -> Plan:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "reference"
 VERBS = (
     "train", "plan", "eval", "generate", "chat", "export", "verify", "checkpoints", "report",
-    "data prepare", "data ls", "data show", "data verify",
+    "data prepare", "data ls", "data show", "data verify", "data report", "data diff", "data trace", "data dedup",
     "bench speed", "bench loss", "bench generate",
 )  # fmt: skip
 MADE = "<!-- made by `make docs`; edit the code instead -->\n\n"

@@ -24,8 +24,8 @@ from gnomon.base import faults
 from gnomon.base.arrays import load_array, write_array
 from gnomon.base.errors import DataError
 from gnomon.base.files import canonical_json, read_json, sha256_bytes, staged_folder, storage_errors
-from gnomon.data.dedup import fingerprint
-from gnomon.data.document import Document, Removed
+from gnomon.data.document import Document, Removed, fingerprint
+from gnomon.data.minhash import Bands, band_hashes
 from gnomon.data.read import Source, read_documents
 from gnomon.data.worker import Tell
 
@@ -52,6 +52,7 @@ class Wanted:
 
     text_field: str
     separator: str | None
+    bands: tuple[int, int] | None  # for near duplicates: how many, and minima in each
 
 
 def key_of(sha256: str, path: Path, wanted: Wanted) -> str:
@@ -70,9 +71,8 @@ def make_blocks(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
         return read_json(folder / "result.json")
     source = Source(Path(args["path"]), "", args["bytes"])
     with staged_folder(folder.parent, "blocks") as staged:
-        writer = _Writer(staged.path)
-        unusable: list[Removed] = []
-        wanted = Wanted(**args["wanted"])
+        wanted, unusable = Wanted(**args["wanted"]), list[Removed]()
+        writer = _Writer(staged.path, wanted)
         for document in read_documents(source, wanted.text_field, wanted.separator, unusable.append, tell):
             writer.add(document)
         writer.close()
@@ -109,8 +109,9 @@ def _refuse_changed(path: Path, stamp: list[int]) -> None:
 class _Writer:
     """Takes documents one by one and writes blocks, frame by frame."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, wanted: Wanted) -> None:
         self._folder = folder
+        self._bands = Bands(*wanted.bands) if wanted.bands else None
         self.blocks = self.documents = self.bytes = 0
         self._packer = zstandard.ZstdCompressor(level=1, write_checksum=True)
         self._texts: list[bytes] = []
@@ -120,7 +121,7 @@ class _Writer:
     def _reset(self) -> None:
         self._rows: list[np.ndarray] = []
         self._frames, self._in_block = [0], 0
-        self._origins: list[tuple[int, int]] = []
+        self._hashes: list[np.ndarray] = []
         self._waiting: list[Document] = []
         self._waiting_bytes = 0
 
@@ -156,6 +157,8 @@ class _Writer:
         rows["frame"] = len(self._frames) - 1
         rows["start"], rows["bytes"] = sizes.cumsum() - sizes, sizes
         self._rows.append(rows)
+        if self._bands:
+            self._hashes.append(band_hashes([document.text for document in self._waiting], self._bands))
         packed = self._packer.compress(b"".join(self._texts))
         self._open.write(packed)
         self._frames.append(self._frames[-1] + len(packed))
@@ -173,6 +176,10 @@ class _Writer:
             self._open = None
         write_array(folder / "frames.npy", np.array(self._frames, np.uint64))
         write_array(folder / "documents.npy", np.concatenate(self._rows) if self._rows else np.zeros(0, DOCUMENT))
+        if self._bands:
+            write_array(
+                folder / "bands.npy", np.concatenate([np.zeros((0, self._bands.count), np.uint64), *self._hashes])
+            )
         self.blocks += 1
         self._reset()
 

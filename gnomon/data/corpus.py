@@ -87,6 +87,12 @@ class Corpus:
             rows.append(documents[mine])
         return np.concatenate(numbers), np.concatenate(rows)
 
+    def rows(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the rows of documents, given in rising order."""
+        cuts = np.searchsorted(numbers, self.starts)
+        inside = [numbers[cuts[b] : cuts[b + 1]] - self.starts[b] for b in range(len(self.places))]
+        return np.concatenate([np.zeros(0, DOCUMENT), *(self.documents(b)[i] for b, i in enumerate(inside))])
+
     def texts(self, numbers: np.ndarray) -> Iterator[str]:
         """Yield the texts of documents, given in rising order."""
         cuts = np.searchsorted(numbers, self.starts)

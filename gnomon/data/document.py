@@ -1,6 +1,7 @@
 """A document: the unit that is kept or removed, split, packed, and never seen by its neighbours."""
 
 import hashlib
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,11 @@ class Document:
     def id(self) -> str:
         """The first 32 hex digits of the text's SHA-256: equal texts, equal ids, whatever their origin."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:32]
+
+
+def fingerprint(text: str) -> bytes:
+    """Return 16 bytes that equal texts share: equal after NFC and with every run of white space as one space."""
+    return hashlib.sha256(" ".join(unicodedata.normalize("NFC", text).split()).encode()).digest()[:16]
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ def make_shard(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     lines = _lines(row[order], [names[i] for i in origin[order].tolist()])
     entry = write_shard(Path(args["folder"]), args["number"], together[place], sizes.tolist(), lines)
     tell(int(sizes.sum()) * together.itemsize)
-    return entry | {"source": args["source"]}
+    return entry | {"source": args["source"], "bytes": int(row["bytes"].sum(dtype=np.int64))}
 
 
 def _lines(rows: np.ndarray, names: list[str]) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,14 @@ from gnomon.base.files import (
 )
 from gnomon.base.progress import Progress, silent
 from gnomon.config import DataConfig, TokenizerConfig
+from gnomon.data.account import flow_of, samples_of
+from gnomon.data.alike import Alike, remove_near
 from gnomon.data.blocks import Wanted, key_of, stamp_of
 from gnomon.data.card import card_of
 from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, File, remove_equal
 from gnomon.data.encode import SPLITS, dtype_of
 from gnomon.data.engine import Engine, Job, open_engine
+from gnomon.data.minhash import bands_for
 from gnomon.data.recipe import OPTIONS, Input, Recipe, find_version
 from gnomon.data.shards import SHARD_BYTES
 from gnomon.data.split import held_out
@@ -80,6 +84,7 @@ def _make(recipe: Recipe, progress: Progress) -> Dataset:
             write_synced(staged.path / "tokenizer.json", learned.to_json().encode())
             _write_lines(staged.path / "ledger.jsonl.zst", corpus.ledger())
             _write_lines(staged.path / "quarantine.jsonl.zst", work.unusable)
+            _write_lines(staged.path / "samples.jsonl.zst", samples_of(corpus))
             body = _manifest(recipe, work, corpus, learned, splits)
             write_synced(staged.path / "card.md", card_of(body).encode())
             body["files"] = describe(staged.path, [p for p in staged.path.rglob("*") if p.is_file()])
@@ -121,6 +126,9 @@ class _Work:
         self.recipe, self._engine, self._progress = recipe, engine, progress
         self._blocks, self._folder = recipe.folder / BLOCKS, recipe.folder / WORK
         self._keys: set[str] = set()
+        near = recipe.data.dedup.near
+        self._bands = None if near is None else bands_for(near)
+        self.alike: Alike | None = None
         self.unusable: list[dict[str, str]] = []  # records of the files, in their order
 
     def read(self) -> Corpus:
@@ -140,7 +148,7 @@ class _Work:
         return corpus
 
     def _reading(self, file: Input) -> Job:
-        wanted = Wanted(file.text_field, file.separator)
+        wanted = Wanted(file.text_field, file.separator, (self._bands.count, self._bands.rows) if self._bands else None)
         key = key_of(file.sha256, file.file.path, wanted)
         self._keys.add(key)
         args = {
@@ -153,12 +161,16 @@ class _Work:
         return Job("gnomon.data.blocks:make_blocks", args, file.file.bytes)
 
     def decide(self, corpus: Corpus) -> None:
-        """Remove equal texts, and say which of the others are held out.
+        """Remove equal texts and near duplicates, and say which of the others are held out.
 
         Raises DataError where one side would be empty.
         """
-        self._progress("comparing texts", 0, None, "documents")
+        self._progress("looking for equal texts", 0, None, "documents")
         remove_equal(corpus)
+        near = self.recipe.data.dedup.near
+        if near is not None and self._bands is not None:
+            self._folder.mkdir(exist_ok=True)
+            self.alike = remove_near(corpus, self._bands, near, self._folder, self._engine, self._progress)
         self._hold_out(corpus)
 
     def _hold_out(self, corpus: Corpus) -> None:
@@ -319,5 +331,7 @@ def _manifest(
         },
         "splits": splits,
         "removed": corpus.reasons(),
+        "flow": flow_of(corpus),
+        "near": None if work.alike is None else asdict(work.alike),
         "quarantined": dict(sorted(Counter(u["reason"] for u in work.unusable).items())),
     }

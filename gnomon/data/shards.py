@@ -83,7 +83,8 @@ class SplitWriter:
         documents = self._documents[first:last]
         ids = np.concatenate([np.empty(0, self._dtype), *(spilled[a:b] for _, _, _, a, b in documents)])
         lines = (document_line(i, origin, size, stop - start) for i, origin, size, start, stop in documents)
-        return write_shard(folder, number, ids, [stop - start for _, _, _, start, stop in documents], lines)
+        entry = write_shard(folder, number, ids, [stop - start for _, _, _, start, stop in documents], lines)
+        return entry | {"source": folder.name, "bytes": sum(size for _, _, size, _, _ in documents)}
 
 
 def write_shard(

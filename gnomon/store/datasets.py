@@ -63,6 +63,7 @@ class _File(BaseModel):
 class _Shard(BaseModel):
     documents: Count
     tokens: Count
+    bytes: Count
     source: str
 
 
@@ -98,20 +99,20 @@ class _Body(BaseModel):
 
 
 class Split:
-    """The documents of one split. Document i is `tokens(i)`: end-of-text, then its ids; its last target
-    is end-of-text.
+    """The documents of one split, or of one source in it. Document i is `tokens(i)`: end-of-text, then its ids; its
+    last target is end-of-text.
     """
 
-    def __init__(self, folder: Path, entry: dict[str, Any], end_of_text: int) -> None:
-        self.documents: int = entry["documents"]
-        self.n_tokens: int = entry["tokens"]  # inputs, and as many loss-bearing targets
-        self.bytes: int = entry["bytes"]  # of UTF-8 text
+    def __init__(self, folder: Path, entry: dict[str, Any], end_of_text: int, source: str | None = None) -> None:
+        numbered = [(i, s) for i, s in enumerate(entry["shards"]) if source is None or s["source"] == source]
+        shards = [shard for _, shard in numbered]
+        self.documents = sum(int(s["documents"]) for s in shards)
+        self.n_tokens = sum(int(s["tokens"]) for s in shards)  # inputs, and as many loss-bearing targets
+        self.bytes = sum(int(s["bytes"]) for s in shards)  # of UTF-8 text
         self.protected: bool = entry["protected"]  # never to be trained on
         self.end_of_text = end_of_text
-        self.files = [shard_files(folder, i) for i in range(len(entry["shards"]))]
-        self._starts = np.cumsum(
-            [0] + [s["documents"] for s in entry["shards"]]
-        ).tolist()  # first document of each shard
+        self.files = [shard_files(folder, i) for i, _ in numbered]
+        self._starts = np.cumsum([0] + [s["documents"] for s in shards]).tolist()  # first document of each shard
 
     @cached_property
     def shards(self) -> list[np.ndarray]:
@@ -222,6 +223,14 @@ class Dataset:
         """Return the `train` or `validation` split."""
         return Split(self.folder / name, self.manifest["splits"][name], self.manifest["tokenizer"]["end_of_text"])
 
+    def sources(self, split: str) -> dict[str, Split]:
+        """Return each source's own part of a split, by the source's name, in their order."""
+        entry = self.manifest["splits"][split]
+        names = list(dict.fromkeys(shard["source"] for shard in entry["shards"]))
+        return {
+            name: Split(self.folder / split, entry, self.manifest["tokenizer"]["end_of_text"], name) for name in names
+        }
+
 
 def open_dataset(folder: Path) -> Dataset:
     """Return the dataset version in `folder`. Raises DataError when there is none, IntegrityError when it
@@ -295,10 +304,7 @@ def _faults_of(split: Split, entry: dict[str, Any], tokenizer: dict[str, Any]) -
             found.append((files.tokens, "a document does not begin with end-of-text"))
         else:
             found += [(files.documents, why) for why in _faults_of_lines(files.documents, counts["documents"])]
-    if (sum(s["documents"] for s in entry["shards"]), sum(s["tokens"] for s in entry["shards"])) != (
-        split.documents,
-        split.n_tokens,
-    ):
+    if any(entry[what] != sum(s[what] for s in entry["shards"]) for what in ("documents", "tokens", "bytes")):
         found.append((split.files[0].tokens.parent, "the shards do not add up to the split"))
     return found
 

@@ -7,10 +7,13 @@ import typer
 
 from gnomon.verbs.artifacts import verify
 from gnomon.verbs.common import ConfigPath, Json, Overrides, config_of, print_json
+from gnomon.verbs.dedup import dedup
+
+data_app = typer.Typer(help="Prepare, look into and compare datasets.", no_args_is_help=True, rich_markup_mode=None)
+for verb in (dedup,):
+    data_app.command()(verb)
 
 Version = Annotated[Path, typer.Argument(help="A dataset version's folder.")]
-
-data_app = typer.Typer(help="Prepare, list, show and verify datasets.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @data_app.command("prepare")
@@ -123,6 +126,22 @@ def trace(
     for t in found:
         why = f"{t.reason} {t.detail or ''}".rstrip() if t.reason else f"{t.tokens:,} tokens, source {t.source}"
         typer.echo(f"{t.id or '':<32}  {t.origin:<32} {t.status:<10}  {why}")
+
+
+@data_app.command()
+def report(folder: Version, as_json: Json = False) -> None:
+    """Write the page that shows a dataset: what came in, what went out and why, duplicates side by side, lengths.
+
+    Example:  gnomon data report datasets/books/3f9c0a1b2c3d
+    """
+    from gnomon.pipeline import write_dataset_report
+    from gnomon.store.datasets import open_dataset
+
+    path = str(write_dataset_report(open_dataset(folder)))
+    if as_json:
+        print_json({"report": path})
+    else:
+        typer.echo(path)
 
 
 def _show_dataset(dataset: Any, as_json: bool) -> None:

@@ -304,3 +304,35 @@ def test_a_vocabulary_that_was_asked_for_and_that_the_text_does_not_support_is_r
     assert prepare(config, TokenizerConfig(vocabulary=offered), offered, silent)
     derived = prepare(config, TokenizerConfig(), 8192, silent)
     assert derived.manifest["tokenizer"]["vocabulary"] < 8192 == derived.manifest["tokenizer"]["requested"]
+
+
+def edited(text: str, words: int) -> str:
+    """Return the text with so many words of its middle replaced."""
+    parts = text.split(" ")
+    middle = len(parts) // 2
+    return " ".join([*parts[:middle], *["otherwise"] * words, *parts[middle + words :]])
+
+
+def test_of_texts_that_are_much_alike_one_is_kept_and_validation_text_before_all(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "texts")
+    lines = (tmp_path / "texts" / "stories.jsonl").read_text().splitlines()
+    texts = [json.loads(line)["text"] for line in lines]
+    long = [i for i, text in enumerate(texts) if len(text.split()) > 250]
+    held, twin, far = long[:3]
+    (tmp_path / "held.jsonl").write_text(json.dumps({"text": edited(texts[held], 4)}) + "\n")
+    more = [edited(texts[twin], 3) + " And one more word.", edited(texts[far], 120)]
+    (tmp_path / "texts" / "more.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in more))
+    dataset = made(tmp_path, validation=[str(tmp_path / "held.jsonl")])
+    assert [
+        (e := json.loads(line))["origin"] + " " + e["reason"] + " " + e["detail"]
+        for line in unpacked(dataset, "ledger")
+    ] == [
+        f"stories.jsonl:{held + 1} like one in validation of held.jsonl:1",
+        f"stories.jsonl:{twin + 1} near duplicate of more.jsonl:1",
+    ]
+    shown = {e["reason"]: e for e in map(json.loads, unpacked(dataset, "samples"))}
+    assert shown["near duplicate"]["text"][:40] == shown["near duplicate"]["kept_text"][:40] == texts[twin][:40]
+    everything = made(tmp_path, validation=[str(tmp_path / "held.jsonl")], dedup={"near": None})
+    assert everything.manifest["removed"] == {}
+    flow = dataset.manifest["flow"]
+    assert flow["texts"]["in"][0] == flow["texts"]["train"][0] + 2 == everything.split("train").documents

@@ -1,0 +1,64 @@
+"""What came in, what went out and why: counts by source, and a few removed texts beside those that were kept."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, hex_id
+
+SAMPLES = 12
+"""Of each reason."""
+EXCERPT = 600
+"""Characters of a text."""
+
+
+def flow_of(corpus: Corpus) -> dict[str, Any]:
+    """Return, by source, [documents, bytes] of what came `in`, of `train`, `validation`, and of `removed` by reason."""
+    sources = list(dict.fromkeys(file.source for file, _ in corpus.places))
+    index = {name: i for i, name in enumerate(sources)}
+    removed: dict[str, dict[str, list[int]]] = {name: {} for name in sources}
+    for removal in corpus.removals:
+        whose = _source(corpus, index, removal.numbers)
+        sizes = corpus.rows(removal.numbers)["bytes"].astype(np.int64)
+        for name, i in index.items():
+            if (mine := whose == i).any():
+                said = removed[name].setdefault(removal.reason, [0, 0])
+                said[0], said[1] = said[0] + int(mine.sum()), said[1] + int(sizes[mine].sum())
+    flow: dict[str, Any] = {
+        name: {kind: [0, 0] for kind in ("in", "train", "validation")}
+        | {"removed": dict(sorted(removed[name].items()))}
+        for name in sources
+    }
+    for b, (start, rows) in enumerate(corpus.blocks()):
+        status, sizes = corpus.status[start : start + len(rows)], rows["bytes"].astype(np.int64)
+        said = flow[corpus.places[b][0].source]
+        for kind, mine in (("in", status >= REMOVED), ("train", status == TRAIN), ("validation", status == VALIDATION)):
+            said[kind] = [said[kind][0] + int(mine.sum()), said[kind][1] + int(sizes[mine].sum())]
+    return flow
+
+
+def _source(corpus: Corpus, index: dict[str, int], numbers: np.ndarray) -> np.ndarray:
+    of_block = np.array([index[file.source] for file, _ in corpus.places], np.int64)
+    return of_block[np.searchsorted(corpus.starts, numbers, side="right") - 1]
+
+
+def samples_of(corpus: Corpus) -> Iterator[dict[str, str]]:
+    """Yield some removed texts of each reason, those with the lowest ids, beside what was kept instead."""
+    for removal in sorted(corpus.removals, key=lambda r: r.reason):
+        ids = corpus.rows(removal.numbers)["id"]
+        chosen = np.sort(np.lexsort((ids[:, 1], ids[:, 0]))[:SAMPLES])
+        for i in chosen.tolist():
+            number = int(removal.numbers[i])
+            said = {"reason": removal.reason, "id": hex_id(ids[i]), "origin": corpus.origin(number)}
+            if removal.details is not None:
+                said["detail"] = removal.details[i]
+            said["text"] = _excerpt(corpus, number)
+            if removal.others is not None:
+                other = int(removal.others[i])
+                said |= {"kept_origin": corpus.origin(other), "kept_text": _excerpt(corpus, other)}
+            yield said
+
+
+def _excerpt(corpus: Corpus, number: int) -> str:
+    return next(corpus.texts(np.array([number])))[:EXCERPT]
