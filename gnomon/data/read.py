@@ -100,7 +100,7 @@ def read_documents(
 
     Raises DataError for a file that cannot be opened or whose compression is cut or damaged.
     """
-    with _open(source.path) as (stream, raw):
+    with opened(source.path) as (stream, raw):
         if _kind(source.path) in RECORD_KINDS:
             documents = _records(stream, source.name, text_field, note)
         else:
@@ -285,8 +285,11 @@ def _open_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """Give the file's plain content, and the file itself, whose position says how far the reading is."""
+def opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Give a file's plain content, and the file itself, whose position says how far the reading is.
+
+    Raises DataError for a file that cannot be opened or whose compression is cut or damaged.
+    """
     with _open_errors(path), path.open("rb") as raw:
         faults.point("read.opened")
         suffix = path.suffix.lower()
