@@ -11,6 +11,7 @@ each pass on one core. `--words 13` measures longer n-grams.
 import argparse
 import json
 import random
+import re
 import textwrap
 import time
 from collections.abc import Callable, Sequence
@@ -25,9 +26,7 @@ from gnomon.data.suites import Item, Part, read_suite
 
 MADE = "made for this benchmark"
 LICENCE = Path(__file__).parent.parent / "LICENSE"
-NAMES = (
-    "Alder Birch Cedar Dogwood Elm Fir Ginkgo Hazel Ivy Juniper Larch Maple Oak Pine Rowan Spruce Willow".split()
-)
+NAMES = "Alder Birch Cedar Dogwood Elm Fir Ginkgo Hazel Ivy Juniper Larch Maple Oak Pine Rowan Spruce Willow".split()
 PROMISED = {"first half": 2 * EVIDENCE, "last half": 2 * EVIDENCE, "perturbed": 20}
 """Ways of planting of which only texts of so many words are promised to be found; shorter ones are counted apart."""
 
@@ -141,7 +140,8 @@ def look_alikes(documents: Sequence[str], rng: random.Random, count: int) -> tup
         for _ in range(count):
             source.add(make(rng))
         sources.append(source)
-        sentences = [s for s in source.texts[0].replace("\n", " ").split(". ") if len(s.split()) >= 15]
+        sentences = [s for s in re.split(r"\.\s+|\n\n", source.texts[0]) if len(s.split()) >= 15]
+        sentences = [s for s in sentences if sum(s in text for text in source.texts) > count // 4]
         for n, sentence in enumerate(sentences):
             items.append(Item(MADE, f"{name}-{n}", (Part("question", f"Read this. {sentence}. What follows?"),)))
             items.append(Item(MADE, f"{name}-{n}-whole", (Part("question", sentence),)))
