@@ -33,8 +33,8 @@ EVIDENCE = 12
 FEW_DOCUMENTS = 10
 """What stands in more documents of a source than this, and than the square root of their number, is boilerplate."""
 
-FEW_ITEMS = 20
-"""What stands in more items than this is how the suite asks, not what it asks."""
+FEW_TEXTS = 20
+"""What stands in more different texts of items than this is how the suite asks, not what it asks."""
 
 KEPT_CHARACTERS = 200
 """A document of which a cut would leave less is dropped."""
@@ -87,7 +87,7 @@ class Index:
 
     `keys` are their hashes in rising order; `places[first[k] : first[k + 1]]` are the words, counted over all targets,
     at which n-gram k begins; target t has the words from `base[t]` on, and n-grams of `lengths[t]` words. `template`
-    marks n-grams of more than FEW_ITEMS items; `anchors` are the hashes of the first `shortest` words of n-grams.
+    marks n-grams of more than FEW_TEXTS texts; `anchors` are the hashes of the first `shortest` words of n-grams.
     """
 
     targets: tuple[Target, ...]
@@ -110,8 +110,10 @@ class Index:
         answer that is long enough, question and answer are one text. `unsearched` names the items that have none.
         """
         shortest = min(SHORTEST, words)
-        targets, owners, without = _targets(items, shortest, contexts)
+        targets, without = _targets(items, shortest, contexts)
         texts = [t.text for t in targets]
+        numbers = {text: n for n, text in enumerate(dict.fromkeys(texts))}
+        asked = [numbers[text] for text in texts]
         counts = _word_counts(texts)
         lengths = np.minimum(counts, words)
         base = np.concatenate([[0], np.cumsum(counts)])
@@ -120,8 +122,8 @@ class Index:
         keys, places = keys[order], places[order]
         unique, first = np.unique(keys, return_index=True)
         first = np.append(first, len(keys))
-        of = np.repeat(np.arange(len(unique)), np.diff(first)), np.array(owners, np.int64)[_owner(base, places)]
-        shared = np.bincount(np.unique(np.stack(of), axis=1)[0], minlength=len(unique)) > FEW_ITEMS
+        of = np.repeat(np.arange(len(unique)), np.diff(first)), np.array(asked, np.int64)[_owner(base, places)]
+        shared = np.bincount(np.unique(np.stack(of), axis=1)[0], minlength=len(unique)) > FEW_TEXTS
         unsearched = tuple((items[n].suite, items[n].id) for n in without)
         return Index(tuple(targets), unsearched, shortest, unique, first, places, base, lengths, shared, anchors)
 
@@ -135,7 +137,7 @@ class Index:
         """Return weights for a corpus in which each n-gram is in `counts` of `documents`: the rarer, the more.
 
         An n-gram weighs the whole part of log2(documents / count), plus 1, so that no two machines differ; one that is
-        boilerplate, or in more than FEW_ITEMS items, nothing. A word weighs what its lightest n-gram does.
+        boilerplate, or in more than FEW_TEXTS texts, nothing. A word weighs what its lightest n-gram does.
         """
         rarity = np.frexp(np.maximum(1, documents // np.maximum(1, counts)).astype(np.float64))[1].astype(np.int64)
         rarity[self.template] = 0
@@ -301,8 +303,8 @@ def _white(text: str, place: int, hit: int, outward: int) -> int:
     return place
 
 
-def _targets(items: Sequence[Item], shortest: int, contexts: bool) -> tuple[list[Target], list[int], list[int]]:
-    """Return the texts to search for, the number of the item that each is of, and those of items that have none."""
+def _targets(items: Sequence[Item], shortest: int, contexts: bool) -> tuple[list[Target], list[int]]:
+    """Return the texts to search for, and the numbers of the items that have none."""
     parts = [(n, p) for n, item in enumerate(items) for p in item.parts if contexts or p.role != "context"]
     counts = _word_counts([part.text for _, part in parts]).tolist()
     long = [
@@ -315,8 +317,7 @@ def _targets(items: Sequence[Item], shortest: int, contexts: bool) -> tuple[list
     found = [(n, part.role, part.text) for (n, part), enough in zip(parts, long, strict=True) if enough]
     found += [(n, "question+answer", text) for (n, text), enough in zip(joined, longer, strict=True) if enough]
     targets = [Target(items[n].suite, items[n].id, role, text) for n, role, text in found]
-    owners = [n for n, _, _ in found]
-    return targets, owners, sorted(set(range(len(items))).difference(owners))
+    return targets, sorted(set(range(len(items))).difference(n for n, _, _ in found))
 
 
 def _quoted(part: Part, item: Item) -> bool:

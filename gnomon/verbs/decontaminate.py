@@ -1,6 +1,7 @@
 """The verb `gnomon data decontaminate`. `cli.py` adds it to the command line."""
 
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,9 @@ BATCH_DOCUMENTS = 256
 
 def decontaminate(
     files: Annotated[list[str], typer.Argument(help="Files or folders of text.", metavar="FILES")],
-    against: Annotated[list[Path], typer.Option(help="A suite, as .jsonl. May be repeated.", metavar="SUITE")],
+    against: Annotated[
+        list[Path], typer.Option(help="A suite, as .jsonl, or a folder of them. May be repeated.", metavar="SUITE")
+    ],
     fields: Annotated[
         str | None,
         typer.Option(help="The suites' fields, the question's first: question,answer. [default: known names]"),
@@ -47,7 +50,9 @@ def decontaminate(
     from gnomon.observe.console import Console
 
     sources = find_sources(files)
-    suites = [read_suite(path, [f.strip() for f in fields.split(",")] if fields else ()) for path in against]
+    suites = [
+        read_suite(path, [f.strip() for f in fields.split(",")] if fields else ()) for path in _suite_files(against)
+    ]
     index = Index.build([item for suite in suites for item in suite.items], contexts=contexts)
     console = Console()
     search = _Search(index, sources, text_field, console.progress)
@@ -63,6 +68,12 @@ def decontaminate(
         print_json(report)
     else:
         typer.echo("\n".join(_lines(report)))
+
+
+def _suite_files(paths: list[Path]) -> list[Path]:
+    """Return the suites that paths name, those of a folder by name."""
+    found = [sorted(path.glob("*.jsonl*")) if path.is_dir() else [path] for path in paths]
+    return [path for some in found for path in some]
 
 
 class _Search:
@@ -161,9 +172,11 @@ def _report(index: "Index", suites: list["Suite"], search: _Search, rows: list[d
 
 def _lines(report: dict[str, Any]) -> Iterator[str]:
     """Yield the report as a person reads it."""
-    for row in report["hits"]:
-        yield f"{row['document']}  {row['suite']}/{row['item']}  {row['part']} {row['coverage']:.0%}"
-        yield f"    item  {' '.join(row['text'].split())}"
+    for (document, text, _), group in groupby(report["hits"], lambda hit: (hit["document"], hit["text"], hit["start"])):
+        row, *same = group
+        more = f" and {len(same)} more" if same else ""
+        yield f"{document}  {row['suite']}/{row['item']}{more}  {row['part']} {row['coverage']:.0%}"
+        yield f"    item  {' '.join(text.split())}"
         yield f"    text  {' '.join(row['found'].split())}"
     for suite in report["suites"]:
         short = f", {suite['too_short']:,} too short to be searched for" if suite["too_short"] else ""
