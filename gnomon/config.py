@@ -66,6 +66,21 @@ class DedupConfig(_Section):
     near: float | None = Field(default=0.7, gt=0, le=1)  # Jaccard similarity of word 5-grams; null: only equal texts
 
 
+class DecontaminateConfig(_Section):
+    """Which evaluation suites must not be in the training text."""
+
+    against: list[str] = []  # suites as .jsonl, also .gz and .zst, or folders of them
+    action: Literal["drop", "cut", "flag"] = "drop"  # the document; cut: the item and 200 characters around it
+    threshold: float = Field(default=0.4, gt=0, le=1)  # share of an item that must be there
+    fields: list[str] = []  # of the suites, the question's first; empty: those that are known
+    contexts: bool = False  # search for passages that questions are about too
+
+    @field_validator("against", "fields", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
 class DataConfig(_Section):
     """Where the text is and what becomes of it."""
 
@@ -80,6 +95,7 @@ class DataConfig(_Section):
     root: str = "datasets"  # folder that holds all datasets
     clean: CleanConfig = CleanConfig()
     dedup: DedupConfig = DedupConfig()
+    decontaminate: DecontaminateConfig = DecontaminateConfig()
     workers: int | None = Field(default=None, ge=1, le=4096)  # processes that prepare; None: one a core
     engine: Literal["local", "ray"] = "local"  # who runs them
     keep_blocks: bool = True  # what was read and measured, so that other rules or one more file do not read it all anew

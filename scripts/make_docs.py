@@ -18,6 +18,7 @@ PAGES = ROOT / "docs" / "reference"
 VERBS = (
     "train", "plan", "eval", "generate", "chat", "export", "verify", "checkpoints", "report",
     "data prepare", "data ls", "data show", "data verify", "data report", "data diff", "data trace", "data dedup",
+    "data decontaminate",
     "bench speed", "bench loss", "bench generate",
 )  # fmt: skip
 MADE = "<!-- made by `make docs`; edit the code instead -->\n\n"
@@ -44,7 +45,8 @@ def main() -> int:
 def config_page() -> str:
     """Return the table of every key of a config, from the fields and comments of gnomon/config.py."""
     source = (ROOT / "gnomon" / "config.py").read_text()
-    names = ("data", "data.sources[]", "data.clean", "data.dedup", "tokenizer", "model", "train", "export")
+    parts = ("sources[]", "clean", "dedup", "decontaminate")
+    names = ("data", *(f"data.{part}" for part in parts), "tokenizer", "model", "train", "export")
     sections = {_class_of(name): f"{name}." for name in names} | {"Config": ""}
     page = (
         MADE + "# Every key of a config\n\n`null` means: derived by the plan, which says why (`gnomon plan CONFIG`).\n"

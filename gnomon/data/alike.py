@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from gnomon.data.minhash import Bands, Shingles, shingle_sets
 from gnomon.data.near import candidates, components, jaccard, merge
 from gnomon.data.worker import Tell
 
-PAIRS_AT_ONCE = 100_000
-"""Compared in one job, at most: about 1 GB of text, where each is with another one."""
+COMPARED_BYTES = 64 << 20
+"""Of text whose sets one job compares, at most, unless one pair has more. Sets take about 1.3 times their text."""
 BATCH_DOCUMENTS = 256
 BINS = 20
 """Of the histogram of Jaccard values, from 0 to 1."""
@@ -44,12 +45,13 @@ def remove_near(corpus: Corpus, bands: Bands, threshold: float, folder: Path, en
     pairs = merge(_paired(corpus, bands, told))
     wanted = np.unique(pairs)
     folders = _sets(corpus, wanted, folder, engine, told)
-    cuts = range(0, len(pairs), PAIRS_AT_ONCE)
+    sizes = corpus.rows(wanted)["bytes"].astype(np.int64)[np.searchsorted(wanted, pairs)].sum(axis=1)
+    job_of = sizes.cumsum() // COMPARED_BYTES
     jobs = []
-    for first in cuts:
-        write_array(path := folder / f"pairs-{first:012d}.npy", pairs[first : first + PAIRS_AT_ONCE])
+    for first, last in pairwise([0, *(np.flatnonzero(np.diff(job_of)) + 1).tolist(), len(pairs)]):
+        write_array(path := folder / f"pairs-{first:012d}.npy", pairs[first:last])
         args = {"pairs": str(path), "sets": folders, "starts": corpus.starts}
-        jobs.append(Job("gnomon.data.alike:compare", args, len(pairs[first : first + PAIRS_AT_ONCE]) * 16))
+        jobs.append(Job("gnomon.data.alike:compare", args, int(sizes[first:last].sum())))
     found = engine("comparing texts", jobs, told)
     values = np.concatenate([np.zeros(0), *(load_array(Path(path)) for path in found)])
     passed = pairs[values >= threshold]

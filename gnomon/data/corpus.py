@@ -104,6 +104,11 @@ class Corpus:
         block = bisect_right(self.starts, number) - 1
         return block, number - self.starts[block]
 
+    def id(self, number: int) -> str:
+        """Return a document's id."""
+        block, inside = self.locate(number)
+        return hex_id(self.documents(block)[inside]["id"])
+
     def origin(self, number: int) -> str:
         """Return where a document came from, such as `stories.jsonl:6`."""
         block, inside = self.locate(number)
@@ -146,8 +151,7 @@ class Corpus:
             numbers[here], which[here], place[here] = removal.numbers, i, np.arange(len(removal.numbers))
         for i in np.argsort(numbers).tolist():
             removal, inside, number = self.removals[which[i]], int(place[i]), int(numbers[i])
-            block, row = self.locate(number)
-            entry = {"id": hex_id(self.documents(block)[row]["id"]), "origin": self.origin(number)}
+            entry = {"id": self.id(number), "origin": self.origin(number)}
             detail = ""
             if removal.others is not None:
                 detail = f"of {self.origin(int(removal.others[inside]))}"

@@ -14,6 +14,7 @@ from gnomon.base.errors import IntegrityError
 from gnomon.base.files import canonical_json, read_json, staged_folder
 from gnomon.data.blocks import Block
 from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, hex_id, origin_of
+from gnomon.data.document import Document
 from gnomon.data.shards import document_line, write_shard
 from gnomon.data.worker import Tell
 from gnomon.tokenizer.tokenizer import Tokenizer
@@ -41,6 +42,7 @@ def dtype_of(vocabulary: int) -> np.dtype:
 def encode_block(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     """Encode the documents of a block that are kept, unless that has been done; return how much there is by split.
 
+    `changed`, a file of JSON or null, has the texts that stand instead of those of some documents.
     Each is end-of-text, then its ids. They lie in the order of status and id. Raises IntegrityError for a block whose
     texts are not what was read.
     """
@@ -51,10 +53,12 @@ def encode_block(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     status = load_array(Path(args["status"]))
     kept = np.flatnonzero(status != REMOVED)
     documents, dtype = np.array(block.documents[kept]), dtype_of(tokenizer.vocabulary)
+    changed = read_json(Path(args["changed"]))["changed"] if args["changed"] else {}
     encoded: list[np.ndarray] = []
     for first in range(0, len(kept), BATCH_DOCUMENTS):
         texts = list(block.texts(kept[first : first + BATCH_DOCUMENTS]))
         _refuse_others(texts, documents["id"][first : first + BATCH_DOCUMENTS], block.folder)
+        _change(texts, documents[first : first + BATCH_DOCUMENTS], [changed.get(str(i)) for i in kept[first:]])
         for ids in tokenizer.encode_batch(texts):
             encoded.append(np.array([tokenizer.end_of_text, *ids], dtype))
         tell(int(documents["bytes"][: first + BATCH_DOCUMENTS].sum(dtype=np.int64)))
@@ -88,6 +92,14 @@ def _refuse_others(texts: list[str], ids: np.ndarray, folder: Path) -> None:
                 where=str(folder),
                 do="remove this folder and run the same command again: it reads the files anew",
             )
+
+
+def _change(texts: list[str], rows: np.ndarray, instead: list[str | None]) -> None:
+    """Put the texts that something was cut out of in their place, and their ids and sizes in the rows."""
+    for i, (text, new) in enumerate(zip(texts, instead, strict=False)):
+        if new is not None and new != text:
+            texts[i], digest = new, Document(new, "").id
+            rows[i]["id"], rows[i]["bytes"] = [int(digest[:16], 16), int(digest[16:], 16)], len(new.encode())
 
 
 @lru_cache(maxsize=1)

@@ -30,6 +30,7 @@ from gnomon.data.account import flow_of, samples_of
 from gnomon.data.alike import Alike, remove_near
 from gnomon.data.blocks import Wanted, key_of, stamp_of
 from gnomon.data.card import card_of
+from gnomon.data.contamination import Contamination, remove_contamination
 from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, File, remove_equal
 from gnomon.data.encode import SPLITS, dtype_of
 from gnomon.data.engine import Engine, Job, open_engine
@@ -85,6 +86,7 @@ def _make(recipe: Recipe, progress: Progress) -> Dataset:
             _write_lines(staged.path / "ledger.jsonl.zst", corpus.ledger())
             _write_lines(staged.path / "quarantine.jsonl.zst", work.unusable)
             _write_lines(staged.path / "samples.jsonl.zst", samples_of(corpus))
+            _write_lines(staged.path / "contamination.jsonl.zst", work.contamination.hits)
             body = _manifest(recipe, work, corpus, learned, splits)
             write_synced(staged.path / "card.md", card_of(body).encode())
             body["files"] = describe(staged.path, [p for p in staged.path.rglob("*") if p.is_file()])
@@ -129,6 +131,7 @@ class _Work:
         near = recipe.data.dedup.near
         self._bands = None if near is None else bands_for(near)
         self.alike: Alike | None = None
+        self.contamination = Contamination()
         self.unusable: list[dict[str, str]] = []  # records of the files, in their order
 
     def read(self) -> Corpus:
@@ -172,6 +175,12 @@ class _Work:
             self._folder.mkdir(exist_ok=True)
             self.alike = remove_near(corpus, self._bands, near, self._folder, self._engine, self._progress)
         self._hold_out(corpus)
+        if self.recipe.suites:
+            self._folder.mkdir(exist_ok=True)
+            files, wanted = [path for path, _ in self.recipe.suites], self.recipe.data.decontaminate
+            asked = remove_contamination(corpus, files, wanted, self._folder, self._engine, self._progress)
+            self.contamination = asked
+            self._demand(corpus, TRAIN, [str(path) for path in files], "nothing is left of the training text")
 
     def _hold_out(self, corpus: Corpus) -> None:
         own = corpus.first_train > 0 or bool(self.recipe.data.validation)
@@ -214,9 +223,14 @@ class _Work:
         for b, (start, rows) in enumerate(corpus.blocks()):
             status = corpus.status[start : start + len(rows)]
             folder = corpus.block(b).folder
-            key = sha256_bytes(f"{folder.parent.name}/{folder.name} {tokenizer.digest} ".encode() + status.tobytes())
-            write_array(said := self._folder / f"{key[:32]}.npy", status)
-            args = {"block": str(folder), "status": str(said), "tokenizer": str(path)}
+            changed = self.contamination.changed.get(b)
+            said = changed.read_bytes() if changed else b""
+            key = sha256_bytes(
+                f"{folder.parent.name}/{folder.name} {tokenizer.digest} ".encode() + status.tobytes() + said
+            )
+            write_array(kept := self._folder / f"{key[:32]}.npy", status)
+            args: dict[str, Any] = {"block": str(folder), "status": str(kept), "tokenizer": str(path)}
+            args["changed"] = str(changed) if changed else None
             size = int(rows["bytes"][status != REMOVED].sum(dtype=np.int64))
             jobs.append(Job("gnomon.data.encode:encode_block", args | {"folder": str(self._folder / key[:32])}, size))
         self._encoded = self._engine("encoding", jobs, self._progress)
@@ -332,6 +346,7 @@ def _manifest(
         "splits": splits,
         "removed": corpus.reasons(),
         "flow": flow_of(corpus),
+        "contamination": work.contamination.facts,
         "near": None if work.alike is None else asdict(work.alike),
         "quarantined": dict(sorted(Counter(u["reason"] for u in work.unusable).items())),
     }

@@ -114,7 +114,7 @@ def read_records(source: Source, text_field: str, note: Note, at: Callable[[int]
     """Yield the records of one file, whole; a text file is one. For the rest as `read_documents`; a text file of more
     than MAX_RECORD_BYTES cannot be used.
     """
-    with _open(source.path) as (stream, raw):
+    with opened(source.path) as (stream, raw):
         if _kind(source.path) in RECORD_KINDS:
             for origin, fields in _lines(stream, source.name, text_field, note):
                 if document := _usable(fields[text_field], origin, note):

@@ -5,16 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from gnomon.base.errors import ConfigError, IntegrityError
-from gnomon.base.files import STAGING_PREFIX, canonical_json, sha256_bytes
+from gnomon.base.files import STAGING_PREFIX, canonical_json, sha256_bytes, sha256_file
 from gnomon.base.progress import Progress
 from gnomon.config import DataConfig, SourceConfig, TokenizerConfig
 from gnomon.data.read import Source, find_sources
+from gnomon.data.suites import suite_files
 from gnomon.store.datasets import FORMAT, Dataset, open_dataset
 from gnomon.store.manifest import NAME
 from gnomon.tokenizer.tokenizer import BLOCK
 from gnomon.tokenizer.train import SMALLEST
 
-OPTIONS = {"validation_share", "text_field", "separator", "max_bad_share", "clean", "dedup"}
+OPTIONS: dict[str, Any] = {
+    **dict.fromkeys(("validation_share", "text_field", "separator", "max_bad_share", "clean", "dedup"), True),
+    "decontaminate": {"action", "threshold", "fields", "contexts"},
+}
 """Keys of `data` that decide what a dataset holds; the others say where things lie."""
 VALIDATION = "validation"  # names the source that text of data.validation is
 
@@ -46,6 +50,7 @@ class Recipe:
     data: DataConfig
     tokenizer: TokenizerConfig
     vocabulary: int
+    suites: list[tuple[Path, str]]  # that must not be in the training text, with their hashes
     digest: str
 
     @classmethod
@@ -66,8 +71,10 @@ class Recipe:
                 done += file.bytes
                 progress("checking files", done, total, "bytes")
             inputs += sorted(here, key=lambda i: (i.file.name, i.sha256))  # by name and content, never by place
+        suites = [(p, sha256_file(p)) for p in suite_files(map(Path, data.decontaminate.against))]
         content = {
             "format": FORMAT,
+            "suites": [[path.name, sha256] for path, sha256 in suites],
             "inputs": [i.described() for i in inputs],
             "sources": [s.model_dump(exclude={"paths"}) for s in data.named],
             "data": data.model_dump(include=OPTIONS),
@@ -75,7 +82,7 @@ class Recipe:
             "vocabulary": vocabulary,
         }
         digest = sha256_bytes(canonical_json(content))
-        return cls(Path(data.root) / name, name, inputs, data, tokenizer, vocabulary, digest)
+        return cls(Path(data.root) / name, name, inputs, data, tokenizer, vocabulary, suites, digest)
 
 
 def _distinct(sources: list[SourceConfig]) -> list[SourceConfig]:

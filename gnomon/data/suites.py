@@ -1,7 +1,7 @@
 """Evaluation suites as items: what a model is asked, what it should answer, and what else stands beside them."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -67,6 +67,17 @@ class Suite:
     name: str
     sha256: str
     items: tuple[Item, ...]
+
+
+def suite_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the suites that paths name, those of a folder by name. Raises DataError for a path that is not there."""
+    found = []
+    for path in paths:
+        some = sorted(path.glob("*.jsonl*")) if path.is_dir() else [path]
+        if not some or not some[0].is_file():
+            raise DataError("there is no suite", where=str(path), do="give a .jsonl file, or a folder of them")
+        found += some
+    return found
 
 
 def read_suite(path: Path, fields: Sequence[str] = ()) -> Suite:

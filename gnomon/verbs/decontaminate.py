@@ -46,12 +46,12 @@ def decontaminate(
     """
     from gnomon.data.decontaminate import THRESHOLD, Index
     from gnomon.data.read import find_sources
-    from gnomon.data.suites import read_suite
+    from gnomon.data.suites import read_suite, suite_files
     from gnomon.observe.console import Console
 
     sources = find_sources(files)
     suites = [
-        read_suite(path, [f.strip() for f in fields.split(",")] if fields else ()) for path in _suite_files(against)
+        read_suite(path, [f.strip() for f in fields.split(",")] if fields else ()) for path in suite_files(against)
     ]
     index = Index.build([item for suite in suites for item in suite.items], contexts=contexts)
     console = Console()
@@ -68,12 +68,6 @@ def decontaminate(
         print_json(report)
     else:
         typer.echo("\n".join(_lines(report)))
-
-
-def _suite_files(paths: list[Path]) -> list[Path]:
-    """Return the suites that paths name, those of a folder by name."""
-    found = [sorted(path.glob("*.jsonl*")) if path.is_dir() else [path] for path in paths]
-    return [path for some in found for path in some]
 
 
 class _Search:

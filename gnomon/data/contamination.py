@@ -1,0 +1,172 @@
+"""Items of evaluation suites in a corpus's training text: counted, found, and taken out or only named."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gnomon.base.arrays import load_array, write_array
+from gnomon.base.files import canonical_json, read_json, write_atomic
+from gnomon.base.progress import Progress
+from gnomon.config import DecontaminateConfig
+from gnomon.data.blocks import Block
+from gnomon.data.corpus import TRAIN, Corpus, Removal
+from gnomon.data.decontaminate import Index, Weights, apply, boilerplate
+from gnomon.data.engine import Engine, Job
+from gnomon.data.suites import read_suite
+from gnomon.data.worker import Tell
+
+BATCH_BYTES = 4 << 20
+"""Of text that is searched at once, about."""
+FOUND_CHARACTERS = 300
+"""Of what was found, in the record."""
+
+
+@dataclass(frozen=True)
+class Contamination:
+    """What was found: hits, a line each, and what stands instead of the blocks' documents that were cut."""
+
+    hits: list[dict[str, Any]] = field(default_factory=list)
+    changed: dict[int, Path] = field(default_factory=dict)
+    facts: dict[str, Any] | None = None  # for the manifest
+
+
+def remove_contamination(
+    corpus: Corpus, suites: list[Path], wanted: DecontaminateConfig, folder: Path, engine: Engine, told: Progress
+) -> Contamination:
+    """Find items of the suites in training text and do what was asked for with the documents that hold them.
+
+    Two passes over what is kept: how common the items' n-grams are in each source, then what is found. Files wait
+    below `folder`. Memory of each worker holds the suites' index.
+    """
+    blocks = [b for b in range(len(corpus.places)) if (corpus.status[_span(corpus, b)] == TRAIN).any()]
+    base = {"suites": [str(path) for path in suites], "fields": wanted.fields, "contexts": wanted.contexts}
+    jobs = []
+    for b in blocks:
+        write_array(path := folder / f"searched-{b:06d}.npy", np.flatnonzero(corpus.status[_span(corpus, b)] == TRAIN))
+        args = base | {"block": str(corpus.block(b).folder), "chosen": str(path)}
+        size = int(corpus.documents(b)["bytes"].sum(dtype=np.int64))
+        jobs.append(Job("gnomon.data.contamination:count", args, size))
+    counted = engine("counting what suites have in common with the text", jobs, told)
+    index = _index(tuple(base["suites"]), tuple(wanted.fields), wanted.contexts)
+    weights, silenced = _weights(corpus, index, blocks, counted)
+    searches = []
+    for b, job in zip(blocks, jobs, strict=True):
+        write_array(path := folder / f"common-{b:06d}.npy", weights[corpus.places[b][0].source])
+        more = {"common": str(path), "action": wanted.action, "threshold": wanted.threshold}
+        more |= {"counts": counted, "found": str(folder / f"found-{b:06d}.json")}
+        searches.append(Job("gnomon.data.contamination:search", job.args | more, job.weight))
+    found = [read_json(Path(path)) for path in engine("looking for items of suites", searches, told)]
+    hits, changed = list[dict[str, Any]](), dict[int, Path]()
+    for b, said, search in zip(blocks, found, searches, strict=True):
+        numbers = np.array([int(i) + corpus.starts[b] for i in said["dropped"]], np.int64)
+        details = [f"{h['suite']} {h['item']} ({h['part']})" for h in said["dropped"].values()]
+        corpus.remove(Removal("in a suite", numbers, details=details))
+        if said["changed"]:
+            changed[b] = Path(search.args["found"])
+        for inside, hit in said["hits"]:
+            number = corpus.starts[b] + inside
+            hits.append({"id": corpus.id(number), "origin": corpus.origin(number)} | hit)
+    documents = len({hit["origin"] for hit in hits})
+    facts = {
+        "suites": dict(sorted(Counter(t.suite for t in index.targets).items())),
+        "searched": len(index.targets),
+        "too_short": len(index.unsearched),
+        "silenced": silenced,
+        "hits": len(hits),
+        "documents": documents,
+    }
+    return Contamination(hits, changed, facts)
+
+
+def _span(corpus: Corpus, block: int) -> slice:
+    return slice(corpus.starts[block], corpus.starts[block + 1])
+
+
+def _weights(
+    corpus: Corpus, index: Index, blocks: list[int], counted: list[list[Any]]
+) -> tuple[dict[str, np.ndarray], int]:
+    """Return which n-grams are boilerplate in each source, and how many targets are lost to that somewhere."""
+    counts, documents = _summed(counted)
+    found: dict[str, np.ndarray] = {}
+    lost: set[int] = set()
+    for source in dict.fromkeys(corpus.places[b][0].source for b in blocks):
+        mine = [c for b, c in zip(blocks, counted, strict=True) if corpus.places[b][0].source == source]
+        found[source] = boilerplate(*_summed(mine))
+        lost |= {id(target) for target in index.silenced(index.weigh(counts, documents, found[source]))}
+    return found, len(lost)
+
+
+def _summed(counted: list[list[Any]]) -> tuple[np.ndarray, int]:
+    arrays = [load_array(Path(path)) for path, _ in counted]
+    return np.sum(arrays, axis=0), sum(documents for _, documents in counted)
+
+
+@lru_cache(maxsize=1)
+def _index(suites: tuple[str, ...], fields: tuple[str, ...], contexts: bool) -> Index:
+    items = [item for path in suites for item in read_suite(Path(path), fields).items]
+    return Index.build(items, contexts=contexts)
+
+
+@lru_cache(maxsize=1)
+def _total(paths: tuple[tuple[str, int], ...]) -> tuple[np.ndarray, int]:
+    return _summed([[path, documents] for path, documents in paths])
+
+
+def _index_of(args: dict[str, Any]) -> Index:
+    return _index(tuple(args["suites"]), tuple(args["fields"]), args["contexts"])
+
+
+def count(args: dict[str, Any], tell: Tell) -> list[Any]:
+    """Write in how many chosen documents of a block each n-gram of the suites is; return the file and their number."""
+    index, chosen = _index_of(args), load_array(Path(args["chosen"]))
+    total = np.zeros(len(index.keys), np.int64)
+    for _, texts in _batches(args, tell):
+        total += index.counts(texts)
+    write_array(path := Path(args["chosen"]).with_suffix(".counts.npy"), total)
+    return [str(path), len(chosen)]
+
+
+def search(args: dict[str, Any], tell: Tell) -> str:
+    """Write what is found in the chosen documents of a block, as JSON, and return the file.
+
+    `hits` are [document, hit], `dropped` each document that goes, with its first hit, `changed` the texts of those that
+    were cut; documents by their place in the block.
+    """
+    index = _index_of(args)
+    counts, documents = _total(tuple((path, n) for path, n in args["counts"]))
+    weights: Weights = index.weigh(counts, documents, load_array(Path(args["common"])))
+    hits, dropped, changed = list[Any](), dict[str, Any](), dict[str, str]()
+    for places, texts in _batches(args, tell):
+        for place, text, found in zip(places, texts, index.hits(texts, weights, args["threshold"]), strict=True):
+            if not found:
+                continue
+            said = [
+                asdict(hit) | {"found": hit.found[:FOUND_CHARACTERS], "coverage": round(hit.coverage, 3)}
+                for hit in found
+            ]
+            hits += [[place, hit] for hit in said]
+            left = apply(text, found, args["action"])
+            if left is None:
+                dropped[str(place)] = said[0]
+            elif left != text:
+                changed[str(place)] = left
+    write_atomic(path := Path(args["found"]), canonical_json({"hits": hits, "dropped": dropped, "changed": changed}))
+    return str(path)
+
+
+def _batches(args: dict[str, Any], tell: Tell) -> Iterator[tuple[list[int], list[str]]]:
+    """Yield the chosen documents of a block, some at a time: their places and texts."""
+    block, chosen = Block(Path(args["block"])), load_array(Path(args["chosen"]))
+    ends = block.documents["bytes"][chosen].cumsum(dtype=np.int64)
+    done = 0
+    while done < len(chosen):
+        before = int(ends[done - 1]) if done else 0
+        stop = max(done + 1, int(np.searchsorted(ends, before + BATCH_BYTES)))
+        yield chosen[done:stop].tolist(), list(block.texts(chosen[done:stop]))
+        tell(int(ends[stop - 1]))
+        done = stop
