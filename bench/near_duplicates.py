@@ -65,9 +65,9 @@ def ours(texts: list[str], whole: bool) -> int:
 
 def datatrove(texts: list[str], whole: bool) -> int:
     """Run datatrove's own steps, which write to a folder."""
-    from datatrove.data import Document
-    from datatrove.pipeline.dedup import minhash
-    from datatrove.utils.logging import logger
+    from datatrove.data import Document  # pyright: ignore[reportMissingImports]
+    from datatrove.pipeline.dedup import minhash  # pyright: ignore[reportMissingImports]
+    from datatrove.utils.logging import logger  # pyright: ignore[reportMissingImports]
 
     logger.remove()
     with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +83,7 @@ def datatrove(texts: list[str], whole: bool) -> int:
 
 def datasketch(texts: list[str], whole: bool) -> int:
     """Take datasketch's signatures in batches of a document's shingles, then its index."""
-    from datasketch import MinHash, MinHashLSH
+    from datasketch import MinHash, MinHashLSH  # pyright: ignore[reportMissingImports]
 
     index = MinHashLSH(params=(BANDS.count, BANDS.rows), num_perm=BANDS.count * BANDS.rows)
     pairs = []
@@ -99,7 +99,7 @@ def datasketch(texts: list[str], whole: bool) -> int:
 
 def rensa(texts: list[str], whole: bool) -> int:
     """Take rensa's signatures, then its index."""
-    from rensa import RMinHash, RMinHashLSH
+    from rensa import RMinHash, RMinHashLSH  # pyright: ignore[reportMissingImports]
 
     index = RMinHashLSH(0.7, BANDS.count * BANDS.rows, BANDS.count)
     pairs = []
