@@ -126,8 +126,6 @@ class _Group:
         body = self.data[: ends[-1]]
         edges = np.flatnonzero(np.diff((body == 32) | (body - np.uint8(9) < 5)))
         self.starts, self.ends = edges[0::2] + 1, edges[1::2] + 1
-        if len(self.ends) < len(self.starts):  # never: the last byte is a line end
-            raise AssertionError("a word without an end")
         self.place = np.concatenate([[0], np.cumsum(self.data & 0xC0 != 0x80)])  # characters before each byte
         first = np.concatenate([np.searchsorted(self.starts, self.begin), [len(self.starts)]])
         text = np.repeat(np.arange(len(texts)), np.diff(first))

@@ -29,7 +29,7 @@ def paragraphs_of(text: str) -> list[str]:
 
 
 def is_letter(c: str) -> bool:
-    return c.isascii() and c.isalpha() or "\u00c0" <= c < "\u2000" or "\u3000" <= c < "\ue000"
+    return (c.isascii() and c.isalpha()) or "\u00c0" <= c < "\u2000" or "\u3000" <= c < "\ue000"
 
 
 def ends_a_sentence(word: str) -> bool:

@@ -77,7 +77,16 @@ def test_each_kind_is_repaired_and_counted(text: str, repaired: str, kind: str) 
 @pytest.mark.parametrize("coding", ["cp1252", "latin-1"])
 @pytest.mark.parametrize(
     "text",
-    ["I don’t — “so”", "café MÜßIG españa", "привет мир", "12 € ™ ☃ → 😀", "Ελληνικά", "これは日本語", "État, cœur, ça", "100 £"],
+    [
+        "I don’t — “so”",
+        "café MÜßIG españa",
+        "привет мир",
+        "12 € ™ ☃ → 😀",
+        "Ελληνικά",
+        "これは日本語",
+        "État, cœur, ça",
+        "100 £",
+    ],
 )
 def test_mojibake_is_read_again(text: str, coding: str) -> None:
     garbled = "".join(bytes([b]).decode(coding, "ignore") or chr(b) for b in text.encode())

@@ -9,7 +9,8 @@ from gnomon.data.quality import SCORES, measure
 from tests.unit.data.slow_scores import slow_scores
 
 WORDS = "the be To of. and that have with a bb cat. dog! (why?) “Ja.” ’ ... … .. # {x} • - * 12 3a é Ünder 漢字 。 — x…"
-WORDS += " cookies uses privacy policy Javascript lorem ipsum the-be THE's a.) .” ]. extraordinarily-long internationalisation"
+WORDS += " cookies uses privacy policy Javascript lorem ipsum the-be THE's a.) .” ]."
+WORDS += " extraordinarily-long internationalisation"
 PIECES = [*WORDS.split(), "w" * 1001, "terms of use", "\ud800", "\U0001f600", "end.)", "\u00a0", "\x00", "\x1c"]
 GAPS = [" ", " ", " ", "\n", "\n\n", "\n \n", "  ", "\t", "\r\n", "", "\v"]
 lively = st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from(GAPS)), max_size=60).map(
