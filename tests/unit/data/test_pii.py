@@ -147,6 +147,7 @@ def test_replaced_twice_is_replaced_once(mixed: str) -> None:
         "1939-1945, 1914 1918, 100 000 000, +10.000.000, 12-34-56, 2019-2020-2021",
         "call 202-555-0100 or 192.0.2.1 or 2001:db8::7 at 12:30:45:10",
         "sk-this-is-only-a-long-name-of-a-thing ghp_short eyJhbGciOi",
+        "XGB82WEST12345698765432 GB82WEST12345698765432X",
         "ATGCATGC 0123456789012345678901234567890 3.1415926535897932",
     ],
 )
@@ -162,7 +163,22 @@ def test_a_number_that_is_called_a_telephone_is_one(said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["+1" + "2" * 9, "+1 2", "1" * 20, "a.", "(0", "eyJ", "1.", "A1", "::", "@a.", "0 0", "-----BEGIN "]
+    "part",
+    [
+        "+1" + "2" * 9,
+        "+1" + "2" * 60 + "x",
+        "+1 2",
+        "1" * 20,
+        "a.",
+        "(0",
+        "eyJ",
+        "1.",
+        "A1",
+        "::",
+        "@a.",
+        "0 0",
+        "-----BEGIN ",
+    ],
 )
 def test_no_text_takes_long(part: str) -> None:
     start = time.process_time()

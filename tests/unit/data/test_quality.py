@@ -1,5 +1,7 @@
 """Every score, against the same score written plainly; and that no text's scores depend on its neighbours."""
 
+from itertools import permutations
+
 import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -28,6 +30,8 @@ def expected(text: str) -> np.ndarray:
 @settings(max_examples=60)
 @given(st.lists(texts, max_size=5))
 @example(["", " \n", "\n\nx", "x", "", "x\n"])
+@example([" ".join("".join(p) for p in permutations(("a" * 8, "b" * 8, "c" * 8, "dd"))) + "\n" + "x" * 20])
+@example(["\n".join("".join(p) for p in permutations(("a" * 8, "b" * 8, "c" * 8, "d" * 8)))])
 @example(["a b c d e f g h i j k l " * 30, "same line.\n" * 20, "one two.\n\n" * 4])
 def test_every_score_is_the_plainly_written_one_to_the_last_bit(batch: list[str]) -> None:
     measured = measure(batch)
