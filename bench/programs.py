@@ -10,7 +10,7 @@ import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from safetensors.torch import load_file
@@ -228,7 +228,7 @@ class HuggingFace(Program):
         )  # fmt: skip
         losses = Losses(self.record(out))
         arguments = TrainingArguments(output_dir=str(out), **self.set)
-        trainer = Recorded(model=model, args=arguments, train_dataset=self._rows, callbacks=[losses])
+        trainer = Recorded(model=model, args=arguments, train_dataset=cast(Any, self._rows), callbacks=[losses])
         trainer.told = losses
         trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out)))
 

@@ -84,7 +84,7 @@ class DecontaminateConfig(_Section):
 class DataConfig(_Section):
     """Where the text is and what becomes of it."""
 
-    train: list[str] = []  # files and folders: .txt .md .jsonl .parquet, also .gz and .zst; all one source
+    train: list[str] = []  # files, folders, hf:NAME?…: .txt .md .jsonl .parquet, also .gz .zst; one source
     sources: list[SourceConfig] = []  # instead of `train`: several sources, kept apart and mixed in training
     validation: list[str] = []  # own validation text; empty: a share of the training text is held out
     validation_share: float = Field(default=0.02, gt=0, lt=0.5)  # of documents, chosen by their hash
@@ -122,7 +122,8 @@ class DataConfig(_Section):
 
 
 def _name_of(path: str) -> str:
-    return Path(path).resolve().name.split(".")[0] or "text"
+    plain = path.partition("?")[0].removeprefix("hf:") if path.startswith("hf:") else path
+    return Path(plain).resolve().name.split(".")[0] or "text"
 
 
 class TokenizerConfig(_Section):

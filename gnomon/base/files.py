@@ -163,6 +163,14 @@ class Staged:
         self.path.rename(final)
         DISK.sync_folder(final.parent)
 
+    def publish_once(self, final: Path) -> None:
+        """The same for what two may make at once, with equal content: whoever comes later leaves it as it is."""
+        try:
+            self.publish(final)
+        except OSError as e:
+            if e.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+
 
 @contextlib.contextmanager
 def staged_folder(parent: Path, label: str) -> Iterator[Staged]:

@@ -17,7 +17,7 @@ _importing = threading.Lock()  # `sys.path` is everybody's
 
 
 def need(module: str, *, extra: str, why: str) -> ModuleType:
-    """Return the module, imported. `extra` is Gnomon's extra that installs it, `why` what it is for ("reading .parquet").
+    """Return the module, imported. `extra` is Gnomon's extra that installs it, `why` what it is for.
 
     A file or folder with the library's name in the working directory, or beside the script that runs, is passed
     over: Gnomon itself writes a folder `datasets`.

@@ -27,6 +27,7 @@ from gnomon.base.files import canonical_json, read_json, sha256_bytes, staged_fo
 from gnomon.data.document import Document, Removed, fingerprint
 from gnomon.data.minhash import Bands, band_hashes
 from gnomon.data.read import Source, read_documents
+from gnomon.data.span import Span
 from gnomon.data.worker import Tell
 
 FRAME_BYTES = 1 << 20
@@ -55,14 +56,15 @@ class Wanted:
     bands: tuple[int, int] | None  # for near duplicates: how many, and minima in each
 
 
-def key_of(sha256: str, path: Path, wanted: Wanted) -> str:
-    """Return the name of the blocks of a file: equal content, kind and options, equal name."""
+def key_of(sha256: str, path: Path, span: Span, wanted: Wanted) -> str:
+    """Return the name of the blocks of a span of a file: equal content, kind and options, equal name."""
     kind = "".join(path.suffixes[-2:]).lower()
-    return sha256_bytes(canonical_json({"file": sha256, "kind": kind, "wanted": asdict(wanted), "form": 1}))[:32]
+    what = {"file": sha256, "kind": kind, "span": asdict(span), "wanted": asdict(wanted), "form": 1}
+    return sha256_bytes(canonical_json(what))[:32]
 
 
 def make_blocks(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
-    """Read a file into blocks, unless that has been done, and return what `result.json` says of them.
+    """Read a span of a file into blocks, unless that has been done, and return what `result.json` says of them.
 
     Raises DataError for a file that cannot be read, or that another program changed after its hash was taken.
     """
@@ -73,7 +75,8 @@ def make_blocks(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     with staged_folder(folder.parent, "blocks") as staged:
         wanted, unusable = Wanted(**args["wanted"]), list[Removed]()
         writer = _Writer(staged.path, wanted)
-        for document in read_documents(source, wanted.text_field, wanted.separator, unusable.append, tell):
+        options = wanted.text_field, wanted.separator, unusable.append, tell, Span(**args["span"])
+        for document in read_documents(source, *options):
             writer.add(document)
         writer.close()
         _refuse_changed(source.path, args["stamp"])
@@ -85,8 +88,7 @@ def make_blocks(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
         }
         (staged.path / "result.json").write_bytes(canonical_json(result))
         faults.point("prepare.source_read")
-        if not folder.exists():
-            staged.publish(folder)
+        staged.publish_once(folder)
     return result
 
 

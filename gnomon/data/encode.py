@@ -78,8 +78,7 @@ def encode_block(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
         write_array(staged.path / "ids.npy", ids)
         write_array(staged.path / "documents.npy", rows)
         (staged.path / "result.json").write_bytes(canonical_json(result))
-        if not folder.exists():
-            staged.publish(folder)
+        staged.publish_once(folder)
     faults.point("prepare.encoded")
     return result
 

@@ -5,6 +5,7 @@ over what is there already; so it may be done twice, anywhere, in any order, and
 result. A worker that dies is replaced and its job begun again.
 """
 
+import logging
 import os
 import selectors
 import subprocess
@@ -18,8 +19,9 @@ from typing import Any, Literal, Protocol
 import orjson
 
 from gnomon.base import errors
-from gnomon.base.errors import DataError, DependencyError, GnomonError
+from gnomon.base.errors import DataError, GnomonError
 from gnomon.base.machine import this_machine
+from gnomon.base.optional import need
 from gnomon.base.progress import Progress
 from gnomon.data.worker import answer, do
 
@@ -158,15 +160,10 @@ class _Ray:
     """Workers of a Ray cluster: the one that is running, or one of this machine alone."""
 
     def __init__(self, workers: int) -> None:
-        try:
-            import ray  # pyright: ignore[reportMissingImports]
-        except ImportError:
-            raise DependencyError(
-                "data.engine=ray needs the library ray", where="data.engine", do="pip install 'gnomon[ray]'"
-            ) from None
+        ray: Any = need("ray", extra="ray", why="data.engine=ray prepares text on it")
         self._ray, self._own = ray, not ray.is_initialized()
         if self._own:
-            ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+            ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         self._remote: Any = ray.remote(max_retries=TRIES)(_answer_on_ray)
 
     def __call__(self, stage: str, jobs: Sequence[Job], progress: Progress) -> list[Any]:

@@ -35,8 +35,10 @@ from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, File, remove_
 from gnomon.data.encode import SPLITS, dtype_of
 from gnomon.data.engine import Engine, Job, open_engine
 from gnomon.data.minhash import bands_for
+from gnomon.data.read import can_split
 from gnomon.data.recipe import OPTIONS, Input, Recipe, find_version
 from gnomon.data.shards import SHARD_BYTES
+from gnomon.data.span import WHOLE, cut_spans
 from gnomon.data.split import held_out
 from gnomon.store.datasets import FORMAT, Dataset, open_dataset
 from gnomon.store.manifest import describe, write_manifest
@@ -48,6 +50,9 @@ BLOCKS = ".blocks"
 """Beside the versions of a dataset: what was read of its files."""
 WORK = ".work"
 """Beside them while one is made: what would be made again after a kill."""
+
+SPAN_BYTES = 64 << 20
+"""Of a file that can be cut: what one job reads."""
 
 
 def prepare(data: DataConfig, tokenizer: TokenizerConfig, vocabulary: int, progress: Progress) -> Dataset:
@@ -128,6 +133,7 @@ class _Work:
         self.recipe, self._engine, self._progress = recipe, engine, progress
         self._blocks, self._folder = recipe.folder / BLOCKS, recipe.folder / WORK
         self._keys: set[str] = set()
+        self._named = [path for source in recipe.data.named for path in source.paths] + recipe.data.validation
         near = recipe.data.dedup.near
         self._bands = None if near is None else bands_for(near)
         self.alike: Alike | None = None
@@ -139,10 +145,10 @@ class _Work:
 
         Raises DataError when too many records cannot be used, or none can.
         """
-        jobs = [self._reading(i) for i in self.recipe.inputs]
-        results = self._engine("reading text", jobs, self._progress)
+        read = [(i, job) for i in self.recipe.inputs for job in self._reading(i)]
+        results = self._engine("reading text", [job for _, job in read], self._progress)
         files = []
-        for i, job, result in zip(self.recipe.inputs, jobs, results, strict=True):
+        for (i, job), result in zip(read, results, strict=True):
             files.append(File(i.file.name, i.source, i.split, Path(job.args["folder"]), result["blocks"]))
             for place, reason, detail in result["unusable"]:
                 self.unusable.append({"origin": f"{i.file.name}{place}", "reason": reason, "detail": detail})
@@ -150,18 +156,19 @@ class _Work:
         self._judge_unusable(corpus.count)
         return corpus
 
-    def _reading(self, file: Input) -> Job:
-        wanted = Wanted(file.text_field, file.separator, (self._bands.count, self._bands.rows) if self._bands else None)
-        key = key_of(file.sha256, file.file.path, wanted)
-        self._keys.add(key)
-        args = {
-            "path": str(file.file.path),
-            "bytes": file.file.bytes,
-            "stamp": stamp_of(file.file.path),
-            "folder": str(self._blocks / key),
-            "wanted": vars(wanted),
-        }
-        return Job("gnomon.data.blocks:make_blocks", args, file.file.bytes)
+    def _reading(self, file: Input) -> list[Job]:
+        """Return the jobs that read a file: one, or one for each span of a large one."""
+        bands = None if self._bands is None else (self._bands.count, self._bands.rows)
+        wanted = Wanted(file.text_field, file.separator, bands)
+        path, size = file.file.path, file.file.bytes
+        stamp, jobs = stamp_of(path), []
+        for span in cut_spans(path, SPAN_BYTES) if can_split(file.file, file.separator) else [WHOLE]:
+            key = key_of(file.sha256, path, span, wanted)
+            self._keys.add(key)
+            args = {"path": str(path), "bytes": size, "stamp": stamp, "folder": str(self._blocks / key)}
+            args |= {"wanted": vars(wanted), "span": vars(span)}
+            jobs.append(Job("gnomon.data.blocks:make_blocks", args, (span.stop or size) - span.start))
+        return jobs
 
     def decide(self, corpus: Corpus) -> None:
         """Remove equal texts and near duplicates, and say which of the others are held out.
@@ -186,14 +193,14 @@ class _Work:
         own = corpus.first_train > 0 or bool(self.recipe.data.validation)
         if own:
             self._demand(corpus, VALIDATION, self.recipe.data.validation, "the validation text is empty")
-        self._demand(corpus, TRAIN, [str(i.file.path) for i in self.recipe.inputs], "the text is empty")
+        self._demand(corpus, TRAIN, self._named, "the text is empty")
         if own:
             return
         numbers, rows = corpus.rows_of(TRAIN)
         if len(numbers) < 2:
             raise DataError(
                 "one document is too little: it cannot be both trained on and held out",
-                where=", ".join(str(i.file.path) for i in self.recipe.inputs),
+                where=", ".join(self._named),
                 do="add text, cut it with data.separator, or give other text in data.validation",
             )
         chosen = held_out(rows["id"], rows["bytes"], self.recipe.data.validation_share)
@@ -296,7 +303,7 @@ class _Work:
             share = min(1.0, len(bad) / records + 0.01)
             raise DataError(
                 f"{len(bad):,} of {records:,} records cannot be used, more than data.max_bad_share allows{shown}",
-                where=", ".join(dict.fromkeys(str(i.file.path) for i in self.recipe.inputs)),
+                where=", ".join(self._named),
                 do=f"mend them, or accept the loss with data.max_bad_share={share:.2f}",
             )
 

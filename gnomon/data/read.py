@@ -1,26 +1,23 @@
-"""Documents out of files and folders: .txt, .md and .jsonl, also compressed with gzip or Zstandard."""
+"""Documents out of files and folders: .txt, .md and .jsonl, also packed by gzip or Zstandard, .parquet and .arrow."""
 
-import gzip
-import io
 import json
-import zlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
-import zstandard
 
-from gnomon.base import faults
 from gnomon.base.errors import DataError
 from gnomon.base.files import sha256_file
 from gnomon.data.document import MAX_BYTES, Document, Note, Removed, cut, part_end
+from gnomon.data.span import WHOLE, Span, seek_to_line, seek_to_mark
+from gnomon.data.table import TABLE_KINDS, table_texts
+from gnomon.data.unpack import PACKINGS, open_errors, open_unpacked
 
-TEXT_KINDS, RECORD_KINDS, PACKINGS = (".txt", ".md"), (".jsonl",), (".gz", ".zst")
-KINDS = " ".join((*TEXT_KINDS, *RECORD_KINDS))
+TEXT_KINDS, RECORD_KINDS = (".txt", ".md"), (".jsonl",)
+KINDS = f"{' '.join(TEXT_KINDS + RECORD_KINDS)}, also .gz or .zst, {' '.join(TABLE_KINDS)}"
 NOTES = ("readme.md", "licence.md", "license.md", "licence.txt", "license.txt")
 """Files that speak about a corpus and are not part of it."""
 
@@ -28,25 +25,23 @@ NOTES = ("readme.md", "licence.md", "license.md", "licence.txt", "license.txt")
 MAX_RECORD_BYTES = 64 << 20
 """A longer line of .jsonl is not read into memory."""
 
-MAX_WINDOW_BYTES = 128 << 20
-"""Of Zstandard, as `zstd --long=27` and level 22 use it."""
-
 READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Source:
     """A file of the corpus; `name` is its path below the folder that was asked for, `bytes` its size on
-    disk.
+    disk, `text_field` what its records call the text, where that is not for the config to say.
     """
 
     path: Path
     name: str
     bytes: int
+    text_field: str | None = None
 
     def sha256(self) -> str:
         """Return the SHA-256 of the file as it lies on disk."""
-        with _open_errors(self.path):
+        with open_errors(self.path):
             return sha256_file(self.path)
 
 
@@ -69,7 +64,7 @@ def find_sources(paths: list[str]) -> list[Source]:
     found: dict[Path, Source] = {}
     for text in paths:
         path = Path(text)
-        with _open_errors(path):
+        with open_errors(path):
             for file in _files(path, text):
                 name = file.name if file == path else file.relative_to(path).as_posix()
                 found[file.resolve()] = Source(file, name, file.stat().st_size)
@@ -82,41 +77,55 @@ def _files(path: Path, text: str) -> list[Path]:
         raise DataError(f"there is no file or folder {text}", where=text, do=do)
     if path.is_file():
         if not _kind(path):
-            do = f"use {KINDS}, also .gz or .zst"
+            do = f"use {KINDS}"
             raise DataError(f"{path.name} is no kind of text that can be read", where=text, do=do)
         return [path]
     kept = [p for p in path.rglob("*") if _kind(p) and not _passed_over(p.relative_to(path)) and p.is_file()]
     if not kept:
-        raise DataError("no text in this folder", where=text, do=f"put {KINDS} files there, also .gz or .zst")
+        raise DataError("no text in this folder", where=text, do=f"put {KINDS} files there")
     return kept
 
 
 def read_documents(
-    source: Source, text_field: str, separator: str | None, note: Note, at: Callable[[int], None]
+    source: Source, text_field: str, separator: str | None, note: Note, at: Callable[[int], None], span: Span = WHOLE
 ) -> Iterator[Document]:
-    """Yield the documents of one file, long ones in parts. `note` is told of every record that cannot be
-    used, `at` of how many bytes of the file, as it lies on disk, have been read. Memory holds one record,
-    or one part of a text file.
+    """Yield the documents of one file, or those whose first byte lies in `span`; long ones in parts. `note` is told of
+    every record that cannot be used, `at` of how many bytes of the file, as it lies on disk, have been read. Memory
+    holds one record, one part of a text file, or some rows of a table.
 
-    Raises DataError for a file that cannot be opened or whose compression is cut or damaged.
+    The documents of all of a file's spans, in order, are those of the file: same texts, same origins, same notes.
+
+    Raises DataError for a file that cannot be opened, is cut or damaged, or a table without the text; DependencyError
+    for a table without the library that reads it.
     """
-    with opened(source.path) as (stream, raw):
-        if _kind(source.path) in RECORD_KINDS:
-            documents = _records(stream, source.name, text_field, note)
+    assert span == WHOLE or can_split(source, separator)
+    kind, name, text_field = _kind(source.path), source.name, source.text_field or text_field
+    stop = source.bytes if span.stop is None else span.stop
+    with open_unpacked(source.path) as (stream, raw):
+        if kind in TABLE_KINDS:
+            for row in _rows(source, raw, text_field, note, at):
+                yield from cut(row)
+            return
+        if kind in RECORD_KINDS:
+            documents = _records(stream, name, text_field, note, span)
         else:
-            documents = _texts(stream, source.name, separator, note)
+            documents = _texts(stream, name, separator, note, span)
         for document in documents:
             yield document
-            at(raw.tell())
+            at(max(0, min(raw.tell(), stop) - span.start))
 
 
 def read_records(source: Source, text_field: str, note: Note, at: Callable[[int], None]) -> Iterator[Record]:
     """Yield the records of one file, whole; a text file is one. For the rest as `read_documents`; a text file of more
-    than MAX_RECORD_BYTES cannot be used.
+    than MAX_RECORD_BYTES cannot be used. Rows of a table are named by their place.
     """
-    with opened(source.path) as (stream, raw):
-        if _kind(source.path) in RECORD_KINDS:
-            for origin, fields in _lines(stream, source.name, text_field, note):
+    kind, text_field = _kind(source.path), source.text_field or text_field
+    with open_unpacked(source.path) as (stream, raw):
+        if kind in TABLE_KINDS:
+            for row in _rows(source, raw, text_field, note, at):
+                yield Record(row.text, row.origin, row.origin)
+        elif kind in RECORD_KINDS:
+            for origin, fields in _lines(stream, source.name, text_field, note, WHOLE):
                 if document := _usable(fields[text_field], origin, note):
                     own = str(fields.get("id", origin))
                     yield Record(document.text, origin, origin if _has_lone_surrogate(own) else own)
@@ -126,26 +135,54 @@ def read_records(source: Source, text_field: str, note: Note, at: Callable[[int]
             at(raw.tell())
 
 
-def _records(stream: BinaryIO, name: str, text_field: str, note: Note) -> Iterator[Document]:
-    for origin, fields in _lines(stream, name, text_field, note):
+def can_split(source: Source, separator: str | None) -> bool:
+    """Return whether spans of the file can be read by themselves: unpacked, of lines or with a separator."""
+    if source.path.suffix.lower() in PACKINGS:
+        return False
+    kind = _kind(source.path)
+    return kind in RECORD_KINDS or (kind in TEXT_KINDS and bool(separator))
+
+
+def _rows(source: Source, raw: BinaryIO, text_field: str, note: Note, at: Callable[[int], None]) -> Iterator[Document]:
+    """Yield the rows of a table, whole."""
+    for number, data in table_texts(source.path, raw, text_field, at):
+        origin = f"{source.name}:{number}"
+        if data is None:
+            note(Removed(origin, "no text", f'"{text_field}" is null in this row'))
+        elif len(data) > MAX_RECORD_BYTES:
+            note(_too_long(origin, "record"))
+        elif (text := _decoded(data, origin, "text", 0, note)) is not None and (usable := _usable(text, origin, note)):
+            yield usable
+
+
+def _records(stream: BinaryIO, name: str, text_field: str, note: Note, span: Span) -> Iterator[Document]:
+    for origin, fields in _lines(stream, name, text_field, note, span):
         if usable := _usable(fields[text_field], origin, note):
             yield from cut(usable)
 
 
-def _lines(stream: BinaryIO, name: str, text_field: str, note: Note) -> Iterator[tuple[str, dict[str, Any]]]:
+def _lines(
+    stream: BinaryIO, name: str, text_field: str, note: Note, span: Span
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the records of .jsonl that have a text, each with its place."""
-    number = 0
-    while line := stream.readline(MAX_RECORD_BYTES):
+    number, place = seek_to_line(stream, span)
+    while (span.stop is None or place < span.stop) and (line := stream.readline(MAX_RECORD_BYTES)):
+        place += len(line)
         number += 1
         origin = f"{name}:{number}"
         if len(line) == MAX_RECORD_BYTES and not line.endswith(b"\n"):
-            note(Removed(origin, "too long", f"the record has more than {MAX_RECORD_BYTES:,} bytes"))
+            note(_too_long(origin, "record"))
             while line and not line.endswith(b"\n"):
                 line = stream.readline(MAX_RECORD_BYTES)
+                place += len(line)
             continue
         fields = _fields(line.removeprefix(BOM_UTF8) if number == 1 else line, origin, text_field, note)
         if fields is not None:
             yield origin, fields
+
+
+def _too_long(origin: str, what: str) -> Removed:
+    return Removed(origin, "too long", f"the {what} has more than {MAX_RECORD_BYTES:,} bytes")
 
 
 def _fields(line: bytes, origin: str, text_field: str, note: Note) -> dict[str, Any] | None:
@@ -176,36 +213,42 @@ def _whole(stream: BinaryIO, origin: str, note: Note) -> Document | None:
     """Return a text file as one document; None, and a note, where that cannot be."""
     data = stream.read(MAX_RECORD_BYTES + 1)
     if len(data) > MAX_RECORD_BYTES:
-        return note(Removed(origin, "too long", f"the file has more than {MAX_RECORD_BYTES:,} bytes"))
-    try:
-        return _usable(data.removeprefix(BOM_UTF8).decode("utf-8"), origin, note)
-    except UnicodeDecodeError as e:
-        return note(Removed(origin, "invalid UTF-8", f"byte {e.start:,} of the file"))
+        return note(_too_long(origin, "file"))
+    text = _decoded(data.removeprefix(BOM_UTF8), origin, "file", 0, note)
+    return None if text is None else _usable(text, origin, note)
 
 
-def _texts(stream: BinaryIO, name: str, separator: str | None, note: Note) -> Iterator[Document]:
+def _texts(stream: BinaryIO, name: str, separator: str | None, note: Note, span: Span) -> Iterator[Document]:
     """Yield a text file's documents, in parts where they are long. A part that cannot be used is left out
     alone.
     """
-    for part, offset, line in text_parts(stream, separator.encode() if separator else b""):
+    for part, offset, line in text_parts(stream, separator.encode() if separator else b"", span):
         origin = f"{name}:{line}"
-        try:
-            usable = _usable(part.decode("utf-8"), origin, note)
-        except UnicodeDecodeError as e:
-            usable = note(Removed(origin, "invalid UTF-8", f"byte {offset + e.start:,} of the file"))
-        if usable:
+        text = _decoded(part, origin, "file", offset, note)
+        if text is not None and (usable := _usable(text, origin, note)):
             yield usable
 
 
-def text_parts(stream: BinaryIO, mark: bytes) -> Iterator[tuple[bytes, int, int]]:
+def _decoded(data: bytes, origin: str, whole: str, offset: int, note: Note) -> str | None:
+    """Return the text that bytes at `offset` of a `whole` are; None, and a note, where they are no UTF-8."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as e:
+        note(Removed(origin, "invalid UTF-8", f"byte {offset + e.start:,} of the {whole}"))
+        return None
+
+
+def text_parts(stream: BinaryIO, mark: bytes, span: Span = WHOLE) -> Iterator[tuple[bytes, int, int]]:
     """Yield the text between the marks, MAX_BYTES at a time, with its first byte's place and line in the
-    file.
+    file. Of a `span`, the documents that begin in it: right after a mark, or with the file.
 
     Without a mark the file is one document. Line ends next to a mark, and a byte order mark, belong to no
     document; where MAX_BYTES of them or more end a document, the first of these stay.
     """
-    data, start, before, line = bytearray(), 0, 0, 1  # `before`: bytes of the file that came before data[0]
-    ended, opens = False, True  # the file is read to its end; a document begins at `start`
+    before, line = seek_to_mark(stream, mark, span)
+    data, start = bytearray(), 0  # `before`: bytes of the file that came before data[0]
+    ended, opens = False, True  # the file is read to its end; a document's text has not begun before `start`
+    begun = before  # where the document began that `start` is in
     while True:
         if not ended and len(data) - start <= MAX_BYTES + len(mark):
             more = stream.read(READ_BYTES)
@@ -215,7 +258,8 @@ def text_parts(stream: BinaryIO, mark: bytes) -> Iterator[tuple[bytes, int, int]
             if first and data.startswith(BOM_UTF8):
                 start = len(BOM_UTF8)
             continue
-        if start == len(data):
+        wanted = begun >= span.start
+        if start == len(data) or (span.stop is not None and (begun if wanted else before + start) >= span.stop):
             return
         end = data.find(mark, start, start + MAX_BYTES + len(mark)) if mark else -1
         closes = end >= 0
@@ -228,10 +272,11 @@ def text_parts(stream: BinaryIO, mark: bytes) -> Iterator[tuple[bytes, int, int]
         lead = len(part) - len(part.lstrip(b"\r\n")) if mark and opens else 0
         last = closes or (ended and end == len(data))
         text = part[lead:].rstrip(b"\r\n") if mark and last else part[lead:]
-        if text or (opens and last):  # an empty document is one; an empty rest of one is nothing
+        if wanted and (text or (opens and last)):  # an empty document is one; an empty rest of one is nothing
             yield text, before + start + lead, line + part.count(b"\n", 0, lead)
         opens, end = closes or (opens and lead == len(part)), end + len(mark) * closes
         line += data.count(b"\n", start, end)
+        begun = before + end if closes else begun
         start = end
 
 
@@ -257,78 +302,10 @@ def _has_lone_surrogate(text: str) -> bool:
 
 def _kind(path: Path) -> str | None:
     """Return what a file is by its name, without the compression's ending; None for unknown kinds."""
-    plain = Path(path.stem) if path.suffix.lower() in PACKINGS else path
-    suffix = plain.suffix.lower()
-    return suffix if suffix in TEXT_KINDS + RECORD_KINDS else None
+    packed = path.suffix.lower() in PACKINGS
+    suffix = (Path(path.stem) if packed else path).suffix.lower()
+    return suffix if suffix in TEXT_KINDS + RECORD_KINDS + TABLE_KINDS * (not packed) else None
 
 
 def _passed_over(relative: Path) -> bool:
     return any(part.startswith(".") for part in relative.parts) or relative.name.lower() in NOTES
-
-
-@contextmanager
-def _open_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as e:
-        raise DataError(
-            f"the compressed file is cut or damaged ({e or 'it ends too early'})",
-            where=str(path),
-            do="get the file again, or take it out of the folder",
-        ) from e
-    except OSError as e:
-        raise DataError(
-            f"the file cannot be read: {e.strerror or e}",
-            where=str(path),
-            do="make it readable, or take it out of `data`",
-        ) from e
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """Give a file's plain content, and the file itself, whose position says how far the reading is.
-
-    Raises DataError for a file that cannot be opened or whose compression is cut or damaged.
-    """
-    with _open_errors(path), path.open("rb") as raw:
-        faults.point("read.opened")
-        suffix = path.suffix.lower()
-        if suffix == ".gz":
-            with gzip.open(raw) as unpacked:
-                yield unpacked, raw  # pyright: ignore[reportReturnType]
-        elif suffix == ".zst":
-            yield io.BufferedReader(_WholeZstd(raw), READ_BYTES), raw  # pyright: ignore[reportArgumentType]
-        else:
-            yield raw, raw
-
-
-class _WholeZstd(io.RawIOBase):
-    """A Zstandard stream that says so when it ends in the middle of a frame; the library's reader stays
-    silent.
-    """
-
-    def __init__(self, raw: BinaryIO) -> None:
-        self._raw = raw
-        self._new = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES).decompressobj
-        self._frame: Any = None
-        self._packed = b""
-        self._ready = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._ready:
-            self._packed = self._packed or self._raw.read(64 << 10)
-            if not self._packed:
-                if self._frame is not None and not self._frame.eof:
-                    raise EOFError("it ends too early")
-                return 0
-            if self._frame is None or self._frame.eof:
-                self._frame = self._new()
-            self._ready = memoryview(self._frame.decompress(self._packed))
-            self._packed = self._frame.unused_data if self._frame.eof else b""
-        count = min(len(buffer), len(self._ready))
-        buffer[:count] = self._ready[:count]
-        self._ready = self._ready[count:]
-        return count

@@ -8,6 +8,8 @@ from gnomon.base.errors import ConfigError, IntegrityError
 from gnomon.base.files import STAGING_PREFIX, canonical_json, sha256_bytes, sha256_file
 from gnomon.base.progress import Progress
 from gnomon.config import DataConfig, SourceConfig, TokenizerConfig
+from gnomon.data.hub import hub_source
+from gnomon.data.hub_address import PREFIX, HubAddress
 from gnomon.data.read import Source, find_sources
 from gnomon.data.suites import suite_files
 from gnomon.store.datasets import FORMAT, Dataset, open_dataset
@@ -59,15 +61,17 @@ class Recipe:
         _check_vocabulary(tokenizer.vocabulary)
         name = _name(data)
         held = [SourceConfig(paths=data.validation, name=VALIDATION)] if data.validation else []
-        found = [("validation", s, find_sources(s.paths)) for s in held]
-        found += [("train", s, find_sources(s.paths)) for s in _distinct(data.named)]
+        root = Path(data.root)
+        found = [("validation", s, _files(s.paths, root, progress)) for s in held]
+        found += [("train", s, _files(s.paths, root, progress)) for s in _distinct(data.named)]
         total, done = sum(f.bytes for _, _, files in found for f in files), 0
         inputs: list[Input] = []
         for split, source, files in found:
-            reading = source.text_field or data.text_field, source.separator or data.separator
             here = []
             for file in files:
-                here.append(Input(file, file.sha256(), split, source.name or "", *reading))
+                field = file.text_field or source.text_field or data.text_field
+                separator = source.separator or data.separator
+                here.append(Input(file, file.sha256(), split, source.name or "", field, separator))
                 done += file.bytes
                 progress("checking files", done, total, "bytes")
             inputs += sorted(here, key=lambda i: (i.file.name, i.sha256))  # by name and content, never by place
@@ -82,7 +86,15 @@ class Recipe:
             "vocabulary": vocabulary,
         }
         digest = sha256_bytes(canonical_json(content))
-        return cls(Path(data.root) / name, name, inputs, data, tokenizer, vocabulary, suites, digest)
+        return cls(root / name, name, inputs, data, tokenizer, vocabulary, suites, digest)
+
+
+def _files(paths: list[str], root: Path, progress: Progress) -> list[Source]:
+    """Return the files that paths name, after what lies on the Hugging Face Hub has been fetched."""
+    there = [path for path in paths if path.startswith(PREFIX)]
+    here = [path for path in paths if path not in there]
+    fetched = [hub_source(HubAddress.parse(path), root, progress) for path in there]
+    return (find_sources(here) if here else []) + fetched
 
 
 def _distinct(sources: list[SourceConfig]) -> list[SourceConfig]:

@@ -10,7 +10,7 @@ import orjson
 
 from gnomon.base.errors import DataError
 from gnomon.base.files import sha256_file
-from gnomon.data.read import opened
+from gnomon.data.unpack import open_unpacked
 
 Role = Literal["question", "answer", "choice", "context"]
 
@@ -96,7 +96,7 @@ def read_suite(path: Path, fields: Sequence[str] = ()) -> Suite:
 
 
 def _items(path: Path, suite: str, fields: Sequence[str]) -> Iterator[Item]:
-    with opened(path) as (stream, _):
+    with open_unpacked(path) as (stream, _):
         for number, line in enumerate(stream, 1):
             if not line.strip():
                 continue

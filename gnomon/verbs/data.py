@@ -9,9 +9,10 @@ from gnomon.verbs.artifacts import verify
 from gnomon.verbs.common import ConfigPath, Json, Overrides, config_of, print_json
 from gnomon.verbs.decontaminate import decontaminate
 from gnomon.verbs.dedup import dedup
+from gnomon.verbs.fetch import fetch
 
 data_app = typer.Typer(help="Prepare, look into and compare datasets.", no_args_is_help=True, rich_markup_mode=None)
-for verb in (dedup, decontaminate):
+for verb in (fetch, dedup, decontaminate):
     data_app.command()(verb)
 
 Version = Annotated[Path, typer.Argument(help="A dataset version's folder.")]

@@ -67,8 +67,10 @@ def test_a_namesake_that_the_program_has_loaded_is_named(tmp_path: Path) -> None
 
 def test_a_library_for_another_python_is_named_with_the_one_that_runs(tmp_path: Path) -> None:
     other = write(tmp_path / "other" / "lib" / "python3.99" / "site-packages", REAL)
-    for environment in ({"PATH": str(tmp_path / "other" / "bin")}, {"VIRTUAL_ENV": str(tmp_path / "other")}):
-        said = ask(tmp_path, **environment)
+    for said in (
+        ask(tmp_path, PATH=str(tmp_path / "other" / "bin")),
+        ask(tmp_path, VIRTUAL_ENV=str(tmp_path / "other")),
+    ):
         assert f"installed for another Python ({other})" in said
         assert f"do  {sys.executable} -m pip install 'gnomon[data]'" in said
 

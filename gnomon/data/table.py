@@ -1,0 +1,88 @@
+"""Texts out of tables: .parquet, and .arrow as `datasets` saves it. The only file that knows pyarrow."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from gnomon.base.errors import DataError
+from gnomon.base.optional import need
+
+TABLE_KINDS = (".parquet", ".arrow")
+BATCH_ROWS = 64  # held at once; reading 1,024 is no faster
+BUFFER_BYTES = 1 << 20  # read of a column at once; without it a whole row group is
+
+
+def table_texts(
+    path: Path, file: BinaryIO, column: str, at: Callable[[int], None]
+) -> Iterator[tuple[int, bytes | None]]:
+    """Yield the number, from 1, and the text of every row of an open file, as UTF-8 that nobody has checked; None where
+    the table has none. `at` is told how many bytes of the file lie behind.
+
+    Only `column` is read, and memory holds a few of its rows. Raises DataError for a file that is cut or damaged, and
+    for a column that is not there or holds no text; DependencyError without pyarrow.
+    """
+    pa = need("pyarrow", extra="data", why=f"reading {path.suffix}")
+    try:
+        rows = _parquet if path.suffix.lower() == ".parquet" else _arrow
+        number = 0
+        for values, share in rows(pa, file, column):
+            for value in values.cast(pa.large_binary()).to_pylist():
+                number += 1
+                yield number, value
+            at(int(share * path.stat().st_size))
+    except _NoText as e:
+        raise DataError(str(e), where=str(path), do=e.do) from None
+    except (pa.ArrowException, OSError) as e:
+        if isinstance(e, OSError) and e.errno is not None:
+            raise  # the disk's words, not those of pyarrow
+        raise DataError(
+            f"the {path.suffix} file is cut or damaged: {str(e).splitlines()[0]}",
+            where=str(path),
+            do="get the file again, or take it out of the folder",
+        ) from e
+
+
+class _NoText(Exception):
+    def __init__(self, what: str, do: str) -> None:
+        super().__init__(what)
+        self.do = do
+
+
+def _parquet(pa: Any, file: BinaryIO, column: str) -> Iterator[tuple[Any, float]]:
+    parquet = need("pyarrow.parquet", extra="data", why="reading .parquet")
+    with parquet.ParquetFile(file, buffer_size=BUFFER_BYTES, page_checksum_verification=True) as table:
+        _check(pa, table.schema_arrow, column)
+        done = 0
+        for batch in table.iter_batches(BATCH_ROWS, columns=[column]):
+            done += len(batch)
+            yield batch.column(0), done / table.metadata.num_rows
+
+
+def _arrow(pa: Any, file: BinaryIO, column: str) -> Iterator[tuple[Any, float]]:
+    """Yield as `_parquet` does, from either of Arrow's two forms."""
+    if file.peek(6)[:6] == b"ARROW1":  # pyright: ignore[reportAttributeAccessIssue]
+        table = pa.ipc.open_file(file)
+        batches = (table.get_batch(i) for i in range(table.num_record_batches))
+    else:
+        table = batches = pa.ipc.open_stream(file)
+    _check(pa, table.schema, column)
+    for batch in batches:
+        for start in range(0, len(batch), BATCH_ROWS):
+            yield batch.column(column).slice(start, BATCH_ROWS), 0.0
+
+
+def _check(pa: Any, schema: Any, column: str) -> None:
+    names = schema.names
+    if names.count(column) != 1:
+        what = f'the table has {"more than one" if column in names else "no"} column "{column}"'
+        raise _NoText(
+            f"{what}, but {', '.join(names) or 'none at all'}", do="name the column of the text in data.text_field"
+        )
+    kind = schema.field(column).type
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    holds_bytes = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+    holds_text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    if not any(test(value) for test in (*holds_text, *holds_bytes)):
+        texts = [f.name for f in schema if any(test(f.type) for test in holds_text)]
+        do = f"name a column of text in data.text_field; here: {', '.join(texts) or 'none'}"
+        raise _NoText(f'column "{column}" holds {kind}, no text', do=do)
