@@ -1,0 +1,1 @@
+"""Synthetic samples from seeded program generators, every answer computed and checked; no model and no network."""
