@@ -60,7 +60,8 @@ WATCH = phrases(
     "belief.watch",
     "{who} sees this through the window, along with everyone in the room, but nobody notices {who}.",
     "Unnoticed by those inside, {who} watches the room through the keyhole and sees it all.",
-    "What nobody in the room notices: {who} is looking in through a gap in the curtain and sees who is there and what is done.",
+    "What nobody in the room notices: {who} is looking in through a gap in the curtain and sees who is there and "
+    "what is done.",
     "{who} secretly follows the whole scene from outside through a small window.",
 )
 TELL = phrases(
@@ -73,7 +74,8 @@ TELL = phrases(
 RULE = phrases(
     "belief.rule",
     "Everything else stays where it is, and nobody looks inside anything unless the story says so.",
-    "Nobody opens anything that the story does not mention, and nobody hears of what they did not witness or were not told.",
+    "Nobody opens anything that the story does not mention, and nobody hears of what they did not witness or were "
+    "not told.",
     "All the hiding places are closed, and whoever is away sees nothing unless the story says so.",
     "Assume that people know only what they saw or were told in the story.",
 )

@@ -126,7 +126,13 @@ def _day_number(iso: str) -> int:
     """Return the Julian day number (Fliegel and Van Flandern, 1968); 0 modulo 7 is a Monday."""
     year, month, day = (int(part) for part in iso.split("-"))
     a = -((14 - month) // 12)
-    return (1461 * (year + 4800 + a)) // 4 + (367 * (month - 2 - 12 * a)) // 12 - (3 * ((year + 4900 + a) // 100)) // 4 + day - 32075
+    return (
+        (1461 * (year + 4800 + a)) // 4
+        + (367 * (month - 2 - 12 * a)) // 12
+        - (3 * ((year + 4900 + a) // 100)) // 4
+        + day
+        - 32075
+    )
 
 
 def _iso(number: int) -> str:

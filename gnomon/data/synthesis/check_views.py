@@ -139,7 +139,9 @@ def _check_repeated(sample: Sample, words: str, here: bool, spoken: date, due: d
 def check_retelling(sample: Sample) -> str:
     """Return who knows, or an account put together from the roles, and check that nobody else's view slips in."""
     world, ask = sample.world, sample.world["ask"]
-    reach = [{d["a"], d["b"]} | ({world["onlooker"]} if i == world["seen"] else set()) for i, d in enumerate(world["deeds"])]
+    reach = [
+        {d["a"], d["b"]} | ({world["onlooker"]} if i == world["seen"] else set()) for i, d in enumerate(world["deeds"])
+    ]
     for deed in world["deeds"]:
         if ROLES[deed["do"]][0].format(**deed) not in sample.messages[0]["content"]:
             raise ValueError("the text does not tell of a deed")
@@ -164,8 +166,7 @@ def check_witnesses(sample: Sample) -> str:
     world, ask = sample.world, sample.world["ask"]
     at = {minute: event for minute, event in world["events"]}
     saw: dict[str, list[str]] = {
-        x: [at[m] for m in range(24 * 60) if m in at and not (m < start or m > end)]
-        for x, (start, end) in world["stays"].items()
+        x: [at[m] for m in range(24 * 60) if m in at and not (m < start or m > end)] for x, start, end in world["stays"]
     }
     if ask["kind"] == "count":
         return str(len(saw[ask["x"]]))

@@ -127,7 +127,8 @@ def _yes_no(
     draw: Draw, tell: Teller, names: list[str], rst: tuple[Relation, Relation, Relation], facts: list[Fact],
     documents: list[str], places: dict[tuple[int, str], dict[str, Any]], world: dict[str, Any], answerable: bool,
 ) -> Sample:  # fmt: skip
-    """Ask whether one thing told of somebody holds: of the same (yes), of one of whom another is told (no), or of one of
+    """Ask whether one thing told of somebody holds: of the same (yes), of one of whom another is told (no), or of one
+    of
     whom nothing of the kind is told.
     """
     r, s, t = rst

@@ -10,7 +10,8 @@ from gnomon.data.synthesis.themes import THEMES
 from gnomon.data.synthesis.words import DAYS, HOLDERS, MONTHS, SEEN, SMALL, THINGS, TOWNS
 
 PRODUCT = phrases(
-    "known.product", "What is {a} times {b}?", "How much is {a} multiplied by {b}?", "What do you get for {a} times {b}?",
+    "known.product", "What is {a} times {b}?", "How much is {a} multiplied by {b}?",
+    "What do you get for {a} times {b}?",
     "Multiply {a} by {b}. What is the result?",
 )  # fmt: skip
 LETTERS = phrases(
@@ -22,12 +23,14 @@ MONTH_DAYS = phrases(
     "What number of days did {month} have in {year}?", "In {year}, how many days long was {month}?",
 )  # fmt: skip
 NEXT_DAY = phrases(
-    "known.day", "Which day of the week comes {n} days after a {day}?", "If today is {day}, what day is it in {n} days?",
+    "known.day", "Which day of the week comes {n} days after a {day}?",
+    "If today is {day}, what day is it in {n} days?",
     "Counting {n} days on from a {day}, on which day of the week do you arrive?",
     "Today is {day}. What day of the week will it be {n} days from now?",
 )  # fmt: skip
 FIRST_WORD = phrases(
-    "known.order", "Which comes first in a dictionary, “{a}” or “{b}”?", "Of “{a}” and “{b}”, which is first by alphabet?",
+    "known.order", "Which comes first in a dictionary, “{a}” or “{b}”?",
+    "Of “{a}” and “{b}”, which is first by alphabet?",
     "In alphabetical order, which of “{a}” and “{b}” stands first?",
     "Sorted by the alphabet, does “{a}” or “{b}” come first?",
 )  # fmt: skip
@@ -79,7 +82,14 @@ def _computed(draw: Draw) -> tuple[str, str | None, Phrases, dict[str, Any], str
     if kind == 2:
         year, month = draw.between(1900, 2024), draw.below(12)
         days = calendar.monthrange(year, month + 1)[1]
-        return "count", "NUM:count", MONTH_DAYS, {"month": MONTHS[month], "year": year}, str(days), ["month", year, month]
+        return (
+            "count",
+            "NUM:count",
+            MONTH_DAYS,
+            {"month": MONTHS[month], "year": year},
+            str(days),
+            ["month", year, month],
+        )
     if kind == 3:
         day, n = draw.below(7), draw.between(8, 400)
         return "date", "NUM:date", NEXT_DAY, {"day": DAYS[day], "n": n}, DAYS[(day + n) % 7], ["day", day, n]

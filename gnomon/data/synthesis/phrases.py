@@ -25,9 +25,7 @@ def phrases(name: str, *texts: str) -> Phrases:
     by_rank = sorted(texts, key=_rank)
     held = max(1, sum(_rank(text) < TEST_SHARE * 2**63 for text in by_rank[:-1]))
     chosen = set(by_rank[:held])
-    return Phrases(
-        name, tuple(t for t in texts if t not in chosen), tuple(text for text in texts if text in chosen)
-    )
+    return Phrases(name, tuple(t for t in texts if t not in chosen), tuple(text for text in texts if text in chosen))
 
 
 def template_id(name: str, text: str) -> str:

@@ -13,96 +13,123 @@ STOCK = phrases(
     "problem.stock",
     "{a} has {n} {things} in the store. {k} boxes of {m} {things} each are delivered, and then {s} {things} are sold. "
     "What is left is shared out equally among {g} shops. How many {things} does each shop get?",
-    "At first there are {n} {things} in {a}'s store. After a delivery of {k} boxes, each with {m} {things}, and the sale "
+    "At first there are {n} {things} in {a}'s store. After a delivery of {k} boxes, each with {m} {things}, and the "
+    "sale "
     "of {s} {things}, {a} divides the rest evenly between {g} shops. How many {things} go to each?",
-    "{g} shops are to receive equal shares of {a}'s {things}. {a} started with {n}, bought {k} boxes of {m}, and sold {s}. "
+    "{g} shops are to receive equal shares of {a}'s {things}. {a} started with {n}, bought {k} boxes of {m}, and "
+    "sold {s}. "
     "How large is one share?",
-    "How many {things} does each of {g} shops receive if {a} splits the whole stock evenly, having begun with {n}, then "
+    "How many {things} does each of {g} shops receive if {a} splits the whole stock evenly, having begun with {n}, "
+    "then "
     "taken in {k} boxes of {m} each and sold {s}?",
-    "{a} counts {n} {things}, unpacks {k} boxes that hold {m} each, sells {s}, and sends the remaining {things} in equal "
+    "{a} counts {n} {things}, unpacks {k} boxes that hold {m} each, sells {s}, and sends the remaining {things} in "
+    "equal "
     "parts to {g} shops. What does one shop receive?",
 )
 STOCK_SAY = phrases(
     "problem.stock.say",
-    "The boxes hold {k} × {m} = {km}. That makes {n} + {km} = {sum}, and after the sale {sum} − {s} = {rest}. Shared among "
+    "The boxes hold {k} × {m} = {km}. That makes {n} + {km} = {sum}, and after the sale {sum} − {s} = {rest}. Shared "
+    "among "
     "{g}: {rest} ÷ {g} = {r}. Each shop gets {r} {things}.",
-    "{k} × {m} = {km} arrive, so there are {sum}. {s} are sold: {rest} remain. {rest} ÷ {g} = {r}, so {r} {things} each.",
-    "Step by step: {km} in the boxes, {sum} together with the old stock, {rest} after the sale. {rest} divided by {g} is "
+    "{k} × {m} = {km} arrive, so there are {sum}. {s} are sold: {rest} remain. {rest} ÷ {g} = {r}, so {r} {things} "
+    "each.",
+    "Step by step: {km} in the boxes, {sum} together with the old stock, {rest} after the sale. {rest} divided by "
+    "{g} is "
     "{r}. The answer is {r} {things}.",
 )
 TANK = phrases(
     "problem.tank",
-    "A tank holds {c} litres and already contains {w}. A pump adds {p} litres a minute, while {l} litres a minute leak out. "
+    "A tank holds {c} litres and already contains {w}. A pump adds {p} litres a minute, while {l} litres a minute "
+    "leak out. "
     "After how many minutes is the tank full?",
-    "Water flows into a {c}-litre tank at {p} litres per minute and leaks out at {l} litres per minute. At the start there "
+    "Water flows into a {c}-litre tank at {p} litres per minute and leaks out at {l} litres per minute. At the start "
+    "there "
     "are {w} litres in it. How long does it take until it is full?",
-    "How many minutes does it take to fill a tank of {c} litres that has {w} litres in it, if {p} litres a minute come in "
+    "How many minutes does it take to fill a tank of {c} litres that has {w} litres in it, if {p} litres a minute "
+    "come in "
     "and {l} litres a minute are lost?",
-    "{a} fills a tank. It can take {c} litres, {w} litres are in it, the hose brings {p} litres each minute, and a crack "
+    "{a} fills a tank. It can take {c} litres, {w} litres are in it, the hose brings {p} litres each minute, and a "
+    "crack "
     "loses {l} litres each minute. In how many minutes is the tank full?",
 )
 TANK_SAY = phrases(
     "problem.tank.say",
-    "{c} − {w} = {rest} litres are missing. Each minute brings {p} − {l} = {net} litres more. {rest} ÷ {net} = {r}. So it "
+    "{c} − {w} = {rest} litres are missing. Each minute brings {p} − {l} = {net} litres more. {rest} ÷ {net} = {r}. "
+    "So it "
     "takes {r} minutes.",
-    "Net inflow: {p} − {l} = {net} litres a minute. Still to fill: {c} − {w} = {rest} litres. That is {rest} ÷ {net} = {r} "
+    "Net inflow: {p} − {l} = {net} litres a minute. Still to fill: {c} − {w} = {rest} litres. That is {rest} ÷ {net} "
+    "= {r} "
     "minutes.",
     "The tank gains {net} litres a minute and needs {rest} more, so it is full after {rest} ÷ {net} = {r} minutes.",
 )
 MEET = phrases(
     "problem.meet",
-    "{x} and {y} are {d} kilometres apart by road. {a} sets out from {x} at {u} km/h and {b} from {y} at {v} km/h, both at "
+    "{x} and {y} are {d} kilometres apart by road. {a} sets out from {x} at {u} km/h and {b} from {y} at {v} km/h, "
+    "both at "
     "{t}, towards each other. At what time do they meet?",
-    "At {t}, {a} leaves {x} for {y} at {u} km/h, and {b} leaves {y} for {x} on the same road at {v} km/h. The road is {d} "
+    "At {t}, {a} leaves {x} for {y} at {u} km/h, and {b} leaves {y} for {x} on the same road at {v} km/h. The road "
+    "is {d} "
     "kilometres long. When do they meet?",
-    "The road from {x} to {y} has {d} kilometres. {a} and {b} start at the two ends at {t} and come towards each other, one "
+    "The road from {x} to {y} has {d} kilometres. {a} and {b} start at the two ends at {t} and come towards each "
+    "other, one "
     "at {u} km/h, the other at {v} km/h. What time is it when they meet?",
-    "{a}, coming from {x} at {u} km/h, and {b}, coming from {y} at {v} km/h, both left at {t}; between {x} and {y} there are "
+    "{a}, coming from {x} at {u} km/h, and {b}, coming from {y} at {v} km/h, both left at {t}; between {x} and {y} "
+    "there are "
     "{d} kilometres of road. At what time do they pass each other?",
 )
 MEET_SAY = phrases(
     "problem.meet.say",
-    "Together they cover {u} + {v} = {s} kilometres an hour. {d} ÷ {s} of an hour is {m} minutes. {t} and {m} minutes make "
+    "Together they cover {u} + {v} = {s} kilometres an hour. {d} ÷ {s} of an hour is {m} minutes. {t} and {m} "
+    "minutes make "
     "{r}.",
     "They approach each other at {s} km/h, so {d} kilometres take {m} minutes. They meet at {r}.",
     "{u} + {v} = {s}; {d} kilometres at {s} km/h are {m} minutes; starting at {t}, that is {r}.",
 )
 RECIPE = phrases(
     "problem.recipe",
-    "A recipe for {n} people takes {q} grams of {food}. {a} cooks for {k} people, and {food} is sold in bags of {bag} grams. "
+    "A recipe for {n} people takes {q} grams of {food}. {a} cooks for {k} people, and {food} is sold in bags of "
+    "{bag} grams. "
     "How many bags must {a} buy?",
     "For {n} people one needs {q} grams of {food}. How many bags of {bag} grams does {a} have to buy to cook for {k}?",
-    "{a} wants to cook for {k} people from a recipe that gives {q} grams of {food} for {n}. The shop has {food} only in bags "
+    "{a} wants to cook for {k} people from a recipe that gives {q} grams of {food} for {n}. The shop has {food} only "
+    "in bags "
     "of {bag} grams. What is the least number of bags?",
     "How many {bag}-gram bags of {food} are enough for {k} people, if the recipe uses {q} grams for {n} people?",
 )
 RECIPE_SAY = phrases(
     "problem.recipe.say",
-    "One person needs {q} ÷ {n} = {each} grams, {k} people need {need} grams. {full} bags hold {have} grams, and {less} would "
+    "One person needs {q} ÷ {n} = {each} grams, {k} people need {need} grams. {full} bags hold {have} grams, and "
+    "{less} would "
     "be too little, so {a} buys {full}.",
     "{q} ÷ {n} = {each} grams a person; {each} × {k} = {need} grams. Rounded up to whole bags of {bag} grams: {full}.",
-    "{need} grams are needed ({each} for each person). {full} × {bag} = {have} is the first multiple that is enough: {full}.",
+    "{need} grams are needed ({each} for each person). {full} × {bag} = {have} is the first multiple that is enough: "
+    "{full}.",
 )
 AGES = phrases(
     "problem.ages",
     "{a} is {d} years older than {b}. In {k} years their ages will add up to {s}. How old is {b} now?",
-    "In {k} years, {a} and {b} will together be {s} years old. {a} is {d} years older than {b}. What is {b}'s age today?",
+    "In {k} years, {a} and {b} will together be {s} years old. {a} is {d} years older than {b}. What is {b}'s age "
+    "today?",
     "{b} is {d} years younger than {a}. The sum of their ages {k} years from now will be {s}. How old is {b} today?",
     "How old is {b} now, if {a} is {d} years older and the two of them will be {s} years old together in {k} years?",
 )
 AGES_SAY = phrases(
     "problem.ages.say",
-    "Now their ages add up to {s} − 2 × {k} = {now}. Without the {d} years by which {a} is older, that is {now} − {d} = "
+    "Now their ages add up to {s} − 2 × {k} = {now}. Without the {d} years by which {a} is older, that is {now} − "
+    "{d} = "
     "{two}, twice {b}'s age. {two} ÷ 2 = {r}. {b} is {r} years old.",
-    "Today's sum is {s} − {k2} = {now}. Take away the difference: {now} − {d} = {two}. Half of that is {r}, so {b} is {r}.",
+    "Today's sum is {s} − {k2} = {now}. Take away the difference: {now} − {d} = {two}. Half of that is {r}, so {b} "
+    "is {r}.",
     "{b}'s age is ({s} − {k2} − {d}) ÷ 2 = {two} ÷ 2 = {r} years.",
 )
 NTH = phrases(
     "problem.nth",
-    "In {town} the market is held on the {nth} {day} of each month. {month} {year} begins on a {first}. On which day of the "
+    "In {town} the market is held on the {nth} {day} of each month. {month} {year} begins on a {first}. On which day "
+    "of the "
     "month was the market held?",
     "{month} {year} began on a {first}. What is the date of the {nth} {day} of that month?",
-    "The choir of {town} meets on every {nth} {day} of a month. As the 1st of {month} {year} is a {first}, which date is it "
+    "The choir of {town} meets on every {nth} {day} of a month. As the 1st of {month} {year} is a {first}, which "
+    "date is it "
     "in that month?",
     "The first day of {month} {year} was a {first}. Give the date of that month's {nth} {day}.",
 )
@@ -114,11 +141,13 @@ NTH_SAY = phrases(
 )
 EVERY = phrases(
     "problem.every",
-    "{a} waters the cactus every {k} days, for the first time on {start}. How often has {a} watered it by the end of {end}?",
+    "{a} waters the cactus every {k} days, for the first time on {start}. How often has {a} watered it by the end of "
+    "{end}?",
     "From {start} on, {a} goes swimming every {k} days, that day included. How many times has {a} been swimming by the "
     "evening of {end}?",
     "A pump is checked on {start} and then every {k} days. How many checks take place up to and including {end}?",
-    "{a} writes a letter on {start} and another every {k} days after that. How many letters are written by {end}, that day "
+    "{a} writes a letter on {start} and another every {k} days after that. How many letters are written by {end}, "
+    "that day "
     "included?",
 )
 EVERY_SAY = phrases(
@@ -128,7 +157,19 @@ EVERY_SAY = phrases(
     "{d} days lie between the two dates, which gives {q} whole steps of {k} days, and the first time besides: {r}.",
     "{q} steps of {k} days fit into the {d} days, so it happens {q} + 1 = {r} times.",
 )
-_THINGS = ("candles", "notebooks", "lanterns", "apples", "marbles", "postcards", "cups", "tiles", "bulbs", "puzzles", "ribbons")
+_THINGS = (
+    "candles",
+    "notebooks",
+    "lanterns",
+    "apples",
+    "marbles",
+    "postcards",
+    "cups",
+    "tiles",
+    "bulbs",
+    "puzzles",
+    "ribbons",
+)
 _FOODS = ("rice", "flour", "lentils", "couscous", "oats", "barley", "pasta", "semolina", "chickpeas", "millet")
 _NTH = ("first", "second", "third", "fourth")
 
@@ -182,7 +223,9 @@ def _recipe(draw: Draw, tell: Teller) -> Sample:
     given = {"n": n, "q": n * each, "k": k, "bag": bag}
     words = given | {"a": people(draw, 1)[0], "food": draw.pick(_FOODS), "each": each, "need": each * k, "full": full,
                      "have": full * bag, "less": full - 1}  # fmt: skip
-    return _problem("recipe", tell, RECIPE, RECIPE_SAY, words, given, counted(full, "bag"), "count NUM:count", str(full))
+    return _problem(
+        "recipe", tell, RECIPE, RECIPE_SAY, words, given, counted(full, "bag"), "count NUM:count", str(full)
+    )
 
 
 def _ages(draw: Draw, tell: Teller) -> Sample:
@@ -214,7 +257,8 @@ def _every(draw: Draw, tell: Teller) -> Sample:
     end = start + timedelta(days=d)
     r = d // k + 1
     given = {"k": k, "start": start.isoformat(), "end": end.isoformat()}
-    words = {"a": people(draw, 1)[0], "k": k, "start": day_text(start.year, start.month, start.day), "d": d, "q": d // k,
+    words = {"a": people(draw, 1)[0], "k": k, "start": day_text(start.year, start.month, start.day), "d": d,
+    "q": d // k,
              "end": day_text(end.year, end.month, end.day), "rest": d % k, "r": r}  # fmt: skip
     return _problem("every", tell, EVERY, EVERY_SAY, words, given, str(r), "count NUM:count", f"{r} times")
 

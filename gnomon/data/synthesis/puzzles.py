@@ -1,5 +1,6 @@
 """Puzzles of order, of sets, of who has what, and of rules with negation."""
 
+from itertools import pairwise
 from typing import Any
 
 from gnomon.data.synthesis.draw import Draw
@@ -49,9 +50,11 @@ SETS = phrases(
 SET_QUESTIONS = {
     "neither": phrases("sets.neither", "How many do neither?", "How many members do neither of the two?",
                        "What is the number of those who do neither?", "How many are left who do neither?"),
-    "one": phrases("sets.one", "How many do exactly one of the two?", "How many members do one of the two, but not both?",
+    "one": phrases("sets.one", "How many do exactly one of the two?",
+    "How many members do one of the two, but not both?",
                    "What is the number of those who do just one of these things?", "How many do only one of the two?"),
-    "only": phrases("sets.only", "How many {x}, but do not {y}?", "How many members {x} without being among those who {y}?",
+    "only": phrases("sets.only", "How many {x}, but do not {y}?",
+    "How many members {x} without being among those who {y}?",
                     "What is the number of those who {x} and do not {y}?", "How many {x} and do not also {y}?"),
 }  # fmt: skip
 SETS_SAY = phrases(
@@ -126,7 +129,8 @@ EVENTS = (
     ("the baker sells rolls", "the baker sells no rolls"), ("the ferry runs", "the ferry does not run"),
     ("the museum is closed", "the museum is not closed"), ("the fountain plays", "the fountain does not play"),
     ("the mail comes early", "the mail does not come early"), ("the children sing", "the children do not sing"),
-    ("the wind blows from the north", "the wind does not blow from the north"), ("the flag is up", "the flag is not up"),
+    ("the wind blows from the north", "the wind does not blow from the north"), ("the flag is up",
+    "the flag is not up"),
 )  # fmt: skip
 _NTH = ("", "second ", "third ", "fourth ")
 
@@ -239,10 +243,10 @@ def _rules(draw: Draw, tell: Teller) -> Sample:
         fact, asked, answer = literals[i], literals[j], "unknown"
     between = literals[min(i, j) : max(i, j) + 1]
     if kind == "forward":
-        chain = "; ".join(f"as {_text(p)}, {_text(q)}" for p, q in zip(between, between[1:], strict=False))
+        chain = "; ".join(f"as {_text(p)}, {_text(q)}" for p, q in pairwise(between))
     elif kind == "back":
         back = [(e, not happens) for e, happens in reversed(between)]
-        chain = "; ".join(f"as {_text(p)}, {_text(q)}" for p, q in zip(back, back[1:], strict=False))
+        chain = "; ".join(f"as {_text(p)}, {_text(q)}" for p, q in pairwise(back))
     else:
         chain = ""
     said = [sentence(tell(RULE, p=_text(p), q=_text(q))) for p, q in draw.shuffled(rules)]

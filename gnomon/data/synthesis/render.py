@@ -19,7 +19,8 @@ class Rendered:
 
 
 def render(sample: Sample) -> Rendered:
-    """Return the sample's text: ChatML with Hermes tool calls, or, for a question without messages, the question layout.
+    """Return the sample's text: ChatML with Hermes tool calls, or, for a question without messages, the question
+    layout.
 
     Loss is borne by what the model itself says: its turns with the mark that ends them; in the question layout the
     control tokens after `<|/q|>` and `<|/ctx|>` and all from behind `<|a|>` on.
@@ -47,7 +48,7 @@ def _chat(sample: Sample) -> Iterator[tuple[str, bool]]:
     messages = list(sample.messages)
     if sample.tools:
         first = messages.pop(0)["content"] if messages[0]["role"] == "system" else ""
-        listed = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in sample.tools)
+        listed = "\n".join(map(_tool, sample.tools))
         head = f"{first}\n\n" if first else ""
         yield f"<|im_start|>system\n{head}<tools>\n{listed}\n</tools><|im_end|>\n", False
     for message in messages:
@@ -59,6 +60,14 @@ def _chat(sample: Sample) -> Iterator[tuple[str, bool]]:
             yield f"<|im_start|>user\n<tool_response>\n{message['content']}\n</tool_response><|im_end|>\n", False
         else:
             yield f"<|im_start|>{message['role']}\n{message['content']}<|im_end|>\n", False
+
+
+def _tool(tool: dict) -> str:
+    """Return a tool's description as JSON: name first, and below that in an order that no copy of it can change."""
+    function = tool["function"]
+    parameters = json.loads(json.dumps(function["parameters"], sort_keys=True))
+    first = {"name": function["name"], "description": function["description"], "parameters": parameters}
+    return json.dumps({"type": tool["type"], "function": first}, ensure_ascii=False)
 
 
 def _said(message: dict) -> str:

@@ -217,7 +217,11 @@ SAY = phrases(
     "Here it is: {full}.",
 )
 SAY_PERSON = phrases(
-    "tools.say.person", "{answer}.", "That is {answer}.", "It is {answer}, as you say yourself.", "By what you say, {answer}."
+    "tools.say.person",
+    "Then it is {answer}.",
+    "That is {answer}.",
+    "It is {answer}, as you say yourself.",
+    "By what you say, {answer}.",
 )
 NO_ENTRY = phrases(
     "tools.no-entry",

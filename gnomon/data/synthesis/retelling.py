@@ -47,7 +47,8 @@ ONLOOKER = phrases(
     "retell.onlooker",
     "{w} looked on when {a} and {b} met, but nobody else saw any of these meetings, and none was spoken of afterwards.",
     "Of these meetings, only the one between {a} and {b} had a witness, {w}; nothing was told to anybody later.",
-    "Apart from the two people in each case, only {w} witnessed anything, namely what passed between {a} and {b}. Nobody "
+    "Apart from the two people in each case, only {w} witnessed anything, namely what passed between {a} and {b}. "
+    "Nobody "
     "talked about any of it later.",
     "Each time only the two concerned were there, except that {w} was present when {a} and {b} met. All kept silent.",
 )
@@ -176,7 +177,9 @@ def make_retelling(draw: Draw, tell: Teller) -> Sample:
         reply = tell(KNOWERS, names=answer)
         world["ask"] = {"kind": "know", "at": at}
     kind = f"retell-{world['ask']['kind']}"
-    return _sample(kind, tell, f"{text} {sentence(watch)} {ask}", Question(ask, answer, (answer,), of, fine), reply, world)
+    return _sample(
+        kind, tell, f"{text} {sentence(watch)} {ask}", Question(ask, answer, (answer,), of, fine), reply, world
+    )
 
 
 def account(deed: dict[str, Any], w: str, looked_on: bool) -> str:
@@ -199,7 +202,7 @@ def make_witnesses(draw: Draw, tell: Teller) -> Sample:
     log = "; ".join(f"at {clock(t)} {e}" for t, e in events)
     x, y = draw.some(who, 2)
     kind = draw.pick(["both", "only", "who", "count"])
-    world: dict[str, Any] = {"events": [list(e) for e in events], "stays": {k: list(v) for k, v in stays.items()}}
+    world: dict[str, Any] = {"events": [list(e) for e in events], "stays": [[x, *stays[x]] for x in who]}
     world["ask"] = {"kind": kind, "x": x, "y": y, "event": ""}
     if kind in ("both", "only"):
         found = [e for e in saw[x] if (e in saw[y]) == (kind == "both")]

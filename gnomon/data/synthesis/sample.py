@@ -66,7 +66,7 @@ def from_record(record: Mapping[str, Any]) -> Sample:
     _one_of(record["family"], FAMILIES, "family")
     _one_of(record["split"], SPLITS, "split")
     _one_of(record["question"]["type"], ANSWER_TYPES, "question.type")
-    question = {k: tuple(v) if isinstance(v, list) else v for k, v in record["question"].items()}
+    question: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in record["question"].items()}
     for message in record["messages"]:
         _check_message(message)
     _no_special_tokens(record)

@@ -4,7 +4,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-_KNOWN = {"type", "description", "properties", "required", "enum", "items", "minimum", "maximum", "additionalProperties"}
+_KNOWN = {
+    "type",
+    "description",
+    "properties",
+    "required",
+    "enum",
+    "items",
+    "minimum",
+    "maximum",
+    "additionalProperties",
+}
 _TYPES = ("object", "array", "string", "number", "integer", "boolean")
 
 
@@ -64,7 +74,8 @@ def check_call(call: Mapping[str, Any], tools: Mapping[str, Mapping[str, Any]]) 
 
 
 def tools_by_name(tools: tuple[Mapping[str, Any], ...]) -> dict[str, Mapping[str, Any]]:
-    """Return the functions of OpenAI's `tools` by name. Raises ValueError for a wrong shape or a name that comes twice."""
+    """Return the functions of OpenAI's `tools` by name. Raises ValueError for a wrong shape or a name that comes
+    twice."""
     found: dict[str, Mapping[str, Any]] = {}
     for tool in tools:
         function = tool.get("function")

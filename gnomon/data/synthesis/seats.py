@@ -1,5 +1,7 @@
 """One row of things on a table, seen from different chairs."""
 
+from collections.abc import Sequence
+
 from gnomon.data.synthesis.draw import Draw
 from gnomon.data.synthesis.phrases import Teller, listed, phrases, sentence
 from gnomon.data.synthesis.sample import Question, Sample
@@ -112,7 +114,7 @@ def make_seats(draw: Draw, tell: Teller) -> Sample:
     )  # fmt: skip
 
 
-def seen_from(things: list[str], side: str) -> list[str]:
+def seen_from(things: Sequence[str], side: str) -> list[str]:
     """Return the things from left to right, or from near to far, as who sits on `side` has them before the eyes.
 
     The row lies along the x axis, the first thing in the west: as who sits in the south sees it.

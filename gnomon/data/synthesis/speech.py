@@ -21,7 +21,8 @@ CALL = phrases(
     "speech.call",
     "On {day} {s}, who is in {here}, phones {h}, who is in {there}, and says: “{words}”",
     "It is {day}. {s} calls from {here} and tells {h}, who picks up the phone in {there}: “{words}”",
-    "{s} is in {here} and {h} is in {there}. On {day} {s} leaves {h} a voice message, which {h} hears at once: “{words}”",
+    "{s} is in {here} and {h} is in {there}. On {day} {s} leaves {h} a voice message, which {h} hears at once: "
+    "“{words}”",
     "“{words}” That is what {s}, calling from {here} on {day}, says to {h} in {there}.",
     "{h} is in {there} when, on {day}, {s} calls from {here} with these words: “{words}”",
 )
@@ -57,7 +58,8 @@ ASK_SAME = phrases(
     "speech.ask.same",
     "On {day} {h}, still in {there}, passes this on to {k}, who is there too. How does {h} put it, speaking as “I”?",
     "Two people meet in {there} on {day}: {h} and {k}. How does {h}, saying “I”, repeat the news to {k}?",
-    "{h} stays in {there} and reports it to {k}, face to face, on {day}. Give {h}'s words, from {h}'s own point of view.",
+    "{h} stays in {there} and reports it to {k}, face to face, on {day}. Give {h}'s words, from {h}'s own point of "
+    "view.",
     "On {day}, {h} tells {k} about it in {there}. Say it as {h} would, with “I”, “my”, “here” and “there” as they fit.",
 )
 SAY_DAY = phrases(
@@ -112,7 +114,11 @@ def make_speech(draw: Draw, tell: Teller) -> Sample:
         answer = s if word in ("I", "my") else h
         reply = tell(SAY_WHO, s=s, h=h, word=word, answer=answer)
     else:
-        ask, of, fine = tell.ask(ASK_SAME, h=h, k=k, there=there, day=f"the very next {DAYS[later]}"), "description", "DESC:desc"
+        ask, of, fine = (
+            tell.ask(ASK_SAME, h=h, k=k, there=there, day=f"the very next {DAYS[later]}"),
+            "description",
+            "DESC:desc",
+        )
         answer = repeated(world)
         reply = tell(SAY_SAME, h=h, k=k, answer=answer)
     return Sample(

@@ -82,4 +82,3 @@ _MAKERS: dict[str, Callable[[Draw, Teller, int], Sample]] = {
     "knowledge": lambda draw, tell, number: make_knowledge(draw, tell, (number + number // TEST_EVERY) % 2 == 0),
     "reasoning": _reasoning,
 }
-

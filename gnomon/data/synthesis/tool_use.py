@@ -217,21 +217,25 @@ def _json(desk: Desk, *, convert: bool = False) -> Outcome:
 _FIELDS: dict[str, tuple[str, str, str, str]] = {
     # what people call it, answer's type, fine type, unit
     "price_eur": ("price", "money", "NUM:money", " euros"), "in_stock": ("stock", "count", "NUM:count", " pieces"),
-    "weight_kg": ("weight", "number", "NUM:weight", " kilograms"), "made_in": ("place of manufacture", "location", "LOC:city", ""),
+    "weight_kg": ("weight", "number", "NUM:weight", " kilograms"), "made_in": ("place of manufacture", "location",
+    "LOC:city", ""),
     "delivery_days": ("delivery time", "duration", "NUM:period", " days"), "office": ("office", "code", "NUM:code", ""),
     "extension": ("telephone extension", "code", "NUM:code", ""), "start_date": ("start date", "date", "NUM:date", ""),
     "manager": ("manager", "person", "HUM:ind", ""), "length_km": ("length", "distance", "NUM:dist", " kilometres"),
     "hours_per_week": ("weekly working time", "duration", "NUM:period", " hours"),
-    "climb_m": ("climb", "distance", "NUM:dist", " metres"), "starts_in": ("starting point", "location", "LOC:city", ""),
+    "climb_m": ("climb", "distance", "NUM:dist", " metres"), "starts_in": ("starting point", "location", "LOC:city",
+    ""),
     "opened_on": ("opening date", "date", "NUM:date", ""), "huts": ("number of huts", "count", "NUM:count", ""),
-    "ticket_eur": ("ticket price", "money", "NUM:money", " euros"), "rooms": ("number of rooms", "count", "NUM:count", ""),
+    "ticket_eur": ("ticket price", "money", "NUM:money", " euros"), "rooms": ("number of rooms", "count", "NUM:count",
+    ""),
     "founded_on": ("date of foundation", "date", "NUM:date", ""), "town": ("town", "location", "LOC:city", ""),
     "director": ("director", "person", "HUM:ind", ""),
 }  # fmt: skip
 
 
 _MORE = {
-    "price_eur": "higher", "in_stock": "larger", "weight_kg": "greater", "delivery_days": "longer", "climb_m": "greater",
+    "price_eur": "higher", "in_stock": "larger", "weight_kg": "greater", "delivery_days": "longer",
+    "climb_m": "greater",
     "length_km": "greater", "huts": "greater", "ticket_eur": "higher", "rooms": "larger", "hours_per_week": "longer",
 }  # fmt: skip
 
@@ -325,8 +329,8 @@ def _compare(desk: Desk) -> Outcome:
     answer = one if first > second else other
     said = f"{field_words(field, first)} for {a} and {field_words(field, second)} for {b}"
     _answer(desk, f"{a if answer == one else b}, since the {words['field']} is {said}")
-    of = ("person", "HUM:ind") if table["noun"] == "employee" else ("entity", "ENTY:other")
-    return "parallel", asked, answer, *of, {"do": "compare", "table": kind, "keys": [one, other], "field": field}
+    of, fine = ("person", "HUM:ind") if table["noun"] == "employee" else ("entity", "ENTY:other")
+    return "parallel", asked, answer, of, fine, {"do": "compare", "table": kind, "keys": [one, other], "field": field}
 
 
 def _direct(desk: Desk) -> Outcome:

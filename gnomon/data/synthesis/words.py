@@ -15,16 +15,18 @@ GIVEN = tuple(
 )
 FAMILY = tuple(
     """Abara Achterberg Adeyemi Aguilar Akinola Alvarsson Amanov Andrade Asante Bakker Banerjee Barzani Bekele Bergstrom
-    Bielawski Boateng Calloway Castellanos Cheptoo Chowdhury Dalgaard Danjuma Demirci Dimitrov Dragomir Eklund Endo Espinoza
-    Fagerholm Ferreira Fonoti Gallardo Georgiou Ghorbani Gunnarsdottir Haddad Hakobyan Hamasaki Horvat Ishikawa Jankauskas
-    Joubert Kamau Kapoor Karimov Kealoha Kowalczyk Kuznetsova Lagerlund Lindqvist Mahlangu Mansouri Marchetti Mbeki
-    Moreau Mukherjee Nakagawa Ndiaye Nguyen Novotny Obradovic Odhiambo Okonkwo Olafsen Oyarzun Pahlavan Papadakis Paszek
-    Pereira Petrosyan Quispe Rahimi Rautio Rezaei Rosenthal Saarinen Salazar Sandoval Schreiber Sesay Shevchenko Silva
-    Sokolova Sorensen Suleiman Szabo Tadesse Takahashi Tamihana Tanaka Teixeira Tembo Thiessen Tran Ueda Vasquez Vermeulen
-    Villanueva Waweru Weatherby Xhaka Yamamoto Yilmaz Zelenka Zhao Zielinska""".split()
+    Bielawski Boateng Calloway Castellanos Cheptoo Chowdhury Dalgaard Danjuma Demirci Dimitrov Dragomir Eklund Endo
+    Espinoza Fagerholm Ferreira Fonoti Gallardo Georgiou Ghorbani Gunnarsdottir Haddad Hakobyan Hamasaki Horvat
+    Ishikawa Jankauskas Joubert Kamau Kapoor Karimov Kealoha Kowalczyk Kuznetsova Lagerlund Lindqvist Mahlangu
+    Mansouri Marchetti Mbeki Moreau Mukherjee Nakagawa Ndiaye Nguyen Novotny Obradovic Odhiambo Okonkwo Olafsen
+    Oyarzun Pahlavan Papadakis Paszek Pereira Petrosyan Quispe Rahimi Rautio Rezaei Rosenthal Saarinen Salazar
+    Sandoval Schreiber Sesay Shevchenko Silva Sokolova Sorensen Suleiman Szabo Tadesse Takahashi Tamihana Tanaka
+    Teixeira Tembo Thiessen Tran Ueda Vasquez Vermeulen Villanueva Waweru Weatherby Xhaka Yamamoto Yilmaz Zelenka Zhao
+    Zielinska""".split()
 )
 TOWNS = tuple(
-    """Alderwick Ambrosa Ashkaval Balmora Belquin Brannock Calverra Carrowmere Casteldune Dornhaven Drumlea Eastmarrow Elverum
+    """Alderwick Ambrosa Ashkaval Balmora Belquin Brannock Calverra Carrowmere Casteldune Dornhaven Drumlea Eastmarrow
+    Elverum
     Fenwick Ferrolana Galdstrand Glenarvon Halvorsund Harrowgate Ilmenau Isgard Jarrowby Kaldvik Karzeh Kestrel Lindholm
     Lorvane Lundsborg Marisca Merrow Mirabad Montclare Nerezza Norrvik Oakhollow Olvena Ostrel Pellworm Penhallow
     Quillon Ravensholt Rosmere Saltash Sandviken Selborne Silverlode Tarnow Thornbury Torvaen Ulverton Umbrel Valdoro
@@ -45,7 +47,8 @@ THINGS = (
 )  # fmt: skip
 HOLDERS = (
     "wicker basket", "desk drawer", "green suitcase", "biscuit tin", "wooden chest", "leather satchel", "blue cupboard",
-    "tool box", "laundry hamper", "piano stool", "hat box", "canvas rucksack", "metal locker", "sewing box", "bread bin",
+    "tool box", "laundry hamper", "piano stool", "hat box", "canvas rucksack", "metal locker", "sewing box",
+    "bread bin",
     "filing cabinet", "toy crate", "grey backpack", "old trunk", "kitchen drawer", "cake tin", "linen chest",
     "shoe box", "medicine cabinet", "picnic hamper", "violin case", "red bucket with a lid", "black briefcase",
 )  # fmt: skip

@@ -1,0 +1,110 @@
+"""What a set of samples is like: counts, lengths, diversity of words, and whether questions give themselves away."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from gnomon.data.synthesis.render import render
+from gnomon.data.synthesis.sample import SPLITS, Sample
+
+_WORD = re.compile(r"[\w'’-]+")
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+_PAIRED = ("read", "yes-no", "two-sources")  # kinds in which answerable and unanswerable questions are matched
+
+
+def report(samples: Sequence[Sample]) -> dict[str, Any]:
+    """Return counts by family, kind, type, answerability and tool; lengths; templates; distinct word n-grams."""
+    texts = [render(sample).text for sample in samples]
+    by_family: dict[str, list[int]] = {}
+    for i, sample in enumerate(samples):
+        by_family.setdefault(sample.family, []).append(i)
+    found: dict[str, Any] = {
+        "samples": len(samples),
+        "splits": {split: sum(s.split == split for s in samples) for split in SPLITS},
+        "families": {},
+        "types": _counts(s.question.type for s in samples),
+        "answerable": sum(s.question.answerable for s in samples),
+        "tools_called": _counts(_called(samples)),
+    }
+    for family, members in by_family.items():
+        lengths = np.array([len(texts[i]) for i in members])
+        templates = {split: {t for i in members if samples[i].split == split for t in
+                             (samples[i].template, *samples[i].phrases)} for split in SPLITS}  # fmt: skip
+        found["families"][family] = {
+            "samples": len(members),
+            "kinds": _counts(samples[i].kind for i in members),
+            "answerable": sum(samples[i].question.answerable for i in members),
+            "characters": {f"{q:.0%}": int(np.quantile(lengths, q)) for q in _QUANTILES},
+            "templates": {split: len(names) for split, names in templates.items()},
+            "distinct": {n: distinct([texts[i] for i in members], n) for n in (1, 2, 3)},
+        }
+    matched = [s for s in samples if s.family == "knowledge" and s.kind in _PAIRED]
+    if {s.question.answerable for s in matched} == {True, False}:
+        found["overlap"] = overlap(matched)
+        found["question_alone_accuracy"] = round(accuracy_from_questions(matched), 4)
+    return found
+
+
+def _counts(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))
+
+
+def _called(samples: Iterable[Sample]) -> Iterable[str]:
+    for sample in samples:
+        kinds = {name: kind for kind, name in sample.world["names"].items()} if sample.tools else {}
+        for message in sample.messages:
+            yield from (kinds[call["function"]["name"]] for call in message.get("tool_calls", ()))
+
+
+def distinct(texts: Sequence[str], n: int) -> float:
+    """Return the share of different ones among all runs of `n` words."""
+    total, seen = 0, set()
+    for text in texts:
+        words = _WORD.findall(text.lower())
+        runs = list(zip(*(words[i:] for i in range(n)), strict=False))
+        total += len(runs)
+        seen.update(runs)
+    return round(len(seen) / max(1, total), 4)
+
+
+def overlap(samples: Iterable[Sample]) -> dict[str, float]:
+    """Return the mean share of a question's words that its documents hold, of answerable and unanswerable ones."""
+    shares: dict[bool, list[float]] = {True: [], False: []}
+    for sample in samples:
+        held = set(_WORD.findall(" ".join(sample.question.documents).lower()))
+        words = _WORD.findall(sample.question.question.lower())
+        shares[sample.question.answerable].append(sum(word in held for word in words) / len(words))
+    return {
+        "answerable": round(float(np.mean(shares[True])), 4),
+        "unanswerable": round(float(np.mean(shares[False])), 4),
+    }
+
+
+def accuracy_from_questions(samples: Sequence[Sample], steps: int = 150) -> float:
+    """Return how often logistic regression on the question's words alone says rightly whether it can be answered.
+
+    Trained on every other question and tried on the rest, and the other way round; as many answerable as unanswerable
+    ones are taken, so that 0.5 is chance.
+    """
+    by_answer = {flag: [s for s in samples if s.question.answerable == flag] for flag in (True, False)}
+    count = min(map(len, by_answer.values()))
+    taken = [s for pair in zip(by_answer[True][:count], by_answer[False][:count], strict=True) for s in pair]
+    words: dict[str, int] = {}
+    bags = [{words.setdefault(w, len(words)) for w in _WORD.findall(s.question.question.lower())} for s in taken]
+    x = np.zeros((len(taken), len(words) + 1), np.float32)
+    x[:, -1] = 1
+    for row, bag in enumerate(bags):
+        x[row, sorted(bag)] = 1
+    y = np.array([s.question.answerable for s in taken], np.float32)
+    half = np.arange(len(taken)) // 2 % 2 == 0
+    right = 0
+    for train in (half, ~half):
+        weights = np.zeros(x.shape[1], np.float32)
+        for _ in range(steps):
+            error = 1 / (1 + np.exp(-x[train] @ weights)) - y[train]
+            weights -= 0.5 * (x[train].T @ error / train.sum() + 1e-3 * weights)
+        right += int(((x[~train] @ weights > 0) == (y[~train] > 0.5)).sum())
+    return right / len(taken)
