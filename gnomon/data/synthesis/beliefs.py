@@ -1,5 +1,6 @@
 """Stories in which things are moved while some are away, and what each then believes: first and second order."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,8 +61,8 @@ WATCH = phrases(
     "belief.watch",
     "{who} sees this through the window, along with everyone in the room, but nobody notices {who}.",
     "Unnoticed by those inside, {who} watches the room through the keyhole and sees it all.",
-    "What nobody in the room notices: {who} is looking in through a gap in the curtain and sees who is there and "
-    "what is done.",
+    "While this happens, {who} looks in through a gap in the curtain, unnoticed, and sees who is there and what is "
+    "done.",
     "{who} secretly follows the whole scene from outside through a small window.",
 )
 TELL = phrases(
@@ -234,7 +235,7 @@ def _story(draw: Draw) -> tuple[dict[str, Any], _Minds]:
 
 
 def _next(
-    draw: Draw, who: list[str], things: list[str], spots: dict[str, list[str]], minds: _Minds, events: list[dict]
+    draw: Draw, who: list[str], things: list[str], spots: Mapping[str, Sequence[str]], minds: _Minds, events: list[dict]
 ) -> dict[str, Any] | None:
     """Return a next event that can happen, after `minds` has taken it in; None where the choice was impossible."""
     at, x, thing, kind = len(events), draw.pick(who), draw.pick(things), draw.below(10)

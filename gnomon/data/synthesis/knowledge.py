@@ -24,7 +24,7 @@ IS_IT_TRUE = phrases(
     "Is it true that {clause}?",
     "Is it correct that {clause}?",
     "Is it right to say that {clause}?",
-    "Does the text bear out that {clause}?",
+    "Is it the case that {clause}?",
 )
 NEVER = phrases(
     "know.never",
@@ -50,7 +50,7 @@ CATEGORY = phrases(
     "At what temperature does the {abstract} of {e} begin to boil?",
 )
 _DONE = {
-    "institute": ("renamed", "photographed", "insured", "repainted", "robbed", "rebuilt"),
+    "institute": ("renamed", "photographed", "insured", "robbed", "evacuated", "parodied"),
     "ship": ("renamed", "photographed", "insured", "repainted", "robbed", "hijacked"),
     "custom": ("renamed", "photographed", "parodied", "copied", "filmed", "cancelled"),
 }
@@ -150,7 +150,7 @@ def _yes_no(
 def _two_sources(draw: Draw, tell: Teller, answerable: bool) -> Sample:
     """Two documents that give the same value for what is asked, or two different ones."""
     _, names, relations = _world(draw)
-    r, s, t, *_ = relations
+    r, s, t = sorted(relations, key=lambda relation: relation.name in _LOOSE)[:3]  # two values contradict each other
     first, second = _values(draw, r, 2)
     sides: list[list[Fact]] = [
         [(0, r.name, first), (0, s.name, s.value(draw))],

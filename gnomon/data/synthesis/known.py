@@ -4,7 +4,7 @@ import calendar
 from typing import Any
 
 from gnomon.data.synthesis.draw import Draw
-from gnomon.data.synthesis.phrases import Phrases, Teller, phrases
+from gnomon.data.synthesis.phrases import Phrases, Teller, an, phrases
 from gnomon.data.synthesis.sample import Question, Sample
 from gnomon.data.synthesis.themes import THEMES
 from gnomon.data.synthesis.words import DAYS, HOLDERS, MONTHS, SEEN, SMALL, THINGS, TOWNS
@@ -39,13 +39,13 @@ BIGGER = phrases(
     "Is the number {a} larger than the number {b}?",
 )  # fmt: skip
 NOW = phrases(
-    "known.now", "What does a {thing} cost in {town} today?", "At what price is a {thing} sold in {town} this week?",
-    "How much is a {thing} in the shops of {town} right now?", "What is the current price of a {thing} in {town}?",
+    "known.now", "What does {a_thing} cost in {town} today?", "At what price is {a_thing} sold in {town} this week?",
+    "How much is {a_thing} in the shops of {town} right now?", "What is the current price of {a_thing} in {town}?",
 )  # fmt: skip
 PRIVATE = phrases(
     "known.private", "Where did I leave my {thing} last night?", "Which number between {a} and {b} am I thinking of?",
     "Which of my {a} cousins will phone me first tomorrow?", "Which {thing} shall I wish for in {a} years?",
-    "How many times will I think of a {thing} tomorrow?",
+    "How many times will I think of {a_thing} tomorrow?",
 )  # fmt: skip
 
 
@@ -62,9 +62,9 @@ def make_known(draw: Draw, tell: Teller, answerable: bool) -> Sample:
         relation = draw.pick(theme.relations)
         asked, of, fine = tell.ask(relation.ask, e=theme.entity(draw)), relation.type, relation.fine
     elif kind < 8:
-        asked, of, fine = tell.ask(NOW, thing=thing, town=draw.pick(TOWNS)), "money", "NUM:money"
+        asked, of, fine = tell.ask(NOW, a_thing=an(thing), town=draw.pick(TOWNS)), "money", "NUM:money"
     else:
-        asked = tell.ask(PRIVATE, thing=thing, a=draw.between(2, 40), b=draw.between(41, 99))
+        asked = tell.ask(PRIVATE, thing=thing, a_thing=an(thing), a=draw.between(2, 40), b=draw.between(41, 99))
         of, fine = "description", "DESC:desc"
     label = "look-up" if kind < 8 else "nobody-knows"
     return _sample(label, tell, {"ask": [label]}, Question(asked, "", (), of, fine, answerable=False, known=False,

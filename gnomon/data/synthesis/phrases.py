@@ -73,7 +73,7 @@ def listed(items: list[str], word: str = "and") -> str:
 def an(noun: str) -> str:
     """Return the noun with its indefinite article, for the nouns that these rooms use."""
     silent = noun.startswith(("hour", "honest", "heir"))
-    sounded = noun.startswith(("uni", "use", "eu", "one"))
+    sounded = noun.startswith(("uni", "use", "eu", "one", "uku"))
     return f"{'an' if silent or (noun[0].lower() in 'aeiou' and not sounded) else 'a'} {noun}"
 
 

@@ -170,7 +170,7 @@ _THINGS = (
     "puzzles",
     "ribbons",
 )
-_FOODS = ("rice", "flour", "lentils", "couscous", "oats", "barley", "pasta", "semolina", "chickpeas", "millet")
+_FOODS = ("rice", "flour", "bulgur", "couscous", "sugar", "barley", "pasta", "semolina", "polenta", "millet")
 _NTH = ("first", "second", "third", "fourth")
 
 

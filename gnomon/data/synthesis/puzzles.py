@@ -1,5 +1,6 @@
 """Puzzles of order, of sets, of who has what, and of rules with negation."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -146,7 +147,7 @@ def _order(draw: Draw, tell: Teller) -> Sample:
     clues = [[i, i + 1] for i in range(len(who) - 1)]
     ranked = draw.chance(60)
     if not ranked:
-        clues.pop(draw.below(len(clues)))  # so that something may stay open
+        clues.pop(draw.between(1, len(clues) - 2))  # something may stay open, and everybody is still mentioned
     clues = draw.shuffled(clues)
     said = " ".join(sentence(tell(MORE, a=who[i], b=who[j], more=more, less=less)) for i, j in clues)
     world: dict[str, Any] = {"people": sorted(who), "clues": [[who[i], who[j]] for i, j in clues]}
@@ -211,7 +212,7 @@ def _who(draw: Draw, tell: Teller) -> Sample:
     return _puzzle("who-has", tell, f"{text} {asked}", asked, answer, "person", "HUM:ind", reply, world)
 
 
-def _solutions(who: list[str], pets: list[str], clues: list[list[Any]]) -> int:
+def _solutions(who: Sequence[str], pets: Sequence[str], clues: list[list[Any]]) -> int:
     """Return how many ways there are to give out the pets: depth first, person by person."""
 
     def ways(at: int, free: tuple[str, ...]) -> int:

@@ -81,7 +81,7 @@ _GROUPS = (
 )  # fmt: skip
 
 INSTITUTE = Theme(
-    "institute", "institute", lambda draw: f"the {draw.pick(TOWNS)} {draw.pick(_INSTITUTES)}",
+    "institute", "institution", lambda draw: f"the {draw.pick(TOWNS)} {draw.pick(_INSTITUTES)}",
     (
         _relation("founder", "person HUM:ind", full_name,
                   ("{e} was founded by {v}", "{v} founded {e}", "{v} is named as the founder of {e}",
@@ -221,7 +221,7 @@ CUSTOM = Theme(
                        "a wrestling match on sand", "a round of riddles", "a race on wooden sledges"),
                   ("strictly speaking, {e} is {v}", "in the valley, {e} means {v}",
                   "what the villagers call {e} is {v}",
-                   "by {e} people there mean {v}"),
+                   "by {e} people mean {v}"),
                   ("What is {e}?", "What does one mean by {e}?", "How is {e} defined?", "What do people call {e}?")),
         _relation("look", "description DESC:desc",
                   _one("loud, quick and full of clapping", "slow and solemn", "colourful and rather noisy",

@@ -125,7 +125,7 @@ def _convert(desk: Desk, *, missing: bool = False) -> Outcome:
 
 
 def _days(desk: Desk, *, missing: bool = False) -> Outcome:
-    start = _iso(desk.draw, 2019, 2028)
+    start = _iso(desk.draw, *((2026, 2031) if missing else (2009, 2023)))
     end = (date.fromisoformat(start) + timedelta(days=desk.draw.between(6, 700))).isoformat()
     words = {"start": day_words(start), "end": day_words(end)}
     asked = _ask(desk, desk.tell.ask(say.MISSING_DATE if missing else say.DAYS, **words))
@@ -141,7 +141,7 @@ def _days(desk: Desk, *, missing: bool = False) -> Outcome:
 
 
 def _later(desk: Desk, *, weekday: bool = False) -> Outcome:
-    start, days = _iso(desk.draw, 1999), desk.draw.between(12, 900)
+    start, days = _iso(desk.draw, *((2019, 2025) if weekday else (2025, 2031))), desk.draw.between(12, 900)
     words = day_words(start)
     asked = _ask(desk, desk.tell.ask(say.LATER_WEEKDAY if weekday else say.LATER, start=words, days=days))
     (found,) = desk.call(("add_days", {"start": start, "days": days}))
