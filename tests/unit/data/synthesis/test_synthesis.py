@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,11 @@ from typing import Any
 import pytest
 
 from gnomon.base.errors import ConfigError, DataError
+from gnomon.data.synthesis import synthesize as synthesis
+from gnomon.data.synthesis.draw import Draw
 from gnomon.data.synthesis.jsonl import line, read_samples, write_samples
+from gnomon.data.synthesis.phrases import Teller
+from gnomon.data.synthesis.problems import make_problem
 from gnomon.data.synthesis.render import render
 from gnomon.data.synthesis.report import accuracy_from_questions, overlap, report
 from gnomon.data.synthesis.sample import FAMILIES, SPLITS, Sample, as_record, from_record
@@ -105,6 +110,8 @@ def _first(samples: list[Sample], **wanted: Any) -> dict[str, Any]:
         ({"kind": "days"}, lambda r: _arguments(r, start=None), "lacks start"),
         ({"kind": "stock"}, lambda r: r["world"]["given"].update(n=7), "are not the numbers given"),
         ({"kind": "stock"}, lambda r: r["question"].update(answer="3", answers=["3"]), "the answer is"),
+        ({"kind": "stock"}, lambda r: r["messages"][-1].update(content="So be it."), "does not hold the answer"),
+        ({"kind": "belief-knows"}, lambda r: r["messages"][-1].update(content="Who knows?"), "the reply says unknown"),
         ({"kind": "belief-look"}, lambda r: r["messages"][0].update(content="x"), "does not tell"),
         ({"kind": "read"}, lambda r: r["question"]["documents"].append("A note. It rains."), "states 0 facts"),
         ({"kind": "read"}, lambda r: r["question"].update(type="colour"), "not one of"),
@@ -163,11 +170,20 @@ def test_every_wrong_answer_is_found(samples: list[Sample]) -> None:
 
 
 def test_special_tokens_are_of_the_taxonomy_alone(samples: list[Sample]) -> None:
-    import re
-
     found = {t for s in samples for t in re.findall(r"<[|/a-z_][^<>\s]*>", render(s).text)}
     assert found <= set(SPECIAL_TOKENS)
     assert {"<tool>", "<perspective>", "<consciousness>", "<|retrieve|>", "<|no_retrieve|>", "<|ill_posed|>"} <= found
+
+
+def test_a_text_is_made_once_and_who_asks_for_too_many_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def one_of_seven(draw: Draw, tell: Teller, number: int) -> Sample:
+        return make_problem(Draw(draw.below(7)), Teller(Draw(1), "train"))
+
+    monkeypatch.setitem(synthesis._MAKERS, "reasoning", one_of_seven)
+    monkeypatch.setattr(synthesis, "_TRIES", 400)
+    assert len({render(s).text for s in synthesize(6, 1, ["reasoning"])}) == 6
+    with pytest.raises(ConfigError, match="not so many different"):
+        list(synthesize(8, 1, ["reasoning"]))
 
 
 def test_a_family_that_does_not_exist_is_refused() -> None:
