@@ -124,7 +124,7 @@ AGES_SAY = phrases(
 )
 NTH = phrases(
     "problem.nth",
-    "In {town} the market is held on the {nth} {day} of each month. {month} {year} begins on a {first}. On which day "
+    "In {town} the market is held on the {nth} {day} of each month. {month} {year} began on a {first}. On which day "
     "of the "
     "month was the market held?",
     "{month} {year} began on a {first}. What is the date of the {nth} {day} of that month?",
