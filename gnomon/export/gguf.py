@@ -7,6 +7,7 @@ for it to be put first (`add_bos_token`), and a prompt is read there as it was i
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -14,10 +15,11 @@ import torch
 from gguf.quants import quantize
 from torch import Tensor
 
-from gnomon.base.errors import ConfigError, GnomonError
+from gnomon.base.errors import ConfigError
 from gnomon.bundle import Bundle, bundle_metadata
 from gnomon.presets import GGUF_DTYPES, Shape
-from gnomon.taxonomy import PAD, SPECIAL_TOKENS
+from gnomon.taxonomy import PAD
+from gnomon.tokenizer.tokenizer import Tokenizer
 
 ARCHITECTURES = {"qwen3": "qwen3", "gpt-neox": "gptneox"}
 TYPES = {
@@ -71,18 +73,16 @@ def refuse_what_gguf_cannot_hold(bundle: Bundle, dtype: str) -> None:
     if dtype not in GGUF_DTYPES:
         raise ConfigError(f"a GGUF is not written in {dtype!r}", where="dtype", do=f"choose {', '.join(GGUF_DTYPES)}")
     tokenizer = bundle.tokenizer
-    try:
-        cutting = tokenizer.pretokenizer
-    except GnomonError as e:
-        raise _unfit(e.what, bundle) from None
-    model = tokenizer.description["model"]
+    cutting, model = tokenizer.pretokenizer, tokenizer.description["model"]
+    if cutting is None:
+        raise _unfit("the tokenizer's pre-tokenizer is none that llama.cpp knows by name", bundle)
     assert isinstance(model, dict)
     if model["type"] != "BPE" or tokenizer.description["normalizer"] is not None:
         raise _unfit("the tokenizer is no byte-level BPE without a normalizer", bundle)
     if bool(model.get("ignore_merges")) != (cutting == "llama-bpe"):
         raise _unfit(f"llama.cpp merges the words of a {cutting} tokenizer otherwise than this one", bundle)
-    if tuple(tokenizer.token_texts[: len(SPECIAL_TOKENS)]) != SPECIAL_TOKENS:
-        raise _unfit("the special tokens are not the first ids of the tokenizer", bundle)
+    if any(token[key] for token in _sought(tokenizer) for key in ("lstrip", "rstrip", "single_word")):
+        raise _unfit("an added token takes the spaces beside it, or whole words only", bundle)
     if tokenizer.tokens > bundle.shape.vocabulary:
         raise _unfit(
             f"the tokenizer has {tokenizer.tokens:,} ids and the model {bundle.shape.vocabulary:,} rows for them",
@@ -94,8 +94,25 @@ def _unfit(why: str, bundle: Bundle) -> ConfigError:
     return ConfigError(
         f"GGUF cannot hold this model: {why}",
         where=str(bundle.run.tokenizer_path),
-        do="put back the tokenizer.json that the model was trained with",
+        do="export it as `hf`; or, if tokenizer.json was changed, put back the one that the model was trained with",
     )
+
+
+def _sought(tokenizer: Tokenizer) -> list[dict[str, Any]]:
+    """Return the added tokens that are looked for in plain text, as tokenizer.json writes them."""
+    added: Any = tokenizer.description["added_tokens"]
+    return [token for token in added if not token["special"]]
+
+
+def token_kinds(tokenizer: Tokenizer, vocabulary: int) -> list[gguf.TokenType]:
+    """Return what llama.cpp shall take each id of a vocabulary for.
+
+    Special tokens are all CONTROL: it would find USER_DEFINED ones in plain text, where training had none.
+    """
+    kinds = [gguf.TokenType.NORMAL if part else gguf.TokenType.UNUSED for part in tokenizer.token_bytes]
+    for i in tokenizer.added_ids:
+        kinds[i] = gguf.TokenType.CONTROL if i in tokenizer.special_ids else gguf.TokenType.USER_DEFINED
+    return kinds + [gguf.TokenType.UNUSED] * (vocabulary - tokenizer.tokens)
 
 
 def _add_origin(writer: gguf.GGUFWriter, bundle: Bundle) -> None:
@@ -131,16 +148,13 @@ def _add_shape(writer: gguf.GGUFWriter, shape: Shape, dtype: str) -> None:
 
 def _add_tokenizer(writer: gguf.GGUFWriter, bundle: Bundle) -> None:
     tokenizer = bundle.tokenizer
-    # special tokens are all CONTROL: llama.cpp would find USER_DEFINED ones in plain text, where training had none
-    kinds = [gguf.TokenType.CONTROL] * len(SPECIAL_TOKENS)
-    kinds += [gguf.TokenType.NORMAL] * (tokenizer.tokens - len(SPECIAL_TOKENS))
+    assert tokenizer.pretokenizer is not None
     # no learned token can bear these names: in byte-level BPE a space is written Ġ
     unused = [f"<|unused {i}|>" for i in range(tokenizer.tokens, bundle.shape.vocabulary)]
-    kinds += [gguf.TokenType.UNUSED] * len(unused)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(tokenizer.pretokenizer)
     writer.add_token_list(tokenizer.token_texts + unused)
-    writer.add_token_types(kinds)
+    writer.add_token_types(token_kinds(tokenizer, bundle.shape.vocabulary))
     writer.add_token_merges([" ".join(pair) for pair in tokenizer.merges])
     writer.add_bos_token_id(tokenizer.end_of_text)
     writer.add_eos_token_id(tokenizer.end_of_text)

@@ -11,7 +11,8 @@ from gnomon.base.errors import ConfigError
 from gnomon.base.files import pretty_json, write_synced
 from gnomon.bundle import Bundle, bundle_metadata
 from gnomon.presets import Shape
-from gnomon.taxonomy import END_OF_TEXT, PAD, SPECIAL_TOKENS
+from gnomon.taxonomy import PAD
+from gnomon.tokenizer.tokenizer import Tokenizer
 
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
@@ -36,7 +37,7 @@ def write_hf(bundle: Bundle, folder: Path, dtype: str) -> None:
     write_synced(folder / "generation_config.json", pretty_json(generation))
     write_synced(folder / "tokenizer.json", bundle.tokenizer.to_json().encode())
     write_synced(folder / "tokenizer_config.json", pretty_json(_tokenizer_config(bundle)))
-    write_synced(folder / "special_tokens_map.json", pretty_json(_special_tokens()))
+    write_synced(folder / "special_tokens_map.json", pretty_json(_special_tokens(bundle.tokenizer)))
 
 
 def _config(bundle: Bundle, dtype: str) -> dict[str, Any]:
@@ -120,19 +121,20 @@ def _neox_weights(own: dict[str, Tensor], shape: Shape) -> dict[str, Tensor]:
     return weights
 
 
-def _special_tokens() -> dict[str, Any]:
+def _special_tokens(tokenizer: Tokenizer) -> dict[str, Any]:
+    names = [tokenizer.token_texts[i] for i in sorted(tokenizer.special_ids)]
     return {
-        "bos_token": END_OF_TEXT,
-        "eos_token": END_OF_TEXT,
+        "bos_token": tokenizer.end_name,
+        "eos_token": tokenizer.end_name,
         "pad_token": PAD,
-        "additional_special_tokens": [t for t in SPECIAL_TOKENS if t not in (END_OF_TEXT, PAD)],
+        "additional_special_tokens": [name for name in names if name not in (tokenizer.end_name, PAD)],
     }
 
 
 def _tokenizer_config(bundle: Bundle) -> dict[str, Any]:
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        **_special_tokens(),
+        **_special_tokens(bundle.tokenizer),
         "model_max_length": bundle.shape.context,
         "clean_up_tokenization_spaces": False,
     }

@@ -2,7 +2,6 @@
 
 from gnomon.bundle import Bundle
 from gnomon.export.gguf import TEMPERATURE, TOP_P
-from gnomon.taxonomy import END_OF_TEXT
 
 
 def modelfile(bundle: Bundle, gguf_name: str) -> str:
@@ -14,5 +13,5 @@ TEMPLATE \"\"\"{{{{ .Prompt }}}}\"\"\"
 PARAMETER num_ctx {bundle.shape.context}
 PARAMETER temperature {TEMPERATURE}
 PARAMETER top_p {TOP_P}
-PARAMETER stop "{END_OF_TEXT}"
+PARAMETER stop "{bundle.tokenizer.end_name}"
 """

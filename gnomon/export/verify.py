@@ -15,7 +15,7 @@ from gnomon.export.read import read_gguf, read_hf
 from gnomon.model.lm import LanguageModel
 from gnomon.presets import Shape
 from gnomon.store.datasets import open_dataset
-from gnomon.taxonomy import END_OF_TEXT, PAD, SPECIAL_TOKENS
+from gnomon.taxonomy import PAD
 
 PROBE_TOKENS = 2048
 CHUNK_TOKENS = 256
@@ -93,8 +93,7 @@ def verify_hf(bundle: Bundle, folder: Path, name: str, dtype: str) -> Verdict:
 def _gguf_words(bundle: Bundle, dtype: str) -> dict[str, Any]:
     """Return what the metadata of a GGUF must say besides the shape."""
     tokenizer, spare = bundle.tokenizer, bundle.shape.vocabulary - bundle.tokenizer.tokens
-    control, normal, unused = 3, 1, 5  # as llama.cpp counts them
-    specials = len(SPECIAL_TOKENS)
+    normal, control, sought, unused = 1, 3, 4, 5  # as llama.cpp counts them
     neox = bundle.shape.block == "gpt-neox"
     graph = "gptneox" if neox else "qwen3"
     return ({"gptneox.use_parallel_residual": True} if neox else {}) | {
@@ -107,9 +106,16 @@ def _gguf_words(bundle: Bundle, dtype: str) -> dict[str, Any]:
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": tokenizer.pretokenizer,
         "tokenizer.ggml.tokens": tokenizer.token_texts + [f"<|unused {tokenizer.tokens + i}|>" for i in range(spare)],
-        "tokenizer.ggml.token_type": (
-            [control] * specials + [normal] * (tokenizer.tokens - specials) + [unused] * spare
-        ),
+        "tokenizer.ggml.token_type": [
+            control
+            if i in tokenizer.special_ids
+            else sought
+            if i in tokenizer.added_ids
+            else normal
+            if part
+            else unused
+            for i, part in enumerate([*tokenizer.token_bytes, *[b""] * spare])
+        ],
         "tokenizer.ggml.merges": [f"{left} {right}" for left, right in tokenizer.merges],
         "tokenizer.ggml.bos_token_id": tokenizer.end_of_text,
         "tokenizer.ggml.eos_token_id": tokenizer.end_of_text,
@@ -155,8 +161,8 @@ def _hf_words(bundle: Bundle, dtype: str) -> dict[str, Any]:
             "generation": ids,
             "tokenizer": bundle.tokenizer.digest,
             "model_max_length": bundle.shape.context,
-            "bos_token": END_OF_TEXT,
-            "eos_token": END_OF_TEXT,
+            "bos_token": bundle.tokenizer.end_name,
+            "eos_token": bundle.tokenizer.end_name,
             "pad_token": PAD,
         }
     )

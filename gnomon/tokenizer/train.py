@@ -7,7 +7,8 @@ from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from gnomon.base.progress import Progress, silent
 from gnomon.taxonomy import END_OF_TEXT, SPECIAL_TOKENS
-from gnomon.tokenizer.tokenizer import PRETOKENIZERS, Tokenizer
+from gnomon.tokenizer.pretokenizer import PRETOKENIZERS
+from gnomon.tokenizer.tokenizer import Tokenizer
 
 SMALLEST = -(-(len(SPECIAL_TOKENS) + 256) // 64) * 64
 """The least vocabulary: special tokens and bytes, no merges."""

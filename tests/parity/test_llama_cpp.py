@@ -15,7 +15,7 @@ from gnomon.export.gguf import write_gguf
 from gnomon.model import block
 from gnomon.model.generate import Sampling, generate
 from gnomon.taxonomy import SPECIAL_TOKENS
-from gnomon.tokenizer.tokenizer import PRETOKENIZERS
+from gnomon.tokenizer.pretokenizer import PRETOKENIZERS
 from gnomon.tokenizer.train import train_tokenizer
 from tests.clients.llama import LlamaCpp, LlamaServer
 from tests.parity.conftest import EXCERPT
