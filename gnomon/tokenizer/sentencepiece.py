@@ -55,8 +55,8 @@ def read_sentencepiece(data: bytes, where: str) -> dict[str, Any]:
 
     Ids are those of the library for any text where the model's rules replace no characters ("identity"), as in Llama 2,
     Mistral and Gemma. Where they do, `tokenizers` applies them to what readers take for one character, the library to
-    the longest match; that differs in a few combining marks. Of two ways to cut a text with the same sum of scores, as in
-    a row of equal signs, either may be taken: the library adds in float32, `tokenizers` in float64.
+    the longest match; that differs in a few combining marks. Of two ways to cut a text with the same sum of scores, as
+    in a row of equal signs, either may be taken: the library adds in float32, `tokenizers` in float64.
 
     Raises IntegrityError for bytes that are no such model, ConfigError for one that tokenizer.json cannot hold.
     """
