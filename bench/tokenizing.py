@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -105,8 +106,7 @@ def _encoder(name: str, path: Path) -> Callable[[list[str]], list[list[int]]]:
 
 
 def _datasets(texts: list[str], path: Path, processes: int) -> Callable[[], Callable[[], int]]:
-    import datasets
-
+    datasets = import_module("datasets")
     datasets.disable_progress_bars()
     datasets.disable_caching()
     data = datasets.Dataset.from_dict({"text": texts})

@@ -7,6 +7,7 @@ cuts the text is one that takes every character, and both libraries agree on wha
 import re
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import tokenizers
@@ -26,9 +27,8 @@ def fast_encoder(tokenizer: "Tokenizer") -> Callable[[list[str]], list[list[int]
     """Return what gives the ids of each text as `tokenizer` does, on one core; None where `tiktoken` is not
     installed, or where it could give other ids.
     """
-    try:
-        import tiktoken
-    except ImportError:
+    tiktoken = _tiktoken()
+    if tiktoken is None:
         return None
     description: Any = tokenizer.description
     pattern, ranks = pattern_of(description["pre_tokenizer"]), _ranks(tokenizer)
@@ -59,14 +59,20 @@ def _ranks(tokenizer: "Tokenizer") -> dict[bytes, int] | None:
     return ranks if whole and says_the_same(ranks, merges) else None
 
 
+def _tiktoken() -> Any:
+    try:
+        return import_module("tiktoken")
+    except ImportError:
+        return None
+
+
 @cache
 def _classes_agree(pattern: str) -> bool:
     r"""Return whether both libraries find the same characters in every class of `pattern`, such as \p{L}.
 
     Asked of the planes that hold letters; the others are empty, or for private use.
     """
-    import tiktoken
-
+    tiktoken = _tiktoken()
     planes = [*range(0xD800), *range(0xE000, 0x40000), *range(0xE0000, 0xE0200)]
     text = "".join(map(chr, planes))
     each_byte = {bytes([b]): b for b in range(256)}

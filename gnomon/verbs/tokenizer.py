@@ -96,6 +96,7 @@ def evaluate(
 
     Example:  gnomon tokenizer eval ours.json gpt2/tokenizer.json prose=books/ code=src.jsonl
     """
+    from gnomon.base.progress import silent
     from gnomon.observe.console import Console
     from gnomon.tokenizer.report import report
 
@@ -108,8 +109,7 @@ def evaluate(
     found: dict[str, Report] = {}
     for word in named:
         texts = {
-            name: _first_texts(_documents(paths, text_field, lambda *a: None), limit_bytes)
-            for name, paths in domains.items()
+            name: _first_texts(_documents(paths, text_field, silent), limit_bytes) for name, paths in domains.items()
         }
         found[word] = report(_any_tokenizer(Path(word)), texts, console.progress)
     console.finish()

@@ -3,6 +3,7 @@
 import base64
 import random
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,7 @@ def test_a_tiktoken_file_gives_the_ids_of_tiktoken(name: str, ranks: dict[bytes,
 
 def theirs(name: str) -> tuple[str, dict[str, int]]:
     """Return the expression and special tokens that the installed `tiktoken` has for an encoding."""
-    from tiktoken_ext import openai_public
-
+    openai_public = import_module("tiktoken_ext.openai_public")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(openai_public, "load_tiktoken_bpe", lambda *a, **k: {})
         said = getattr(openai_public, name)()

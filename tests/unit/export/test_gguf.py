@@ -66,6 +66,7 @@ def test_what_gguf_cannot_hold_is_said_before_anything_is_written(bundle: Bundle
     for change, why in (
         (lambda d: d.update(normalizer={"type": "Lowercase"}), "without a normalizer"),
         (lambda d: d["model"].update(ignore_merges=True), "otherwise than this one"),
+        (lambda d: d["added_tokens"][-1].update(special=False, lstrip=True), "takes the spaces beside it"),
         (
             lambda d: d["pre_tokenizer"]["pretokenizers"][0]["pattern"].update(Regex=r"\p{N}{1,2}|\s+|\S+"),
             "pre-tokenizer",
@@ -74,8 +75,9 @@ def test_what_gguf_cannot_hold_is_said_before_anything_is_written(bundle: Bundle
         description = json.loads(bundle.tokenizer.to_json())
         change(description)
         other = replace(bundle, tokenizer=Tokenizer.from_json(json.dumps(description)))
-        with pytest.raises(ConfigError, match=why):
+        with pytest.raises(ConfigError, match=why) as caught:
             write_gguf(other, tmp_path / "x.gguf", "f32")
+        assert "export it as `hf`" in str(caught.value)
     larger = replace(bundle, tokenizer=train_tokenizer([*SENTENCES, "x" * 999] * 9, 700, "qwen2"))
     with pytest.raises(ConfigError, match="rows for them"):
         write_gguf(larger, tmp_path / "x.gguf", "f32")
