@@ -69,7 +69,8 @@ def main() -> None:
     for name, found in best.items():
         base = best["tokenizers" if CONTENDERS[name] == 1 else "tokenizers, 2 threads"]["rate"]
         rate, start = found["rate"], found["start"]
-        print(f"{name:38}{rate:8.2f} MB/s  {rate / base:6.2f} x tokenizers   start {start:.2f} s")
+        of_cpu = f"   {found['of_cpu']:.2f} MB a second of processor" if CONTENDERS[name] == 1 else ""
+        print(f"{name:38}{rate:8.2f} MB/s  {rate / base:6.2f} x tokenizers   start {start:5.2f} s{of_cpu}")
     print("ids equal" if len({found["ids"] for found in best.values()}) == 1 else "IDS DIFFER")
 
 
@@ -156,12 +157,14 @@ def _halves(arguments: argparse.Namespace, texts: list[str], name: str, size: in
 
 def _timed(go: Callable[[], Callable[[], int]], size: int) -> dict[str, Any]:
     """Return the figures of `go`, which encodes all and returns what tells a hash of the ids."""
-    times, marks = [], []
+    times, marks, used = [], [], 0.0
     for _ in range(2):
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         marks.append(go())
         times.append(time.perf_counter() - began)
-    return {"rate": size / times[1] / 1e6, "start": times[0] - times[1], "ids": marks[1]() % 2**32}
+        used = time.process_time() - used
+    figures = {"rate": size / times[1] / 1e6, "of_cpu": size / used / 1e6, "start": times[0] - times[1]}
+    return figures | {"ids": marks[1]() % 2**32}
 
 
 def _mark(ids: list[list[int]]) -> int:
