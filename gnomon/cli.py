@@ -19,6 +19,7 @@ from gnomon.verbs.artifacts import checkpoints, report, verify
 from gnomon.verbs.bench import bench_app
 from gnomon.verbs.common import ConfigPath, Json, Overrides, config_of, print_json
 from gnomon.verbs.data import data_app
+from gnomon.verbs.tokenizer import tokenizer_app
 
 if TYPE_CHECKING:
     from gnomon.bundle import Bundle
@@ -32,6 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data_app, name="data")
+app.add_typer(tokenizer_app, name="tokenizer")
 app.add_typer(bench_app, name="bench")
 
 RunPath = Annotated[Path, typer.Argument(help="A run's folder, or one of its checkpoints.", metavar="RUN")]

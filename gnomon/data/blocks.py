@@ -24,8 +24,11 @@ from gnomon.base import faults
 from gnomon.base.arrays import load_array, write_array
 from gnomon.base.errors import DataError
 from gnomon.base.files import canonical_json, read_json, sha256_bytes, staged_folder, storage_errors
+from gnomon.data.clean import repair_all
 from gnomon.data.document import Document, Removed, fingerprint
 from gnomon.data.minhash import Bands, band_hashes
+from gnomon.data.pii import replace_all
+from gnomon.data.quality import SCORES, measure
 from gnomon.data.read import Source, read_documents
 from gnomon.data.span import Span
 from gnomon.data.worker import Tell
@@ -54,6 +57,9 @@ class Wanted:
     text_field: str
     separator: str | None
     bands: tuple[int, int] | None  # for near duplicates: how many, and minima in each
+    repair: bool = False
+    pii: bool = False
+    scores: bool = False
 
 
 def key_of(sha256: str, path: Path, span: Span, wanted: Wanted) -> str:
@@ -74,7 +80,7 @@ def make_blocks(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     source = Source(Path(args["path"]), "", args["bytes"])
     with staged_folder(folder.parent, "blocks") as staged:
         wanted, unusable = Wanted(**args["wanted"]), list[Removed]()
-        writer = _Writer(staged.path, wanted)
+        writer = _Writer(staged.path, wanted, unusable)
         options = wanted.text_field, wanted.separator, unusable.append, tell, Span(**args["span"])
         for document in read_documents(source, *options):
             writer.add(document)
@@ -84,6 +90,8 @@ def make_blocks(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
             "blocks": writer.blocks,
             "documents": writer.documents,
             "bytes": writer.bytes,
+            "repaired": dict(sorted(writer.repaired.items())),
+            "replaced": dict(sorted(writer.replaced.items())),
             "unusable": [[r.origin, r.reason, r.detail] for r in unusable],
         }
         (staged.path / "result.json").write_bytes(canonical_json(result))
@@ -111,12 +119,12 @@ def _refuse_changed(path: Path, stamp: list[int]) -> None:
 class _Writer:
     """Takes documents one by one and writes blocks, frame by frame."""
 
-    def __init__(self, folder: Path, wanted: Wanted) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, wanted: Wanted, unusable: list[Removed]) -> None:
+        self._folder, self._wanted, self._unusable = folder, wanted, unusable
         self._bands = Bands(*wanted.bands) if wanted.bands else None
+        self.repaired, self.replaced = Counter[str](), Counter[str]()
         self.blocks = self.documents = self.bytes = 0
         self._packer = zstandard.ZstdCompressor(level=1, write_checksum=True)
-        self._texts: list[bytes] = []
         self._open: Any = None
         self._reset()
 
@@ -124,15 +132,14 @@ class _Writer:
         self._rows: list[np.ndarray] = []
         self._frames, self._in_block = [0], 0
         self._hashes: list[np.ndarray] = []
+        self._scores: list[np.ndarray] = []
         self._waiting: list[Document] = []
         self._waiting_bytes = 0
 
     def add(self, document: Document) -> None:
         """Take one document."""
-        data = document.text.encode()
-        self._texts.append(data)
         self._waiting.append(document)
-        self._waiting_bytes += len(data)
+        self._waiting_bytes += len(document.text)
         if self._waiting_bytes >= FRAME_BYTES:
             self._end_frame()
             if self._in_block >= BLOCK_BYTES:
@@ -145,28 +152,47 @@ class _Writer:
             self._end_block()
 
     def _end_frame(self) -> None:
-        if not self._waiting:
+        texts, places = self._cleaned()
+        self._waiting, self._waiting_bytes = [], 0
+        if not texts:
             return
         if self._open is None:
             (self._folder / f"{self.blocks:05d}").mkdir()
             self._open = (self._folder / f"{self.blocks:05d}" / "texts.zst").open("wb")
-        rows = np.zeros(len(self._waiting), DOCUMENT)
-        sizes = np.array([len(data) for data in self._texts], np.int64)
-        rows["id"] = _halves(hashlib.sha256(data).digest() for data in self._texts)
-        rows["key"] = _halves(fingerprint(document.text) for document in self._waiting)
-        places = [_place(document.origin) for document in self._waiting]
+        encoded = [text.encode() for text in texts]
+        rows = np.zeros(len(texts), DOCUMENT)
+        sizes = np.array([len(data) for data in encoded], np.int64)
+        rows["id"] = _halves(hashlib.sha256(data).digest() for data in encoded)
+        rows["key"] = _halves(fingerprint(text) for text in texts)
         rows["line"], rows["part"] = [line for line, _ in places], [part for _, part in places]
         rows["frame"] = len(self._frames) - 1
         rows["start"], rows["bytes"] = sizes.cumsum() - sizes, sizes
         self._rows.append(rows)
         if self._bands:
-            self._hashes.append(band_hashes([document.text for document in self._waiting], self._bands))
-        packed = self._packer.compress(b"".join(self._texts))
+            self._hashes.append(band_hashes(texts, self._bands))
+        if self._wanted.scores:
+            self._scores.append(measure(texts))
+        packed = self._packer.compress(b"".join(encoded))
         self._open.write(packed)
         self._frames.append(self._frames[-1] + len(packed))
         self.documents, self.bytes = self.documents + len(rows), self.bytes + int(sizes.sum())
         self._in_block += int(sizes.sum())
-        self._texts, self._waiting, self._waiting_bytes = [], [], 0
+
+    def _cleaned(self) -> tuple[list[str], list[tuple[int, int]]]:
+        """Return the waiting documents' texts as they are kept, and their places; of what is empty then, a note."""
+        texts, places = [document.text for document in self._waiting], [_place(d.origin) for d in self._waiting]
+        if self._wanted.repair:
+            texts, counts = repair_all(texts)
+            self.repaired += counts
+            for document, text in zip(self._waiting, texts, strict=True):
+                if not text.strip():
+                    self._unusable.append(Removed(document.origin, "empty"))
+            kept = [i for i, text in enumerate(texts) if text.strip()]
+            texts, places = [texts[i] for i in kept], [places[i] for i in kept]
+        if self._wanted.pii:
+            texts, counts = replace_all(texts)
+            self.replaced += counts
+        return texts, places
 
     def _end_block(self) -> None:
         folder = self._folder / f"{self.blocks:05d}"
@@ -182,6 +208,8 @@ class _Writer:
             write_array(
                 folder / "bands.npy", np.concatenate([np.zeros((0, self._bands.count), np.uint64), *self._hashes])
             )
+        if self._wanted.scores:
+            write_array(folder / "scores.npy", np.concatenate([np.zeros((0, len(SCORES)), np.float32), *self._scores]))
         self.blocks += 1
         self._reset()
 
@@ -228,8 +256,3 @@ class Block:
                 f.seek(start)
                 self._frame = frame, zstandard.ZstdDecompressor().decompress(f.read(stop - start))
         return self._frame[1]
-
-
-def reasons_of(result: dict[str, Any]) -> Counter[str]:
-    """Return how many records could not be used, by reason."""
-    return Counter(reason for _, reason, _ in result["unusable"])

@@ -7,14 +7,17 @@ each that is removed; the rest is read from the blocks, a part at a time.
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 
+from gnomon.base.arrays import load_array
+from gnomon.base.progress import Progress
 from gnomon.data.blocks import DOCUMENT, Block
+from gnomon.data.rules import Rule, judge
 
 TRAIN, VALIDATION = 1, 2
 """The status of a document that is kept."""
@@ -168,6 +171,19 @@ def hex_id(halves: np.ndarray) -> str:
 def origin_of(name: str, line: int, part: int) -> str:
     """Return what names a document: file, line, and the part of a long record."""
     return f"{name}:{line}" if part == 1 else f"{name}:{line}#{part}"
+
+
+def remove_poor(corpus: Corpus, rules: Sequence[Rule], told: Progress) -> None:
+    """Remove every document of the training text that breaks a rule; what is held out stays as it is given."""
+    for b, (start, rows) in enumerate(corpus.blocks()):
+        told("judging texts", b + 1, len(corpus.places), "blocks")
+        if corpus.places[b][0].split == "validation" or not len(rows):
+            continue
+        broken = judge(load_array(corpus.block(b).folder / "scores.npy"), rules)
+        for rule in dict.fromkeys(found.rule for found in broken if found):
+            mine = [i for i, found in enumerate(broken) if found and found.rule == rule]
+            details = [found.detail for found in broken if found and found.rule == rule]
+            corpus.remove(Removal(rule.name, start + np.array(mine, np.int64), details=details))
 
 
 def remove_equal(corpus: Corpus) -> None:

@@ -31,12 +31,13 @@ from gnomon.data.alike import Alike, remove_near
 from gnomon.data.blocks import Wanted, key_of, stamp_of
 from gnomon.data.card import card_of
 from gnomon.data.contamination import Contamination, remove_contamination
-from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, File, remove_equal
+from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, File, remove_equal, remove_poor
 from gnomon.data.encode import SPLITS, dtype_of
 from gnomon.data.engine import Engine, Job, open_engine
 from gnomon.data.minhash import bands_for
 from gnomon.data.read import can_split
 from gnomon.data.recipe import OPTIONS, Input, Recipe, find_version
+from gnomon.data.rules import choose
 from gnomon.data.shards import SHARD_BYTES
 from gnomon.data.span import WHOLE, cut_spans
 from gnomon.data.split import held_out
@@ -136,6 +137,8 @@ class _Work:
         self._named = [path for source in recipe.data.named for path in source.paths] + recipe.data.validation
         near = recipe.data.dedup.near
         self._bands = None if near is None else bands_for(near)
+        self._rules = choose(recipe.data.clean.rules, recipe.data.clean.thresholds)
+        self.cleaned = {"repaired": Counter[str](), "replaced": Counter[str]()}
         self.alike: Alike | None = None
         self.contamination = Contamination()
         self.unusable: list[dict[str, str]] = []  # records of the files, in their order
@@ -150,6 +153,8 @@ class _Work:
         files = []
         for (i, job), result in zip(read, results, strict=True):
             files.append(File(i.file.name, i.source, i.split, Path(job.args["folder"]), result["blocks"]))
+            for what, counts in self.cleaned.items():
+                counts.update(result[what])
             for place, reason, detail in result["unusable"]:
                 self.unusable.append({"origin": f"{i.file.name}{place}", "reason": reason, "detail": detail})
         corpus = Corpus(files)
@@ -159,7 +164,9 @@ class _Work:
     def _reading(self, file: Input) -> list[Job]:
         """Return the jobs that read a file: one, or one for each span of a large one."""
         bands = None if self._bands is None else (self._bands.count, self._bands.rows)
-        wanted = Wanted(file.text_field, file.separator, bands)
+        clean = self.recipe.data.clean
+        scores = clean.scores or bool(self._rules)
+        wanted = Wanted(file.text_field, file.separator, bands, clean.repair, clean.pii, scores)
         path, size = file.file.path, file.file.bytes
         stamp, jobs = stamp_of(path), []
         for span in cut_spans(path, SPAN_BYTES) if can_split(file.file, file.separator) else [WHOLE]:
@@ -171,10 +178,13 @@ class _Work:
         return jobs
 
     def decide(self, corpus: Corpus) -> None:
-        """Remove equal texts and near duplicates, and say which of the others are held out.
+        """Remove poor texts, equal ones and near duplicates, say which of the others are held out, and remove from
+        training what is in a suite.
 
         Raises DataError where one side would be empty.
         """
+        if self._rules:
+            remove_poor(corpus, self._rules, self._progress)
         self._progress("looking for equal texts", 0, None, "documents")
         remove_equal(corpus)
         near = self.recipe.data.dedup.near
@@ -354,6 +364,7 @@ def _manifest(
         "removed": corpus.reasons(),
         "flow": flow_of(corpus),
         "contamination": work.contamination.facts,
+        **{what: dict(sorted(counts.items())) for what, counts in work.cleaned.items()},
         "near": None if work.alike is None else asdict(work.alike),
         "quarantined": dict(sorted(Counter(u["reason"] for u in work.unusable).items())),
     }

@@ -89,7 +89,7 @@ def test_files_of_one_name_are_told_apart_by_content_and_not_by_place(tmp_path: 
 
 def test_the_tokenizer_learns_nothing_from_held_out_text(tmp_path: Path) -> None:
     write_corpus(tmp_path / "texts")
-    draws = (f"{i} " + "zqxjv " * 4000 for i in range(1000))
+    draws = (f"{i}" + " zqxjv" * 4000 for i in range(1000))
     secret = next(text for text in draws if rank(halves([Document(text, "").id]))[0] < 0.02 * 2**64)
     (tmp_path / "texts" / "secret.txt").write_text(secret)
     dataset = made(tmp_path)
@@ -142,7 +142,7 @@ def test_one_long_file_is_enough(tmp_path: Path) -> None:
     rng = random.Random(1)
     words = [f"{rng.randrange(10**6):x}" for _ in range(40_000)]
     (tmp_path / "texts" / "long.txt").write_text(" ".join(words))
-    dataset = made(tmp_path)
+    dataset = made(tmp_path, clean={"repair": False})  # which takes the blanks from the ends of parts
     assert dataset.split("validation").documents >= 1
     joined = documents(dataset, "train") + documents(dataset, "validation")
     assert sorted("".join(joined)) == sorted(" ".join(words))
@@ -336,3 +336,63 @@ def test_of_texts_that_are_much_alike_one_is_kept_and_validation_text_before_all
     assert everything.manifest["removed"] == {}
     flow = dataset.manifest["flow"]
     assert flow["texts"]["in"][0] == flow["texts"]["train"][0] + 2 == everything.split("train").documents
+
+
+def test_what_is_mended_replaced_and_left_out_is_counted_and_in_the_ledger(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "texts")
+    lines = [
+        "A letter to jane.roe@mail.fastmail.com, sent on Monday\u00ad by the wellâ€”known author of these lines.",
+        "bad " * 5,
+        "{ " * 50,
+        "\u200b",
+    ]
+    (tmp_path / "texts" / "odd.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in lines))
+    clean = {"pii": True, "rules": ["gopher-quality"], "thresholds": {"gopher-quality.min_stop_words": 0}}
+    dataset = made(tmp_path, clean=clean)
+    kept = documents(dataset, "train") + documents(dataset, "validation")
+    assert not any("bad bad" in text or "{ {" in text for text in kept)
+    entries = [json.loads(line) for line in unpacked(dataset, "ledger")]
+    reasons = {e["origin"]: (e["reason"], e["detail"]) for e in entries}
+    assert reasons["odd.jsonl:2"] == ("gopher-quality.min_words", "words 5 < 50")
+    assert reasons["odd.jsonl:3"][0].startswith("gopher-quality.")
+    assert [json.loads(line)["origin"] for line in unpacked(dataset, "quarantine")] == ["odd.jsonl:4"]
+    body = dataset.manifest
+    assert body["replaced"] == {"email": 1}
+    assert body["repaired"]["mojibake"] == 1
+    same = made(
+        tmp_path, clean=clean | {"thresholds": {"gopher-quality.min_words": 3, "gopher-quality.min_stop_words": 0}}
+    )
+    assert "odd.jsonl:2" not in {json.loads(line)["origin"] for line in unpacked(same, "ledger")}
+    with pytest.raises(ConfigError, match="gopher-qualty"):
+        made(tmp_path, clean={"rules": ["gopher-qualty"]})
+
+
+def test_other_thresholds_read_nothing_anew(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "texts")
+    made(tmp_path, clean={"scores": True})
+    blocks = sorted(p.stat().st_mtime_ns for p in (tmp_path / "datasets" / "texts" / ".blocks").iterdir())
+    found = made(tmp_path, clean={"rules": ["gopher-quality"], "thresholds": {"gopher-quality.min_words": 60}})
+    assert found.manifest["removed"]["gopher-quality.min_words"] > 1
+    assert blocks == sorted(p.stat().st_mtime_ns for p in (tmp_path / "datasets" / "texts" / ".blocks").iterdir())
+
+
+@pytest.mark.parametrize("action", ["drop", "cut", "flag"])
+def test_items_of_a_suite_are_taken_out_of_training_text(tmp_path: Path, action: str) -> None:
+    write_corpus(tmp_path / "texts")
+    item = "How many of the nineteen grey horses did the ferryman carry over the river before the first snow fell?"
+    around = "The ferry was old and slow, and nobody remembered who had built it or when it had first crossed. " * 8
+    holder = f"{around}Then somebody asked: {item.upper()} {around}"
+    (tmp_path / "texts" / "holder.jsonl").write_text(json.dumps({"text": holder}) + "\n")
+    (tmp_path / "suite.jsonl").write_text(json.dumps({"id": "horses", "question": item, "answer": "eleven"}) + "\n")
+    suite = {"against": [str(tmp_path / "suite.jsonl")], "action": action}
+    dataset = made(tmp_path, decontaminate=suite, validation=str(tmp_path / "texts" / "one.txt"))
+    kept = [text for text in documents(dataset, "train") if "old and slow" in text]
+    assert len(kept) == (action != "drop")
+    assert any("NINETEEN" in text for text in kept) == (action == "flag")
+    if action == "cut":
+        assert 200 < len(kept[0]) < len(holder) - len(item) - 300
+    (hit,) = [json.loads(line) for line in unpacked(dataset, "contamination")]
+    assert (hit["origin"], hit["item"], hit["coverage"]) == ("holder.jsonl:1", "horses", 1.0)
+    assert dataset.manifest["contamination"]["documents"] == 1
+    assert dataset.manifest["removed"].get("in a suite", 0) == (action == "drop")
+    assert verify_dataset(dataset.folder) == []
