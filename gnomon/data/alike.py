@@ -19,7 +19,7 @@ from gnomon.data.minhash import Bands, Shingles, shingle_sets
 from gnomon.data.near import candidates, components, jaccard, merge
 from gnomon.data.worker import Tell
 
-COMPARED_BYTES = 64 << 20
+COMPARED_BYTES = 32 << 20
 """Of text whose sets one job compares, at most, unless one pair has more. Sets take about 1.3 times their text."""
 BATCH_DOCUMENTS = 256
 BINS = 20

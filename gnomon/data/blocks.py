@@ -35,7 +35,7 @@ from gnomon.data.worker import Tell
 
 FRAME_BYTES = 1 << 20
 """Of text, about: what is cleaned, measured and packed at once."""
-BLOCK_BYTES = 64 << 20
+BLOCK_BYTES = 32 << 20
 """Of text, about: what is encoded at once. Bounds the memory of every worker."""
 DOCUMENT = np.dtype(
     [
