@@ -220,9 +220,16 @@ class _Work:
         """Return the tokenizer learned from a sample of the training text; DataError when it is smaller than was asked
         for.
         """
-        pretokenizer = self.recipe.tokenizer.pretokenizer
-        sample = sample_of(corpus, self.recipe.tokenizer.sample_bytes)
-        learned = train_tokenizer(sample, self.recipe.vocabulary, pretokenizer, self._progress)
+        chosen, ids = sample_of(corpus, self.recipe.tokenizer.sample_bytes)
+        options = [self.recipe.vocabulary, self.recipe.tokenizer.pretokenizer]
+        key = sha256_bytes(canonical_json(options) + ids.tobytes())[:16]
+        if (path := self._folder / f"learned-{key}.json").exists():  # by a preparation that was killed later on
+            learned = Tokenizer.load(path)
+        else:
+            texts = list(corpus.texts(np.sort(chosen)))
+            in_order = (texts[i] for i in np.argsort(np.argsort(chosen)).tolist())
+            learned = train_tokenizer(in_order, options[0], options[1], self._progress)
+            learned.save(path)
         asked = self.recipe.tokenizer.vocabulary
         if asked and learned.vocabulary < asked:
             supported = max(SMALLEST, learned.tokens // BLOCK * BLOCK)
@@ -318,18 +325,15 @@ class _Work:
             )
 
 
-def sample_of(corpus: Corpus, limit: int) -> list[str]:
-    """Return the training texts with the lowest ids that make up `limit` bytes, whatever the order in which they come.
+def sample_of(corpus: Corpus, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers and ids of the training texts with the lowest ids that make up `limit` bytes, in their order.
 
-    Ids are hashes, so this is a fair share. Equal corpora give equal samples.
+    Ids are hashes, so this is a fair share, and equal corpora give equal samples, in whatever order their files come.
     """
     numbers, rows = corpus.rows_of(TRAIN)
     sizes, order = rows["bytes"].astype(np.int64), np.lexsort((rows["id"][:, 1], rows["id"][:, 0]))
     taken = order[: int((sizes[order].cumsum() - sizes[order] < limit).sum())]
-    by_number = np.argsort(taken)
-    texts = np.empty(len(taken), object)
-    texts[by_number] = list(corpus.texts(numbers[taken[by_number]]))
-    return texts.tolist()
+    return numbers[taken], rows["id"][taken]
 
 
 def _write_lines(path: Path, entries: Any) -> None:
