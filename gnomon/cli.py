@@ -17,9 +17,10 @@ from gnomon.base.errors import ConfigError, GnomonError
 from gnomon.base.log import tame_libraries
 from gnomon.verbs.artifacts import checkpoints, report, verify
 from gnomon.verbs.bench import bench_app
-from gnomon.verbs.common import ConfigPath, Json, Overrides, config_of, print_json
+from gnomon.verbs.common import ConfigPath, Json, Overrides, RunPath, config_of, print_json
 from gnomon.verbs.data import data_app
 from gnomon.verbs.tokenizer import tokenizer_app
+from gnomon.verbs.eval import eval
 
 if TYPE_CHECKING:
     from gnomon.bundle import Bundle
@@ -35,8 +36,6 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.add_typer(tokenizer_app, name="tokenizer")
 app.add_typer(bench_app, name="bench")
-
-RunPath = Annotated[Path, typer.Argument(help="A run's folder, or one of its checkpoints.", metavar="RUN")]
 
 
 @app.command()
@@ -111,33 +110,7 @@ def plan(config: ConfigPath, overrides: Overrides = None, as_json: Json = False)
         typer.echo(f"{key:<18} {value:<{width}}  {reason}".rstrip())
 
 
-@app.command()
-def eval(
-    run: RunPath,
-    data: Annotated[Path | None, typer.Option(help="Text to score instead of the run's validation split.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Score a model on held-out text: loss, perplexity, bits per byte.
-
-    Example:  gnomon eval runs/first --data other.txt
-    """
-    from gnomon.bundle import load_bundle
-    from gnomon.observe.console import Console
-    from gnomon.pipeline import evaluate, score_as_dict, score_file
-
-    console = Console()
-    if data is None:
-        result = evaluate(load_bundle(run).run, console)
-    else:
-        result = score_as_dict(score_file(load_bundle(run), data))
-    console.finish()
-    if as_json:
-        print_json(result)
-        return
-    typer.echo(
-        f"{result['bits_per_byte']:.4f} bits per byte, loss {result['loss']:.4f} nats a token, "
-        f"perplexity {result['perplexity']:.2f} on {result['tokens']:,} tokens"
-    )
+app.command()(eval)
 
 
 MaxTokens = Annotated[int, typer.Option(min=1, help="Most tokens to write.")]

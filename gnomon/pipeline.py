@@ -6,7 +6,6 @@ import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
@@ -25,11 +24,8 @@ from gnomon.base.files import pretty_json, read_json, sweep_staging, write_atomi
 from gnomon.base.machine import keep_compiled_kernels, keep_freed_memory, this_machine
 from gnomon.bundle import Bundle, continue_each, load_bundle
 from gnomon.config import Config, DataConfig, parse_budget
-from gnomon.data.document import Removed
 from gnomon.data.prepare import find_prepared, prepare
-from gnomon.data.read import find_sources, read_documents
-from gnomon.data.shards import SplitWriter
-from gnomon.data.stream import rows_of, validation_rows
+from gnomon.data.stream import validation_rows
 from gnomon.evaluate.loss import Score, score
 from gnomon.events.journal import read_events
 from gnomon.events.types import Event, GaveUp, RunStarted, RunStopped, Stop
@@ -51,7 +47,7 @@ from gnomon.plan import (
     shape_of,
 )
 from gnomon.store.checkpoints import CheckpointStore
-from gnomon.store.datasets import Dataset, Split, open_dataset, verify_dataset
+from gnomon.store.datasets import Dataset, open_dataset, verify_dataset
 from gnomon.store.manifest import Damage, read_manifest
 from gnomon.store.runs import Run
 from gnomon.store.verify import Findings, verify_run
@@ -233,23 +229,6 @@ def score_split(bundle: Bundle, dataset: Dataset, plan: Plan, console: Console |
                 console.progress("evaluating", seen, split.n_tokens, "tokens")
 
     return score(bundle.model, told(), bytes_per_token=split.bytes / split.n_tokens, dtype=plan.dtype)
-
-
-def score_file(bundle: Bundle, path: Path) -> Score:
-    """Return the score of a model on the text of a file or folder. Raises DataError when there is none to be used."""
-    unusable: list[Removed] = []
-    with TemporaryDirectory() as folder, SplitWriter(bundle.tokenizer, Path(folder)) as writer:
-        for source in find_sources([str(path)]):
-            for document in read_documents(source, "text", None, unusable.append, lambda _: None):
-                writer.add(document, bundle.tokenizer.encode(document.text))
-        entry = writer.write(Path(folder) / "text")
-        if not entry["documents"]:
-            raise DataError(
-                "there is no text to score", where=str(path), do=f"{len(unusable)} records could not be used"
-            )
-        split = Split(Path(folder) / "text", entry, bundle.tokenizer.end_of_text)
-        rows = rows_of(split, bundle.shape.context, 8, None)
-        return score(bundle.model, rows, bytes_per_token=split.bytes / split.n_tokens)
 
 
 def score_as_dict(result: Score) -> dict[str, Any]:

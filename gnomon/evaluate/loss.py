@@ -1,7 +1,7 @@
 """Loss on held-out text, in nats a token, perplexity and bits a byte."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -34,7 +34,6 @@ class Score:
         return self.loss * self.tokens / math.log(2) / self.bytes
 
 
-@torch.no_grad()
 def score(
     model: LanguageModel,
     micros: Iterable[Rows],
@@ -47,10 +46,23 @@ def score(
     """Return the model's score on packed rows; documents do not see each other.
 
     `bytes_per_token` is that of the whole split; over the whole split the bits per byte are exact. Several processes
-    take turns with the micro-batches; the sum has the same order, and so the same bits, with any number of them. All
-    take the same number of turns, since they may have to meet within a forward pass.
+    take turns with the micro-batches; the sum has the same order, and so the same bits, with any number of them.
     """
-    found: list[tuple[float, int]] = []
+    return joined(world.gather(share_of(model, micros, device, dtype, world)), bytes_per_token)
+
+
+Share = list[tuple[float, int]]
+"""What one process found, in the order of its turns: summed loss in nats and loss-bearing tokens of a micro-batch."""
+
+
+@torch.no_grad()
+def share_of(
+    model: LanguageModel, micros: Iterable[Rows], device: str = "cpu", dtype: Dtype = "fp32", world: World = ALONE
+) -> Share:
+    """Return what this process finds in its turns. All processes take the same number of turns, since they may have to
+    meet within a forward pass.
+    """
+    found: Share = []
     coming = iter(micros)
     while turn := list(islice(coming, world.size)):
         mine = world.rank < len(turn)
@@ -60,7 +72,11 @@ def score(
             cross, _ = next_token_loss(hidden, model.head, rows.labels)
         found += [(cross.item(), rows.loss_tokens)] if mine else []
         beat()  # the whole split can take longer than a supervisor waits
-    shares = world.gather(found)
+    return found
+
+
+def joined(shares: Sequence[Share], bytes_per_token: float) -> Score:
+    """Return the score that the shares of all processes make together, in the order of ranks."""
     in_order = [share[turn] for turn in range(len(shares[0])) for share in shares if turn < len(share)]
     nats, tokens = sum(n for n, _ in in_order), sum(t for _, t in in_order)
     return Score(loss=nats / tokens, tokens=tokens, bytes=tokens * bytes_per_token)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 
+RunPath = Annotated[Path, typer.Argument(help="A run's folder, or one of its checkpoints.", metavar="RUN")]
+
 ConfigPath = Annotated[Path, typer.Argument(help="A .json or .toml file.", metavar="CONFIG")]
 Overrides = Annotated[
     list[str] | None,

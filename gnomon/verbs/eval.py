@@ -1,0 +1,106 @@
+"""The verb that scores a model on held-out text: in all, by windows, against other text, and in proof of itself."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gnomon.base.errors import ConfigError, IntegrityError
+from gnomon.verbs.common import Json, RunPath, print_json
+
+if TYPE_CHECKING:
+    from gnomon.evaluate.delta import Delta
+    from gnomon.evaluate.parity import Parity
+
+
+def eval(
+    run: RunPath,
+    data: Annotated[Path | None, typer.Option(help="Text to score instead of the run's validation split.")] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(min=1, help="Score by windows of the context's length, so many tokens apart.", metavar="TOKENS"),
+    ] = None,
+    compare: Annotated[
+        Path | None, typer.Option(help="Other text: how much its loss differs, with an interval.", metavar="FILE")
+    ] = None,
+    parity: Annotated[
+        bool, typer.Option("--parity", help="Prove that the loss does not depend on batching; exit code 5 if it does.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Score a model on held-out text: loss, perplexity, bits per byte.
+
+    With --stride every token after a document's first window is predicted with at least context - stride tokens before
+    it. --compare draws documents anew 2,000 times; those in both texts are drawn for both at once.
+
+    Examples:
+
+      gnomon eval runs/first --data other.txt
+
+      gnomon eval runs/first --data novel.txt --stride 128
+
+      gnomon eval runs/first --data raw.jsonl --compare decontaminated.jsonl
+
+      gnomon eval runs/first --parity
+    """
+    if parity and (stride or compare):
+        raise ConfigError("--parity goes with neither --stride nor --compare", do="ask for one after the other")
+    from gnomon.bundle import load_bundle
+    from gnomon.evaluate.held_out import compare_texts, prove_parity, score_by_windows, score_file
+    from gnomon.observe.console import Console
+    from gnomon.pipeline import evaluate, score_as_dict
+
+    console, bundle = Console(), load_bundle(run)
+    if parity:
+        proof = prove_parity(bundle, data, console.progress)
+        console.finish()
+        _say(proof.as_dict(), _parity_lines(proof), as_json)
+        if proof.broken:
+            raise typer.Exit(IntegrityError.exit_code)
+        return
+    if compare:
+        found = compare_texts(bundle, data, compare, stride, console.progress)
+        console.finish()
+        _say({**found.as_dict(), "stride": stride or bundle.shape.context}, _delta_lines(found), as_json)
+        return
+    if stride:
+        result = {**score_as_dict(score_by_windows(bundle, data, stride, console.progress)), "stride": stride}
+    else:
+        result = evaluate(bundle.run, console) if data is None else score_as_dict(score_file(bundle, data))
+    console.finish()
+    line = (
+        f"{result['bits_per_byte']:.4f} bits per byte, loss {result['loss']:.4f} nats a token, "
+        f"perplexity {result['perplexity']:.2f} on {result['tokens']:,} tokens"
+    )
+    _say(result, [line], as_json)
+
+
+def _say(value: dict[str, Any], lines: list[str], as_json: bool) -> None:
+    if as_json:
+        print_json(value)
+    else:
+        typer.echo("\n".join(lines))
+
+
+def _parity_lines(found: "Parity") -> list[str]:
+    rows = [*found.variants, *(v.named(f"source {name}, packed") for name, v in found.sources.items())]
+    width = max(len(row.name) for row in rows)
+    lines = [
+        f"{found.tokens:,} tokens of {found.documents:,} documents in {found.pieces:,} pieces, each alone: loss "
+        f"{found.loss:.7f} nats a token, perplexity {found.perplexity:.4f}, {found.bits_per_byte:.6f} bits per byte",
+        f"documents longer than the context or cut to fill a row: {found.cut:,}",
+    ]
+    for row in rows:
+        verdict = "ok" if row.holds else f"DIFFERS by more than {row.limit:g}"
+        verdict = verdict if row.complete else "DIFFERS in the number of tokens"
+        lines.append(f"{row.name:<{width}}  {row.loss:>11.7f}  {row.difference:>+9.1e}  {row.tokens:>9,}  {verdict}")
+    return lines
+
+
+def _delta_lines(found: "Delta") -> list[str]:
+    return [
+        f"{found.a:.4f} nats a token on {found.documents_a:,} documents, {found.b:.4f} on {found.documents_b:,}, of "
+        f"which {found.shared:,} are in both",
+        f"difference {found.delta:+.4f}, 95 % interval {found.low:+.4f} to {found.high:+.4f}: "
+        + ("clear" if found.clear else "could be chance"),
+    ]
