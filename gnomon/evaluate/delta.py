@@ -9,6 +9,7 @@ from gnomon.base.errors import DataError
 
 RESAMPLES = 2000
 LEVEL = 0.95
+AT_ONCE = 1 << 18  # documents drawn at once
 
 
 @dataclass(frozen=True)
@@ -56,23 +57,21 @@ def delta(a: Losses, b: Losses, *, resamples: int = RESAMPLES, seed: int = 0) ->
 
     A document that is in both is drawn for both at once, so that what the sets have in common adds no doubt: the whole
     and the same without some documents, or the same documents under two models. Where nothing is in common each set is
-    drawn by itself. Raises DataError for fewer than two documents a set.
+    drawn by itself. Documents of one id count as one. Raises DataError
+    for fewer than two a set.
     """
-    if min(len(a.ids), len(b.ids)) < 2:
+    own = [len(set(side.ids)) for side in (a, b)]
+    if min(own) < 2:
         raise DataError(
-            f"an interval needs two documents a set, and there are {len(a.ids):,} and {len(b.ids):,}",
+            f"an interval needs two different documents a set, and there are {own[0]:,} and {own[1]:,}",
             do="give text of several documents, such as a folder or .jsonl",
         )
     number = {name: i for i, name in enumerate(dict.fromkeys(a.ids + b.ids))}
-    sums = np.stack([_by_id(side, number) for side in (a, b)], axis=1)  # [documents, side, nats or tokens]
-    shared = len(set(a.ids) & set(b.ids))
-    strata = [np.arange(len(number))]
-    if not shared:
-        strata = [np.flatnonzero(sums[:, side, 1]) for side in (0, 1)]
-    draw, flat = np.random.default_rng(seed), sums.reshape(len(number), 4)
-    drawn = np.empty((resamples, 4))
-    for i in range(resamples):
-        drawn[i] = sum(_drawn(draw, stratum) @ flat[stratum] for stratum in strata)
+    sums = np.concatenate([_by_id(side, number) for side in (a, b)], axis=1)  # nats and tokens of a, then of b
+    shared = sum(own) - len(number)
+    strata = [sums] if shared else [sums[sums[:, 1] > 0], sums[sums[:, 3] > 0]]
+    draw = np.random.default_rng(seed)
+    drawn = np.sum([_resampled(draw, stratum, resamples) for stratum in strata], axis=0)
     drawn = drawn[(drawn[:, 1] > 0) & (drawn[:, 3] > 0)]  # a draw without a document of one side says nothing
     spread = drawn[:, 2] / drawn[:, 3] - drawn[:, 0] / drawn[:, 1]
     low, high = np.quantile(spread, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
@@ -85,6 +84,11 @@ def _by_id(side: Losses, number: dict[str, int]) -> np.ndarray:
     return np.stack([np.bincount(which, part, len(number)) for part in (side.nats, side.tokens)], axis=1)
 
 
-def _drawn(draw: np.random.Generator, stratum: np.ndarray) -> np.ndarray:
-    """Return how often each document of a stratum is in a draw of as many as it has."""
-    return np.bincount(draw.integers(len(stratum), size=len(stratum)), minlength=len(stratum))
+def _resampled(draw: np.random.Generator, sums: np.ndarray, resamples: int) -> np.ndarray:
+    """Return the sums of so many draws of as many documents as there are, [resamples, 4]."""
+    count, found = len(sums), np.empty((resamples, 4))
+    block = max(1, AT_ONCE // count)
+    for start in range(0, resamples, block):
+        here = found[start : start + block]
+        here[:] = sums[draw.integers(count, size=(len(here), count))].sum(axis=1)
+    return found

@@ -1,0 +1,70 @@
+"""`gnomon eval` on a trained run: proof of parity, windows, two texts compared; and each in JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gnomon.bundle import load_bundle
+from gnomon.cli import app
+from gnomon.evaluate.held_out import score_by_windows
+from gnomon.model import attention
+from tests.world import start
+
+TEXT = "The lamp stood on the table by the window. Nobody had seen the old man since the winter.\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("eval")
+    begun = start(folder, budget="6K tokens", save_every=6, validate_every=6)
+    begun.train()
+    begun.close()
+    lines = [json.dumps({"text": f"{i}. {TEXT * (1 + i % 4)}"}) + "\n" for i in range(24)]
+    (folder / "raw.jsonl").write_text("".join(lines))
+    (folder / "clean.jsonl").write_text("".join(lines[4:]))
+    (folder / "short.txt").write_text(TEXT)
+    return folder
+
+
+def said(*arguments: str | Path) -> tuple[int, dict[str, Any]]:
+    done = CliRunner().invoke(app, ["eval", *map(str, arguments), "--json"])
+    return done.exit_code, json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
+
+
+def test_parity_holds_on_a_trained_model_and_its_exit_code_says_when_it_does_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, found = said(folder / "run", "--parity")
+    assert (code, found["holds"]) == (0, True)
+    assert all(v["holds"] and abs(v["difference"]) <= v["limit"] for v in found["variants"])
+    assert found["tokens"] == said(folder / "run")[1]["tokens"] and found["cut"] > 0
+    monkeypatch.setattr(attention, "_by_segment", lambda q, k, v, segments: attention._attend(q, k, v, None))
+    code, found = said(folder / "run", "--parity", "--data", folder / "raw.jsonl")
+    assert (code, found["holds"]) == (5, False)
+    table = CliRunner().invoke(app, ["eval", str(folder / "run"), "--parity"])
+    assert table.exit_code == 5 and "packed, 8 rows at once" in table.stdout and "DIFFERS by more" in table.stdout
+
+
+def test_windows_see_more_with_a_smaller_stride_and_all_where_it_fits(folder: Path) -> None:
+    bundle, context = load_bundle(folder / "run"), 64
+    short = [score_by_windows(bundle, folder / "short.txt", stride).loss for stride in (8, context)]
+    assert short[0] == pytest.approx(short[1], abs=1e-6)
+    assert short[0] == pytest.approx(said(folder / "run", "--data", folder / "short.txt")[1]["loss"], abs=1e-5)
+    _, plain = said(folder / "run")
+    code, found = said(folder / "run", "--stride", "16")
+    assert (code, found["stride"], found["tokens"], found["bytes"]) == (0, 16, plain["tokens"], plain["bytes"])
+    assert found["loss"] == pytest.approx(plain["loss"], abs=0.2) and found["loss"] != plain["loss"]
+    assert CliRunner().invoke(app, ["eval", str(folder / "run"), "--stride", "65"]).exit_code != 0
+
+
+def test_two_texts_are_compared_with_what_they_share(folder: Path) -> None:
+    code, found = said(folder / "run", "--data", folder / "raw.jsonl", "--compare", folder / "clean.jsonl")
+    assert code == 0
+    assert (found["documents_a"], found["documents_b"], found["shared"]) == (24, 20, 20)
+    assert found["low"] <= found["delta"] <= found["high"]
+    assert found["delta"] == pytest.approx(found["b"] - found["a"])
+    whole = CliRunner().invoke(app, ["eval", str(folder / "run"), "--compare", str(folder / "raw.jsonl")])
+    assert whole.exit_code == 0 and "95 % interval" in whole.stdout
