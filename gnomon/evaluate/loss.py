@@ -63,13 +63,14 @@ def share_of(
     meet within a forward pass.
     """
     found: Share = []
+    head = model.head.detach()  # else the loss finds its gradient too
     coming = iter(micros)
     while turn := list(islice(coming, world.size)):
         mine = world.rank < len(turn)
         rows = turn[world.rank if mine else 0]
         with autocast(device, dtype):
             hidden = model(rows.tokens, rows.positions, Segments(rows.buckets, rows.inverse)).hidden
-            cross, _ = next_token_loss(hidden, model.head, rows.labels)
+            cross, _ = next_token_loss(hidden, head, rows.labels)
         found += [(cross.item(), rows.loss_tokens)] if mine else []
         beat()  # the whole split can take longer than a supervisor waits
     return found

@@ -184,7 +184,6 @@ def _pieces(layouts: list[tuple[int, Layout]], rows: int) -> Iterator[tuple[int,
     """Yield document, start and stop of each piece of the first `rows` rows."""
     for first, layout in layouts:
         stop = int(layout.first[min(rows, layout.rows)])
-        rows -= min(rows, layout.rows)
         documents = (first + layout.document[:stop]).tolist()
         yield from zip(documents, layout.start[:stop].tolist(), layout.stop[:stop].tolist(), strict=True)
 
@@ -238,7 +237,7 @@ def _padded(reference: _Reference, at_once: int) -> Iterator[Rows]:
 def _sum(model: LanguageModel, rows: Rows, *, numbers: bool) -> tuple[float, int]:
     """Return summed loss and tokens of rows whose pieces are told apart by their numbers, or not at all."""
     hidden = model(rows.tokens, rows.positions if numbers else None, rows.segments if numbers else None).hidden
-    cross, _ = next_token_loss(hidden, model.head, rows.labels)
+    cross, _ = next_token_loss(hidden, model.head.detach(), rows.labels)
     beat()
     return cross.item(), rows.loss_tokens
 

@@ -12,7 +12,6 @@ from gnomon.base.progress import Progress, silent
 from gnomon.evaluate.alone import Text, losses_alone, text_of
 from gnomon.evaluate.delta import Losses
 from gnomon.model.lm import LanguageModel
-from gnomon.model.loss import IGNORE
 from gnomon.store.datasets import Split, document_lines
 
 ROWS = 8  # windows of a pass
@@ -60,15 +59,10 @@ def score_windows(
         for window in windows(len(text[0]), context, stride)
     )
     while group := list(islice(coming, GROUP)):
-        found = losses_alone(model, [_seen(text, window) for _, window, text in group], ROWS)
+        seen = [(ids[w.start : w.stop], labels[w.start : w.stop]) for _, w, (ids, labels) in group]
+        found = losses_alone(model, seen, ROWS)
         for (number, window, _), losses in zip(group, found, strict=True):
             yield number, losses[window.scored - window.start :]
-
-
-def _seen(text: Text, window: Window) -> Text:
-    """Return what a window shows of a text; targets that another window scores are IGNORE."""
-    ids, labels = (side[window.start : window.stop] for side in text)
-    return ids, np.where(np.arange(window.start, window.stop) >= window.scored, labels, IGNORE)
 
 
 def document_losses(

@@ -35,17 +35,30 @@ def test_the_interval_holds_the_true_difference_about_95_times_in_100() -> None:
 
 
 def test_documents_in_both_under_two_models_are_drawn_together() -> None:
-    draw, held, widths = np.random.default_rng(6), 0, []
+    draw, held = np.random.default_rng(6), 0
     for i in range(100):
         a = documents(draw, 60, 3.0, "a")
         b = Losses(a.ids, a.nats + a.tokens * draw.normal(0.05, 0.03, 60), a.tokens)
         found = delta(a, b, resamples=200, seed=i)
+        apart = delta(a, Losses(tuple(f"b{n}" for n in a.ids), b.nats, b.tokens), resamples=200, seed=i)
         held += found.low <= 0.05 <= found.high
-        widths.append(found.high - found.low)
+        assert (found.shared, apart.shared) == (60, 0)
+        assert found.high - found.low < 0.3 * (apart.high - apart.low)
     assert 0.88 <= held / 100 <= 0.99
-    apart = delta(a, Losses(tuple(f"b{n}" for n in a.ids), b.nats, b.tokens))
-    assert found.shared == 60 and apart.shared == 0
-    assert max(widths) < 0.2 * (apart.high - apart.low)
+
+
+def test_sets_with_nothing_in_common_are_drawn_each_by_itself() -> None:
+    draw = np.random.default_rng(9)
+    a, b = documents(draw, 3, 3.0, "a"), documents(draw, 40, 3.1, "b")
+
+    def drawn(side: Losses) -> float:
+        which = draw.integers(len(side.ids), size=len(side.ids))
+        return side.nats[which].sum() / side.tokens[which].sum()
+
+    low, high = np.quantile([drawn(b) - drawn(a) for _ in range(4000)], [0.025, 0.975])
+    found = delta(a, b, resamples=8000)
+    assert found.low == pytest.approx(low, abs=0.05 * (high - low))
+    assert found.high == pytest.approx(high, abs=0.05 * (high - low))
 
 
 def test_without_some_documents_what_is_left_adds_no_doubt() -> None:

@@ -1,5 +1,6 @@
 """Parity holds on a sound model however text is batched, and finds each way in which batching can go wrong."""
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -77,6 +78,15 @@ def test_of_a_long_text_as_many_rows_are_taken_for_every_way_to_batch(tmp_path: 
     found = parity(model, split, most_tokens=64 * 30)
     assert (found.tokens, found.broken) == (64 * 24, [])
     assert {v.tokens for v in found.variants} == {1, 64 * 24}
+
+
+def test_a_split_of_several_windows_is_taken_whole(
+    split: Split, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (parity_module, sys.modules[rows_of.__module__]):
+        monkeypatch.setattr(module, "WINDOW_DOCUMENTS", 5)
+    found = parity(model, split)
+    assert (found.tokens, found.broken) == (sum(LENGTHS), [])
 
 
 def leaky(q: Any, k: Any, v: Any, segments: Any) -> Any:
