@@ -19,8 +19,8 @@ from gnomon.verbs.artifacts import checkpoints, report, verify
 from gnomon.verbs.bench import bench_app
 from gnomon.verbs.common import ConfigPath, Json, Overrides, RunPath, config_of, print_json
 from gnomon.verbs.data import data_app
-from gnomon.verbs.tokenizer import tokenizer_app
 from gnomon.verbs.eval import eval
+from gnomon.verbs.tokenizer import tokenizer_app
 
 if TYPE_CHECKING:
     from gnomon.bundle import Bundle
