@@ -35,6 +35,8 @@ class _Decision(BaseModel):
     until_row: _Count = 0
     micro_rows: Annotated[_Count, Field(gt=0)] = 1
     rows_per_step: Annotated[_Count, Field(gt=0)] = 1
+    length: Annotated[_Count, Field(gt=0)] = 1
+    weights: dict[str, Annotated[float, Field(ge=0, strict=True)]] = {}
     seen_row: _Count = 0
     accept: StrictBool = False
     roll_back: StrictBool = False
@@ -44,6 +46,8 @@ class _Decision(BaseModel):
     def _a_rate_has_an_end(self) -> "_Decision":
         if "rate_factor" in self.model_fields_set and "until_row" not in self.model_fields_set:
             raise ValueError("a rate_factor without until_row")
+        if "weights" in self.model_fields_set and not any(self.weights.values()):
+            raise ValueError("weights without one above 0")
         return self
 
 
@@ -53,10 +57,11 @@ class Decisions:
     An entry is a plain dict with `at_row`, the first row it applies to, `why`, and one or more of:
     `skip_rows` (the stream goes on so many rows later), `rate_factor` with `until_row` (the learning rate is multiplied
     while rows below that are served), `micro_rows` (rows of one forward pass from here on), `rows_per_step` (rows of
-    one batch from here on; `seen_row` is the row up to which the steps lie that it was decided after, `at_row` where
-    that is not said), `accept` (the guard forgets what was usual). An entry with `roll_back` sends the run back:
-    checkpoints of later rows that were made without knowing of it no longer count, nor do those at `before_step` or
-    later.
+    one batch from here on), `length` (tokens of the longest piece), `weights` (of the sources by name, from the next
+    block of rows on), `accept` (the guard forgets what was usual). Of rows, length and weights, `seen_row` is the row
+    up to which the steps lie that they were decided after, `at_row` where that is not said. An entry with `roll_back`
+    sends the run back: checkpoints of later rows that were made without knowing of it no longer count, nor do those at
+    `before_step` or later.
     """
 
     def __init__(self, entries: list[dict[str, Any]] | None = None) -> None:
@@ -80,26 +85,35 @@ class Decisions:
         asked = [e["micro_rows"] for e in self.entries if "micro_rows" in e and e["at_row"] <= row]
         return min([planned, *asked])
 
-    def rows_per_step(self, row: int, planned: Sequence[tuple[int, int]], seen_row: int | None = None) -> int:
-        """Return the rows of a batch that begins at `row`; with `seen_row`, by what was decided up to there.
+    def in_force(self, key: str, row: int, planned: Sequence[tuple[int, Any]], seen_row: int | None = None) -> Any:
+        """Return the `rows_per_step`, `length` or `weights` at `row`; with `seen_row`, by what was decided up to there.
 
-        `planned` says from which row on how many are planned, the first from row 0. What was decided for a row counts
-        from there to the next row for which something was planned or decided; of several decisions for one row the
-        first counts. A decision that was made after steps which a later roll-back undoes is undone with them.
+        `planned` says from which row on what is planned, first from row 0.
         """
-        rows = dict(planned)
-        for entry in reversed(self._sizes()):
-            if seen_row is None or _seen(entry) <= seen_row:
-                rows[entry["at_row"]] = entry["rows_per_step"]
-        return rows[max(at for at in rows if at <= row)]
+        return next(value for at, value in reversed(self.stages(key, planned, seen_row)) if at <= row)
 
-    def _sizes(self) -> list[dict[str, Any]]:
-        """Return the entries with `rows_per_step` that no roll-back has undone."""
+    def stages(
+        self, key: str, planned: Sequence[tuple[int, Any]], seen_row: int | None = None
+    ) -> list[tuple[int, Any]]:
+        """Return from which row on which `rows_per_step`, `length` or `weights` hold, in the order of the rows.
+
+        What was decided for a row counts from there to the next row for which something was planned or decided; of
+        several decisions for one row the first counts. A decision that was made after steps which a later roll-back
+        undoes is undone with them.
+        """
+        values = dict(planned)
+        for entry in reversed(self._kept(key)):
+            if seen_row is None or _seen(entry) <= seen_row:
+                values[entry["at_row"]] = entry[key]
+        return sorted(values.items(), key=lambda stage: stage[0])
+
+    def _kept(self, key: str) -> list[dict[str, Any]]:
+        """Return the entries with `key` that no roll-back has undone."""
         kept: list[dict[str, Any]] = []
         for entry in self.entries:
             if entry.get("roll_back"):
-                kept = [size for size in kept if _seen(size) <= entry["at_row"]]
-            if "rows_per_step" in entry:
+                kept = [one for one in kept if _seen(one) <= entry["at_row"]]
+            if key in entry:
                 kept.append(entry)
         return kept
 

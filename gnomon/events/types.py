@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class _Value(BaseModel):
@@ -73,6 +73,15 @@ class Validated(Event):
     tokens: int
     best: bool = False  # better than all validations before
     since_best: int = 0  # validations since the best one
+
+
+class SourcesValidated(Event):
+    """Loss on the held-out text of each source, nats a token, of the same pass as `Validated`."""
+
+    kind: Literal["sources_validated"] = "sources_validated"
+    step: int
+    row: int = 0  # that follows the step
+    losses: dict[str, float]
 
 
 class Sampled(Event):
@@ -146,6 +155,26 @@ class RowsChanged(Event):
     step: int
     at_row: int
     rows_per_step: int
+    why: str
+
+
+class LengthChanged(Event):
+    """No piece has more than `length` tokens from row `at_row` on. The journal says so too."""
+
+    kind: Literal["length_changed"] = "length_changed"
+    step: int
+    at_row: int
+    length: int
+    why: str
+
+
+class WeightsChanged(Event):
+    """Sources have other weights from the next block of rows after row `at_row` on. The journal says so too."""
+
+    kind: Literal["weights_changed"] = "weights_changed"
+    step: int
+    at_row: int
+    weights: dict[str, float]
     why: str
 
 
@@ -247,16 +276,30 @@ class RollBack(Request):
 
 
 class Replan(Request):
-    """Serve batches of `rows_per_step` rows from row `at_row` on; None: from the next batch on. Journalled.
+    """Serve batches of `rows_per_step` rows, pieces of at most `length` tokens, or sources with other `weights`, from
+    row `at_row` on; None: from the next batch on. Weights count from the next block of rows on. Journalled.
 
     `seen_row` is the row that follows the last step which this was decided after; None: all steps so far. A request
     that a run shall come to again, wherever it was stopped, says both, and asks for a row that no step has reached when
     its events are told.
     """
 
-    rows_per_step: int = Field(gt=0)
+    rows_per_step: int | None = Field(default=None, gt=0)
+    length: int | None = Field(default=None, gt=0)
+    weights: tuple[tuple[str, float], ...] | None = None  # of the sources; may be given as a dict
     at_row: int | None = Field(default=None, ge=0)
     seen_row: int | None = Field(default=None, ge=0)
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _in_order(cls, value: Any) -> Any:
+        return tuple(sorted(value.items())) if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> "Replan":
+        if self.rows_per_step is None and self.length is None and self.weights is None:
+            raise ValueError("a Replan that asks for nothing")
+        return self
 
 
 class Shrink(Request):

@@ -20,6 +20,7 @@ from gnomon.events.types import (
     CheckpointSaved,
     Event,
     GaveUp,
+    LengthChanged,
     MicroRowsChanged,
     RequestRefused,
     RolledBack,
@@ -28,8 +29,10 @@ from gnomon.events.types import (
     RunStopped,
     Sampled,
     SaveFailed,
+    SourcesValidated,
     StepDone,
     Validated,
+    WeightsChanged,
 )
 
 SECONDS_BETWEEN_LINES = 10.0  # where there is no terminal
@@ -96,6 +99,15 @@ class Console:
             case RowsChanged():
                 rows = f"{event.rows_per_step:,} rows a step from row {event.at_row:,} on"
                 self.say(f"step {event.step:,}: {event.why}; {rows}")
+            case LengthChanged():
+                length = f"pieces of at most {event.length:,} tokens from row {event.at_row:,} on"
+                self.say(f"step {event.step:,}: {event.why}; {length}")
+            case WeightsChanged():
+                weights = ", ".join(f"{name} {weight:.3g}" for name, weight in event.weights.items())
+                self.say(f"step {event.step:,}: {event.why}; weights from row {event.at_row:,} on: {weights}")
+            case SourcesValidated():
+                losses = ", ".join(f"{name} {loss:.4f}" for name, loss in event.losses.items())
+                self.say(f"step {event.step:>6,}  of each source: {losses}")
             case RequestRefused():
                 self.say(f"step {event.step:,}: {event.request}: {event.why}", style="yellow")
             case RolledBack():

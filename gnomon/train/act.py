@@ -1,12 +1,14 @@
 """Carries out what observers ask for: the only hand on the state besides the step itself."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from gnomon.base.errors import GnomonError, IntegrityError, StorageError
 from gnomon.base.files import finite
 from gnomon.base.shares import uneven, without_tree
 from gnomon.events.types import (
     DataSkipped,
+    LengthChanged,
     MicroRowsChanged,
     Replan,
     Request,
@@ -18,6 +20,7 @@ from gnomon.events.types import (
     Shrink,
     SkipData,
     Stop,
+    WeightsChanged,
 )
 from gnomon.train.hands import Hands, settle
 from gnomon.train.rollback import give_up, roll_back
@@ -71,21 +74,47 @@ def _skip(request: SkipData, state: State, hands: Hands) -> None:
 
 
 def _replan(request: Replan, state: State, hands: Hands) -> None:
-    """Write down from which row on batches have how many rows, unless that is so already, or cannot be.
+    """Write down from which row on what is asked for holds, unless that is so already, or cannot be.
 
     What is so already is judged by what was decided before it, so that a run which takes the same steps again, with a
     journal that knows more, decides nothing else.
     """
-    stream, rows = hands.loader.stream, request.rows_per_step
     at = max(state.row, request.at_row or 0)
-    if hands.journal.rows_per_step(at, stream.planned, request.seen_row) == rows:
-        return
-    if why := _cannot(rows, state, hands):
-        hands.bus.publish(RequestRefused(step=state.step, request=f"batches of {rows:,} rows", why=why))
-        return
     seen = min(at, state.row if request.seen_row is None else request.seen_row)
-    hands.journal.add({"at_row": at, "rows_per_step": rows, "seen_row": seen, "why": request.why})
-    hands.bus.publish(RowsChanged(step=state.step, at_row=at, rows_per_step=rows, why=request.why))
+
+    def told(**event: Any) -> dict[str, Any]:
+        return {"step": state.step, "at_row": at, "why": request.why, **event}
+
+    if (rows := request.rows_per_step) is not None and not _is_so("rows_per_step", rows, at, request, hands):
+        if why := _cannot(rows, state, hands):
+            _refuse(f"batches of {rows:,} rows", why, state, hands)
+        else:
+            hands.journal.add({"at_row": at, "rows_per_step": rows, "seen_row": seen, "why": request.why})
+            hands.bus.publish(RowsChanged(**told(rows_per_step=rows)))
+    if (length := request.length) is not None and not _is_so("length", length, at, request, hands):
+        hands.journal.add({"at_row": at, "length": length, "seen_row": seen, "why": request.why})
+        hands.bus.publish(LengthChanged(**told(length=length)))
+    if request.weights is not None:
+        weights = dict(request.weights)
+        try:
+            parts = hands.loader.stream.parts(weights)
+        except ValueError as e:
+            _refuse("other weights of the sources", str(e), state, hands)
+            return
+        if not _is_so("weights", parts, at, request, hands):
+            hands.journal.add({"at_row": at, "weights": weights, "seen_row": seen, "why": request.why})
+            hands.bus.publish(WeightsChanged(**told(weights=weights)))
+
+
+def _is_so(key: str, wanted: Any, at: int, request: Replan, hands: Hands) -> bool:
+    """Return whether what is wanted holds at a row already, by what was decided before the request."""
+    stream = hands.loader.stream
+    found = hands.journal.in_force(key, at, stream.planned[key], request.seen_row)
+    return (stream.parts(found) if isinstance(found, dict) else found) == wanted
+
+
+def _refuse(what: str, why: str, state: State, hands: Hands) -> None:
+    hands.bus.publish(RequestRefused(step=state.step, request=what, why=why))
 
 
 def _cannot(rows: int, state: State, hands: Hands) -> str | None:

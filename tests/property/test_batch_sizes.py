@@ -63,7 +63,7 @@ class Sketch:
             journal=SimpleNamespace(
                 entries=self.decisions.entries,
                 add=self.decisions.entries.append,
-                rows_per_step=self.decisions.rows_per_step,
+                in_force=self.decisions.in_force,
                 micro_rows=self.decisions.micro_rows,
             ),
             bus=SimpleNamespace(publish=lambda _: None),

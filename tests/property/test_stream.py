@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gnomon.base.errors import DataError
-from gnomon.data import stream as stream_module
+from gnomon.data import source as source_module
 from gnomon.data.pack import Layout, pack
-from gnomon.data.stream import Batch, Rows, Stream, rows_of, sample_rows, validation_rows
+from gnomon.data.rows import Rows
+from gnomon.data.stream import Batch, Stream, rows_of, sample_rows, validation_rows
 from gnomon.events.journal import Decisions
 from gnomon.store.datasets import Dataset
 from tests.world import small_dataset
@@ -195,14 +196,14 @@ def test_pieces_cut_short_hold_the_same_tokens_and_see_less(
 
 
 def test_a_pass_over_many_windows_packs_each_once(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_module, "WINDOW_DOCUMENTS", 5)
+    monkeypatch.setattr(source_module, "WINDOW_DOCUMENTS", 5)
     packed: list[int] = []
 
     def counted(lengths: np.ndarray, length: int) -> Layout:
         packed.append(len(lengths))
         return pack(lengths, length)
 
-    monkeypatch.setattr(stream_module, "pack", counted)
+    monkeypatch.setattr(source_module, "pack", counted)
     source = stream(dataset)
     assert packed == [], "opening a stream packs nothing"
     for batch in source.batches(0):

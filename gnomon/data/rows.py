@@ -1,0 +1,146 @@
+"""A micro-batch of packed rows, as tensors: pieces of text side by side, each with its own positions."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gnomon.data.source import Pieces
+from gnomon.store.datasets import Split
+
+IGNORE = -100
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One micro-batch of packed rows, [rows, length] each, int64.
+
+    `labels` are the true next tokens, also where a document was cut; -100 at padding. `positions` count
+    from 0 in every piece; `segments` number the pieces of a row, -1 at padding. `buckets` and `inverse`
+    group the pieces by length for attention: each bucket is [pieces, bucket length] of indices into the
+    flattened tokens, where slots beyond a piece's end repeat its last token; `inverse` finds each token
+    in the concatenated buckets. No buckets: every row is one piece.
+    """
+
+    tokens: Tensor
+    labels: Tensor
+    positions: Tensor
+    segments: Tensor
+    buckets: tuple[Tensor, ...]
+    inverse: Tensor
+    loss_tokens: int
+
+
+def gather(splits: Sequence[Split], pieces: Pieces, length: int, longest: int | None = None) -> Rows:
+    """Return rows of `length` tokens; pieces of more than `longest` are cut there. `splits` are the sources'."""
+    count, tokens = len(pieces.first) - 1, pieces.tokens()
+    short = np.flatnonzero(tokens < length)  # rows with a gap at their end; one in a window at most
+    before = pieces.first[short + 1]
+    sizes = np.insert(pieces.size, before, length - tokens[short])
+    text = np.insert(np.ones(len(pieces.size), dtype=bool), before, False)
+    starts = (sizes.cumsum() - sizes)[text]
+    inputs = np.full(count * length, splits[0].end_of_text, dtype=np.int64)
+    following = np.full(len(starts), splits[0].end_of_text, dtype=np.int64)
+    for some, ids in _by_shard(splits, pieces):
+        begin, size, start = pieces.begin[some], pieces.size[some], starts[some]
+        steps = np.arange(size.sum())
+        before = size.cumsum() - size
+        found = ids[np.repeat(begin - before, size) + steps]
+        if len(found) == len(inputs):
+            inputs[:] = found
+        else:
+            inputs[np.repeat(start - before, size) + steps] = found
+        goes_on = ~pieces.ends[some]
+        following[np.flatnonzero(some)[goes_on]] = ids[(begin + size)[goes_on]]
+    labels = np.empty_like(inputs)
+    labels[:-1] = inputs[1:]
+    labels[starts + pieces.size - 1] = following
+    if longest is not None and longest < length:
+        sizes, text = _cut(sizes, text, longest)
+    return _as_rows(inputs.reshape(count, length), labels.reshape(count, length), sizes, text)
+
+
+def _by_shard(splits: Sequence[Split], pieces: Pieces) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield which pieces lie in a shard, and its ids, for each shard that is needed."""
+    where = (pieces.source << 32) + pieces.shard
+    for one in np.unique(where).tolist():
+        yield where == one, splits[one >> 32].shards[one & 0xFFFFFFFF]
+
+
+def _cut(sizes: np.ndarray, text: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sizes of pieces after those of text were cut to at most `longest` tokens, and which are text."""
+    cuts = np.where(text, -(-sizes // longest), 1)
+    ends = cuts.cumsum() - 1
+    cut = np.full(ends[-1] + 1, longest)
+    cut[ends] = sizes - (cuts - 1) * longest
+    return cut, np.repeat(text, cuts)
+
+
+def make_rows(inputs: np.ndarray, labels: np.ndarray, sizes: list[list[int]]) -> Rows:
+    """Return a micro-batch from inputs and labels, [rows, length], and the sizes of each row's pieces,
+    left to right.
+
+    What follows the last piece of a row is padding: it bears no loss and is a piece of its own for
+    attention.
+    """
+    length = inputs.shape[1]
+    gaps = [length - sum(pieces) for pieces in sizes]
+    every = [size for pieces, gap in zip(sizes, gaps, strict=True) for size in (*pieces, gap) if size]
+    text = [
+        last for pieces, gap in zip(sizes, gaps, strict=True) for last in [True] * len(pieces) + [False] * (gap > 0)
+    ]
+    return _as_rows(inputs, labels, np.array(every), np.array(text))
+
+
+def _as_rows(inputs: np.ndarray, labels: np.ndarray, sizes: np.ndarray, text: np.ndarray) -> Rows:
+    """Return a micro-batch; `sizes` are those of all pieces of all rows, and where not `text`, of padding."""
+    count, length = inputs.shape
+    starts = sizes.cumsum() - sizes
+    row = starts // length
+    number = np.arange(len(sizes)) - np.searchsorted(row, np.arange(count))[row]  # in its row
+    steps = np.arange(count * length)
+    positions = steps - np.repeat(starts, sizes)
+    segments = np.repeat(np.where(text, number, -1).astype(np.int32), sizes)
+    labels = labels.astype(np.int64)
+    for gap in np.flatnonzero(~text).tolist():
+        labels[row[gap], starts[gap] % length :] = IGNORE
+    buckets, inverse = (
+        ((), np.empty(0, dtype=np.int64)) if len(sizes) == count else _bucket(starts, sizes, positions, length)
+    )
+    return Rows(
+        tokens=torch.from_numpy(np.ascontiguousarray(inputs, dtype=np.int64)),
+        labels=torch.from_numpy(labels),
+        positions=torch.from_numpy(positions.reshape(count, length)),
+        segments=torch.from_numpy(segments.reshape(count, length)),
+        buckets=tuple(map(torch.from_numpy, buckets)),
+        inverse=torch.from_numpy(inverse),
+        loss_tokens=int((labels != IGNORE).sum()),
+    )
+
+
+def _bucket(
+    starts: np.ndarray, sizes: np.ndarray, positions: np.ndarray, longest: int
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the buckets, shortest first, and the inverse; see Rows."""
+    classes = _bucket_lengths(longest)
+    which = np.searchsorted(classes, sizes)
+    slots = np.empty_like(sizes)  # where a piece begins in the concatenated buckets
+    buckets, offset = [], 0
+    for c in np.unique(which).tolist():
+        some, width = np.flatnonzero(which == c), int(classes[c])
+        steps = np.minimum(np.arange(width), sizes[some, None] - 1)
+        steps += starts[some, None]
+        buckets.append(steps)
+        slots[some] = offset + width * np.arange(len(some))
+        offset += steps.size
+    return buckets, np.repeat(slots, sizes) + positions
+
+
+def _bucket_lengths(longest: int) -> np.ndarray:
+    """Return the length classes: 1, 2, 3, 4, 6, 8, 12, 16, … up to `longest`, so at most a third of a
+    slot is wasted.
+    """
+    classes = {min(longest, size) for k in range(longest.bit_length() + 1) for size in (2**k, 3 * 2**k // 2)}
+    return np.array(sorted(classes))
