@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from pydoc_data import topics
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import torch
@@ -20,8 +21,10 @@ from gnomon.base.machine import this_machine
 from gnomon.base.progress import silent
 from gnomon.bundle import Bundle, load_bundle
 from gnomon.config import Config, DataConfig, Dtype, OptimizerKind, TokenizerConfig, make_config
+from gnomon.data.document import Document
 from gnomon.data.prepare import prepare
 from gnomon.data.rows import Rows, make_rows
+from gnomon.data.shards import SplitWriter
 from gnomon.events.types import Check, Event, Observer, Replan, Request, StepDone, Stop
 from gnomon.model.lm import LanguageModel, first_weight
 from gnomon.model.loss import next_token_loss
@@ -31,7 +34,7 @@ from gnomon.pipeline import prepare_data, text_of
 from gnomon.plan import Plan, make_plan
 from gnomon.presets import BlockKind, Shape
 from gnomon.store.checkpoints import Facts
-from gnomon.store.datasets import Dataset
+from gnomon.store.datasets import Dataset, Split
 from gnomon.store.runs import Run
 from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.train.guard import Guard
@@ -229,6 +232,36 @@ def small_dataset(folder: Path, documents: int = 120) -> Dataset:
     write_corpus(folder / "texts", documents)
     data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"))
     return prepare(data, TokenizerConfig(), 512, silent)
+
+
+@dataclass(frozen=True)
+class Sources(Dataset):
+    """A dataset of several sources, of random ids."""
+
+    parts: dict[str, dict[str, Split]]
+
+    def sources(self, split: str) -> dict[str, Split]:
+        """Return each source's part of a split, by its name."""
+        return self.parts[split]
+
+
+def dataset_of(folder: Path, documents: dict[str, int], longest: int = 60) -> Sources:
+    """Write a dataset with so many documents of each source, of 1 to `longest` random ids, and half of them held out
+    again; return it.
+    """
+    draw = random.Random(len(documents))
+    like: Any = SimpleNamespace(end_of_text=0, vocabulary=512)
+    parts: dict[str, dict[str, Split]] = {"train": {}, "validation": {}}
+    for split, found in parts.items():
+        for name, count in documents.items():
+            with SplitWriter(like) as writer:
+                for i in range(count if split == "train" else -(-count // 2)):
+                    ids = [draw.randrange(1, 512) for _ in range(draw.randrange(1, longest))]
+                    writer.add(Document(f"{name} {split} {i}", f"{name}:{i}"), ids)
+                (folder / name).mkdir(parents=True, exist_ok=True)
+                entry = writer.write(folder / name / split)
+            found[name] = Split(folder / name / split, entry, 0)
+    return Sources(folder, {"name": "several"}, parts)
 
 
 def small_config(folder: Path, **changes: Any) -> Path:

@@ -6,8 +6,9 @@ first. Giving to the source that is furthest behind would not do: with many sour
 row behind. Rows are all but full (see `pack`), so shares of rows are shares of loss-bearing tokens.
 Source: Baruah et al. 1996, "Proportionate progress" (earliest deadline first, in windows, on one resource).
 
-What a stretch of equal weights leaves a source behind or ahead is carried: whole rows of it are given in the first
-block of the next stretch, by those that are ahead. So no source starves, however often weights change.
+What a stretch of equal weights leaves a source behind or ahead is carried: in the next stretch, those that are a whole
+row ahead give their first rows to those that are a whole row behind. So no source starves, however often weights
+change.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,20 +56,22 @@ def check_weights(weights: Weights) -> None:
 
 @dataclass(frozen=True)
 class _Stretch:
-    """Rows of equal weights from block `block` on; `before` it each source had so many rows, `paid` are those that it
-    gets beyond its share (or below), in the first block.
+    """Rows of equal weights from block `block` on; `before` it each source had so many rows. `due` are the rows that
+    a source is to get beyond its share, from the first rows of the sources that have some `owed`.
     """
 
     block: int
     parts: tuple[int, ...]
     before: np.ndarray
-    paid: np.ndarray
+    due: np.ndarray
+    owed: np.ndarray
 
     def counts(self, block: int) -> np.ndarray:
         """Return the rows of each source before a block."""
-        if block == self.block:
-            return self.before
-        return self.before + self.paid + shared(self.parts, block - self.block)
+        share = shared(self.parts, block - self.block)
+        given = np.minimum(share, self.owed)
+        got = np.clip(given.sum() - (self.due.cumsum() - self.due), 0, self.due)
+        return self.before + share - given + got
 
 
 class Mix:
@@ -81,13 +84,13 @@ class Mix:
         self.stages, self._seed = tuple(stages), seed
         begins = {-(-row // BLOCK_ROWS): parts for row, parts in sorted(self.stages, key=lambda stage: stage[0])}
         zero = np.zeros(len(self.stages[0][1]), dtype=np.int64)
-        self._stretches, behind = [_Stretch(0, begins.pop(0), zero, zero)], zero
+        self._stretches, behind = [_Stretch(0, begins.pop(0), zero, zero, zero)], zero
         for block, parts in sorted(begins.items()):
             last = self._stretches[-1]
             if parts != last.parts:
                 rows, counts = (block - last.block) * BLOCK_ROWS, last.counts(block)
                 behind = behind + rows * np.array(last.parts) - PARTS * (counts - last.before)
-                self._stretches.append(_Stretch(block, parts, counts, _paid(behind, parts)))
+                self._stretches.append(_Stretch(block, parts, counts, *_debts(behind, parts)))
         self._block: tuple[int, np.ndarray, np.ndarray] | None = None  # the newest, its sources and their rows
 
     def parts(self, row: int) -> tuple[int, ...]:
@@ -128,20 +131,17 @@ class Mix:
         return self._block[1], self._block[2]
 
 
-def _paid(behind: np.ndarray, parts: tuple[int, ...]) -> np.ndarray:
-    """Return the rows that a stretch's first block gives beyond the shares, so that `behind` (in PARTS of a row) comes
-    below one row again, as far as those that are ahead, then the others, have rows to give.
+def _debts(behind: np.ndarray, parts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows that each source is to get beyond its share, and those that it is to give: as many in all.
+
+    They are the whole rows of what it is `behind` (in PARTS of a row), or ahead. What is over is the heaviest source's.
     """
-    due = [int(rows) // PARTS if rows > 0 and part else 0 for rows, part in zip(behind, parts, strict=True)]
-    wanted, paid = sum(due), [0] * len(due)
-    for payer in sorted(range(len(due)), key=lambda i: (int(behind[i]), i)):
-        if not due[payer]:
-            paid[payer] = -min(wanted + sum(paid), BLOCK_ROWS * parts[payer] // PARTS)
-    left = -sum(paid)
-    for creditor in sorted(range(len(due)), key=lambda i: (-int(behind[i]), i)):
-        paid[creditor] += min(due[creditor], left)
-        left -= min(due[creditor], left)
-    return np.array(paid, dtype=np.int64)
+    takes_part = np.array(parts) > 0
+    due = np.where(takes_part, np.maximum(behind, 0) // PARTS, 0)
+    owed = np.where(takes_part, np.maximum(-behind, 0) // PARTS, 0)
+    heaviest, over = parts.index(max(parts)), int(due.sum() - owed.sum())
+    (owed if over > 0 else due)[heaviest] += abs(over)
+    return due, owed
 
 
 def shared(parts: tuple[int, ...], blocks: int) -> np.ndarray:

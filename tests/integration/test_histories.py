@@ -1,0 +1,158 @@
+"""Random histories: any number of processes and loader threads, kills, roll-backs, weights, lengths and batch sizes that
+change on the way. Every batch is that of one process which nobody stopped.
+
+GNOMON_SOAK=1 goes through 1,000 of them.
+"""
+
+import json
+import os
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+
+from gnomon.base.files import canonical_json
+from gnomon.data import source as source_module
+from gnomon.data.loader import Loader
+from gnomon.data.stream import Stream
+from gnomon.events.journal import Decisions
+from gnomon.store.datasets import Dataset
+from tests.world import dataset_of
+
+HISTORIES = 1000 if os.environ.get("GNOMON_SOAK") else 400
+LENGTH, PLANNED, END = 16, 32, 1600  # tokens of a row, rows of a batch, rows of a run
+SEED, MICRO = 5, 4
+SOURCES = {"books": 70, "code": 30, "letters": 9, "rare": 1}
+
+Served = tuple[tuple[int, ...], tuple[int, ...], int, tuple[bytes, ...]]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dataset]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(source_module, "WINDOW_DOCUMENTS", 16)
+        yield dataset_of(tmp_path_factory.mktemp("histories"), SOURCES)
+
+
+@dataclass
+class Run:
+    """Serves a history; `plan` says what is decided once the row is reached that it names, `bad` rows make it go back."""
+
+    dataset: Dataset
+    plan: dict[int, dict[str, Any]]
+    bad: list[int]
+    ranks: int = 1
+    workers: int = 0
+    every: int = 1  # steps between checkpoints
+    kills: tuple[int, ...] = ()  # after so many steps, those that are served again included
+    served: list[Served] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.decisions = Decisions()
+        self.saved: list[tuple[int, int, int]] = [(0, 0, 0)]  # row, step, decisions that were known
+        self.loaders: list[Loader] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin anew as a process does: nothing is left but the journal's lines."""
+        for loader in self.loaders:
+            loader.close()
+        self.decisions = Decisions([json.loads(canonical_json(entry)) for entry in self.decisions.entries])
+        self.loaders = [Loader(lambda rank=rank: self.stream(rank), self.workers) for rank in range(self.ranks)]
+
+    def stream(self, rank: int) -> Stream:
+        """Return what a process serves."""
+        return Stream(
+            self.dataset, LENGTH, PLANNED, MICRO, SEED, self.decisions, rank, self.ranks,
+            ramp=[(0, 8), (40, PLANNED)], lengths=[(0, 5), (200, LENGTH)], weights=[(0, {"books": 2.0, "code": 1.0}),
+            (300, {"books": 1, "code": 1, "letters": 1, "rare": 0.01})],
+        )  # fmt: skip
+
+    def run(self) -> list[Served]:
+        """Serve every batch and return them."""
+        row = taken = 0
+        while row < END:
+            shares = [loader.take(row) for loader in self.loaders]
+            first, after = shares[0], shares[0].next_row
+            assert len({(s.row_ids, s.row_sources, s.loss_tokens, s.rate_factor) for s in shares}) == 1
+            tensors = (
+                torch.cat([getattr(rows, name) for share in shares for rows in share.micros])
+                for name in ("tokens", "labels", "positions")
+            )
+            contents = tuple(tensor.numpy().tobytes() for tensor in tensors)
+            self.served.append((first.row_ids, first.row_sources, first.loss_tokens, contents))
+            row, taken = after, taken + 1
+            if taken in self.kills:
+                row = self.restore()
+                self.begin()
+                continue
+            for reached, what in self.plan.items():
+                if reached in first.row_ids:
+                    at = after + what["later"]
+                    entry = {k: v for k, v in what.items() if k != "later"}
+                    self.decisions.entries.append({"at_row": at, "seen_row": after, **entry})
+            if any(at in first.row_ids for at in self.bad):
+                back = {"roll_back": True, "at_row": first.first_row, "skip_rows": after - first.first_row}
+                self.decisions.entries.append(back)
+                row = self.restore()
+            elif len(self.served) % self.every == 0:
+                self.saved.append((row, len(self.served), len(self.decisions.entries)))
+        for loader in self.loaders:
+            loader.close()
+        return self.served
+
+    def restore(self) -> int:
+        """Go back to the newest checkpoint that is part of the run; return its row."""
+        self.saved = [one for one in self.saved if self.decisions.allow(*one)]
+        row, step, _ = self.saved[-1]
+        del self.served[step:]
+        return row
+
+
+def history(draw: random.Random) -> tuple[dict[int, dict[str, Any]], list[int]]:
+    """Return what is decided where, and the rows that make a run go back."""
+    def weights() -> dict[str, float]:
+        some = draw.sample(list(SOURCES), draw.randrange(1, len(SOURCES) + 1))
+        return {name: draw.choice([0.0, 0.001, 1.0, draw.random()]) for name in some} | {some[0]: 1.0}
+
+    kinds = [
+        lambda: {"weights": weights()},
+        lambda: {"length": draw.randrange(1, LENGTH + 4)},
+        lambda: {"rows_per_step": draw.choice([1, 3, 8, 13, 32, 64, 100])},
+        lambda: {"micro_rows": draw.randrange(1, MICRO + 1)},
+    ]
+    plan = {draw.randrange(END): draw.choice(kinds)() | {"later": draw.choice([0, 0, 5, 64])} for _ in range(7)}
+    if draw.random() < 0.5:
+        plan[draw.randrange(END)] = {"skip_rows": draw.randrange(1, 300), "later": 0}
+    return plan, [draw.randrange(END) for _ in range(draw.randrange(3))]
+
+
+def test_every_batch_is_that_of_one_process_that_nobody_stopped(dataset: Dataset) -> None:
+    began, largest = time.monotonic(), 0
+    sources: set[int] = set()
+    for number in range(HISTORIES):
+        draw = random.Random(number)
+        plan, bad = history(draw)
+        expected = Run(dataset, plan, bad).run()
+        kills = tuple(draw.sample(range(1, 40), draw.randrange(1, 4)))
+        ranks, workers, every = draw.choice([1, 2, 3, 4, 7]), draw.choice([0, 1, 2, 4]), draw.randrange(1, 6)
+        run = Run(dataset, plan, bad, ranks, workers, every, kills)
+        assert run.run() == expected, f"history {number}: {ranks} processes, {workers} workers, {plan}, {bad}, {kills}"
+        largest = max(largest, sum(len(canonical_json(entry)) + 1 for entry in run.decisions.entries))
+        sources.update(*(batch[1] for batch in expected))
+    assert len(sources) == len(SOURCES)
+    assert largest <= 4096, "journal and row are all there is to keep"
+    print(f"{HISTORIES:,} histories in {time.monotonic() - began:.0f} s, the longest journal has {largest:,} bytes")
+
+
+def test_a_stream_begins_within_a_second_wherever_it_begins(dataset: Dataset) -> None:
+    entries = [{"at_row": 10**9 * i, "weights": {"books": 1.0, "code": i + 0.5}} for i in range(20)]
+    for row in (10**6, 10**9 + 7, 10**12 + 12345):
+        began = time.monotonic()
+        batch = Stream(dataset, LENGTH, PLANNED, MICRO, SEED, Decisions(entries)).take(row)
+        assert time.monotonic() - began < 1
+        assert batch.row_ids[0] == row and len(batch.row_sources) == PLANNED
