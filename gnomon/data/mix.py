@@ -161,12 +161,14 @@ def _shares(parts: tuple[int, ...], blocks: int) -> np.ndarray:
     deadline = -(-(counts + 1) * PARTS // (BLOCK_ROWS * np.maximum(each, 1)))  # the block at whose end a row is late
     first = np.where(has_part, deadline, np.iinfo(np.int64).max).argsort(axis=1, kind="stable").tolist()
     waiting = (np.arange(blocks + 1) * BLOCK_ROWS - counts.sum(axis=1)).tolist()
-    same = np.concatenate([np.zeros((1, len(parts)), bool), counts[1:] == counts[:-1]]).tolist()
+    same = (counts[1:] == counts[:-1]).tolist()
     early: list[int] = []  # sources that have the row of which their quota is only a part
+    found: list[tuple[int, int]] = []
     for block in range(1, blocks + 1):
-        kept = [source for source in early if same[block][source]]
-        open_ = (source for source in first[block] if source not in kept)
-        early = kept + [next(open_) for _ in range(waiting[block] - len(kept))]
-        counts[block, early] += 1
+        kept = [source for source in early if same[block - 1][source]]
+        others = [source for source in first[block] if source not in kept] if kept else first[block]
+        early = kept + others[: waiting[block] - len(kept)]
+        found += [(block, source) for source in early]
+    counts[tuple(np.array(found, dtype=np.int64).reshape(-1, 2).T)] += 1
     counts.setflags(write=False)
     return counts

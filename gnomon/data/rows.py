@@ -37,9 +37,10 @@ def gather(splits: Sequence[Split], pieces: Pieces, length: int, longest: int | 
     """Return rows of `length` tokens; pieces of more than `longest` are cut there. `splits` are the sources'."""
     count, tokens = len(pieces.first) - 1, pieces.tokens()
     short = np.flatnonzero(tokens < length)  # rows with a gap at their end; one in a window at most
-    before = pieces.first[short + 1]
-    sizes = np.insert(pieces.size, before, length - tokens[short])
-    text = np.insert(np.ones(len(pieces.size), dtype=bool), before, False)
+    sizes, text = pieces.size, np.ones(len(pieces.size), dtype=bool)
+    if len(short):
+        behind = pieces.first[short + 1]
+        sizes, text = np.insert(sizes, behind, length - tokens[short]), np.insert(text, behind, False)
     starts = (sizes.cumsum() - sizes)[text]
     inputs = np.full(count * length, splits[0].end_of_text, dtype=np.int64)
     following = np.full(len(starts), splits[0].end_of_text, dtype=np.int64)
@@ -65,7 +66,7 @@ def gather(splits: Sequence[Split], pieces: Pieces, length: int, longest: int | 
 def _by_shard(splits: Sequence[Split], pieces: Pieces) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield which pieces lie in a shard, and its ids, for each shard that is needed."""
     where = (pieces.source << 32) + pieces.shard
-    for one in np.unique(where).tolist():
+    for one in sorted(set(where.tolist())):
         yield where == one, splits[one >> 32].shards[one & 0xFFFFFFFF]
 
 
@@ -128,7 +129,7 @@ def _bucket(
     which = np.searchsorted(classes, sizes)
     slots = np.empty_like(sizes)  # where a piece begins in the concatenated buckets
     buckets, offset = [], 0
-    for c in np.unique(which).tolist():
+    for c in sorted(set(which.tolist())):
         some, width = np.flatnonzero(which == c), int(classes[c])
         steps = np.minimum(np.arange(width), sizes[some, None] - 1)
         steps += starts[some, None]

@@ -189,7 +189,7 @@ class Stream:
         sources, rows = self.mix().rows(first, count)
         by_source = np.argsort(sources, kind="stable")
         parts = []
-        for source in np.unique(sources).tolist():
+        for source in sorted(set(sources.tolist())):
             own = rows[sources == source]
             parts.append(self._rows[source].take(int(own[0]), len(own)))
         place = np.empty_like(by_source)
