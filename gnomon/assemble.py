@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -9,16 +10,17 @@ from gnomon.base.errors import ConfigError
 from gnomon.bundle import continue_each
 from gnomon.config import Config, Dtype, OptimizerKind
 from gnomon.data.loader import Loader, to_device
-from gnomon.data.stream import Stream, validation_rows
-from gnomon.evaluate.loss import score
+from gnomon.data.stream import Stream, validation_by_source
+from gnomon.evaluate.loss import score, whole
 from gnomon.events.bus import Bus, Sink
-from gnomon.events.journal import Decisions, EventLog, Journal
-from gnomon.events.types import Check, Event, Observer, Sampled, SaveDue, Validated
+from gnomon.events.journal import Decisions, EventLog, Journal, read_events
+from gnomon.events.types import Check, Event, Observer, Sampled, SaveDue, SourcesValidated, Validated
 from gnomon.model.generate import Sampling
 from gnomon.model.lm import LanguageModel, first_weight
 from gnomon.observe.rules import (
     go_back_when_unhealthy,
     grow_with_noise,
+    rebalance,
     save_when_due,
     shrink_when_memory_is_short,
     stop_early,
@@ -147,7 +149,8 @@ def build_hands(
 ) -> Hands:
     """Return what acts on a run besides the step: record, checkpoints, batches. The first process is the scribe."""
     journal = Journal(run.journal_path, keep=world.first)
-    observers = build_observers(config, plan, journal)
+    known = read_events(run.events_path) if config.mix.rebalance == "loss" else []
+    observers = build_observers(config, plan, journal, known)
     sinks = [EventLog(run.events_path), console] if world.first else []
     retention = Retention(config.train.keep_last, config.train.keep_every)
     return Hands(
@@ -167,7 +170,7 @@ def build_loader(plan: Plan, config: Config, dataset: Dataset, journal: Decision
 
     def stream() -> Stream:
         length, rows = plan.shape["context"], plan.rows_per_step
-        place, changes = (world.rank, world.size), (plan.ramp, plan.lengths)
+        place, changes = (world.rank, world.size), (plan.ramp, plan.lengths, plan.weights)
         return Stream(dataset, length, rows, plan.micro_rows, plan.seed, journal, *place, *changes)
 
     return Loader(stream, config.train.loader_workers, plan.device)
@@ -177,23 +180,27 @@ def build_checks(
     plan: Plan, config: Config, dataset: Dataset, tokenizer: Tokenizer, interrupts: Interrupts, world: World
 ) -> list[Check]:
     """Return what is looked at while the run goes: interrupts at every step, validation, samples, due saves."""
-    length, split = plan.shape["context"], dataset.split("validation")
-    held_out = [
-        to_device(rows, plan.device)
-        for rows in validation_rows(dataset, length, plan.micro_rows, plan.validation_tokens)
-    ]
+    of_source = validation_by_source(dataset, plan.shape["context"], plan.micro_rows, plan.validation_tokens)
+    held_out = {name: [to_device(rows, plan.device) for rows in every] for name, every in of_source.items()}
+    splits = dataset.sources("validation")
     prompts = config.prompts or openings(dataset, tokenizer)
 
     def validate(model: LanguageModel, at: int) -> Iterable[Event]:
-        result = score(
-            model,
-            held_out,
-            bytes_per_token=split.bytes / split.n_tokens,
-            device=plan.device,
-            dtype=plan.dtype,
-            world=world,
-        )
+        found = {
+            name: score(
+                model,
+                rows,
+                bytes_per_token=splits[name].bytes / splits[name].n_tokens,
+                device=plan.device,
+                dtype=plan.dtype,
+                world=world,
+            )
+            for name, rows in held_out.items()
+        }
+        result = whole(list(found.values()))
         yield Validated(step=at, loss=result.loss, bits_per_byte=result.bits_per_byte, tokens=result.tokens)
+        if len(found) > 1:
+            yield SourcesValidated(step=at, losses={name: one.loss for name, one in found.items()})
 
     def sample(model: LanguageModel, at: int) -> Iterable[Event]:
         together = config.train.sharding == "full"  # the others are needed for the passes, and draw the same
@@ -211,14 +218,25 @@ def build_checks(
     ]
 
 
-def build_observers(config: Config, plan: Plan, journal: Decisions) -> list[Observer]:
-    """Return what may ask the run for something."""
+def build_observers(
+    config: Config, plan: Plan, journal: Decisions, known: Iterable[dict[str, Any]] = ()
+) -> list[Observer]:
+    """Return what may ask the run for something; `known` are the events of the run's processes before this one."""
 
     def earlier(row: int) -> int:
         return journal.roll_backs(since_row=row - STRETCH_STEPS * plan.rows_per_step)
 
     ramp = grow_with_noise(plan.shape["context"], plan.rows_per_step, config.train.log_every)
     growth = [ramp] if config.train.batch_ramp == "noise" else []
+    earlier_losses = {e["step"]: e["losses"] for e in known if e["kind"] == "sources_validated"}
+    balance = [
+        rebalance(
+            lambda row: next(weights for at, weights in reversed(plan.weights) if at <= row),
+            lambda row: journal.in_force("weights", row, plan.weights, seen_row=row - 1),
+            config.mix.reference,
+            earlier_losses,
+        )
+    ]
     patience = [stop_early(config.train.patience)] if config.train.patience else []
     return [
         save_when_due,
@@ -226,6 +244,7 @@ def build_observers(config: Config, plan: Plan, journal: Decisions) -> list[Obse
         shrink_when_memory_is_short,
         go_back_when_unhealthy(plan.rows_per_step, earlier),
         *growth,
+        *(balance if config.mix.rebalance == "loss" and plan.weights else []),
         *patience,
     ]
 

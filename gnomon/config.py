@@ -148,6 +148,43 @@ class ModelConfig(_Section):
     rope_theta: float | None = Field(default=None, gt=0)  # base of the rotary angles
 
 
+class MixConfig(_Section):
+    """How often each source is read: as often as it has tokens, unless something here says otherwise."""
+
+    weights: dict[str, float] = {}  # of the sources by name, in any unit; one that is left out is not read
+    temperature: float | None = None  # each has (its share of the tokens)^(1/temperature); above 1 helps the small
+    schedule: list[tuple[float, dict[str, float]]] = []  # other weights from a share of the run on: [[0.8, {...}]]
+    max_epochs: float | dict[str, float] | None = None  # how often a source is read at most; the others take the rest
+    rebalance: Literal["none", "loss"] = "none"  # loss: more of sources whose validation loss is above the reference
+    reference: dict[str, float] = {}  # losses to come to, in nats a token; a source's own best one where none is given
+
+    @model_validator(mode="after")
+    def _possible_mix(self) -> "MixConfig":
+        places = [share for share, _ in self.schedule]
+        for weights in (*([self.weights] if self.weights else []), *(weights for _, weights in self.schedule)):
+            _refuse_weights(weights)
+        if self.weights and self.temperature:
+            raise ValueError("weights and temperature exclude each other")
+        if self.temperature is not None and not self.temperature > 0:
+            raise ValueError("temperature must be above 0")
+        if any(not 0 < share < 1 for share in places) or places != sorted(set(places)):
+            raise ValueError("the shares of schedule must rise, between 0 and 1")
+        limits = self.max_epochs.values() if isinstance(self.max_epochs, dict) else [self.max_epochs]
+        if any(limit is not None and not limit > 0 for limit in limits):
+            raise ValueError("max_epochs must be above 0")
+        if any(not loss > 0 for loss in self.reference.values()):
+            raise ValueError("a reference loss must be above 0")
+        return self
+
+
+def _refuse_weights(weights: dict[str, float]) -> None:
+    for name, weight in weights.items():
+        if not weight >= 0:
+            raise ValueError(f"the weight of {name!r} is {weight}, and must be 0 or more")
+    if not any(weights.values()):
+        raise ValueError("no source has a weight above 0")
+
+
 class TrainConfig(_Section):
     """How the weights are found."""
 
@@ -222,6 +259,7 @@ class Config(_Section):
     prompts: list[str] = []  # sampled during and after training; empty: the openings of validation documents
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
+    mix: MixConfig = MixConfig()
     train: TrainConfig = TrainConfig()
     export: ExportConfig = ExportConfig()
 

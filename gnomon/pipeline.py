@@ -4,13 +4,14 @@ short goes on.
 
 import time
 from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from gnomon.assemble import build_checks, build_hands, build_state, openings
+from gnomon.assemble import build_checks, build_hands, build_loader, build_state, openings
 from gnomon.base.disk import DISK
 from gnomon.base.errors import (
     ConfigError,
@@ -27,7 +28,7 @@ from gnomon.config import Config, DataConfig, parse_budget
 from gnomon.data.prepare import find_prepared, prepare
 from gnomon.data.stream import validation_rows
 from gnomon.evaluate.loss import Score, score
-from gnomon.events.journal import read_events
+from gnomon.events.journal import Decisions, read_events
 from gnomon.events.types import Event, GaveUp, RunStarted, RunStopped, Stop
 from gnomon.export.write import export, verify_export
 from gnomon.measure import choose_compile, measure_speed
@@ -56,7 +57,7 @@ from gnomon.train.hands import settle
 from gnomon.train.interrupts import Interrupts
 from gnomon.train.kernels import compile_errors, refuse_without_compiler
 from gnomon.train.loop import run as train_loop
-from gnomon.train.parallel import World, join
+from gnomon.train.parallel import ALONE, World, join
 from gnomon.train.precision import choose_dtype
 from gnomon.train.rollback import restore
 from gnomon.train.state import State
@@ -264,6 +265,7 @@ def text_of(dataset: Dataset) -> Text:
         train_tokens=train.n_tokens,
         validation_tokens=held_out.n_tokens,
         bytes_per_token=train.bytes / train.n_tokens,
+        sources={name: split.n_tokens for name, split in dataset.sources("train").items()},
     )
 
 
@@ -348,6 +350,31 @@ def _samples(bundle: Bundle, config: Config, dataset: Dataset) -> list[dict[str,
 def prepared(config: Config) -> Dataset | None:
     """Return the config's dataset if it has been prepared, without preparing it; None otherwise."""
     return find_prepared(config.data, config.tokenizer, asked_vocabulary(config))
+
+
+def simulate_mix(config: Config, console: Console) -> dict[str, Any]:
+    """Return what a run of the config would read of each source, before anything is trained: the plan's batches, their
+    rows and tokens, and by source its part of them and how often it is read.
+
+    The plan is that of the run, where it has begun. Raises DataError where the text has not been prepared.
+    """
+    dataset = prepared(config)
+    if dataset is None:
+        raise DataError("the text has not been prepared", do="run `gnomon data prepare CONFIG` first")
+    run = Run(Path(config.out))
+    plan = read_plan(run.plan_path) if run.plan_path.exists() else plan_of(config, dataset, console)
+    stream = build_loader(plan, config, dataset, Decisions(), ALONE).stream
+    last, steps = 0, 0
+    while last < plan.steps * plan.rows_per_step:
+        last, steps = stream.after(last), steps + 1
+    shares = stream.shares(last)
+    return {
+        "steps": steps,
+        "rows": last,
+        "tokens": sum(share.tokens for share in shares),
+        "why": plan.reasons.get("weights", ""),
+        "sources": [asdict(share) for share in shares],
+    }
 
 
 def verify(path: Path) -> Findings:

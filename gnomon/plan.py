@@ -12,6 +12,7 @@ from gnomon.base.files import read_json
 from gnomon.base.machine import Machine
 from gnomon.base.shares import uneven, without_tree
 from gnomon.config import MAX_THREADS, Config, Dtype, OptimizerKind, parse_budget
+from gnomon.data.weights import planned_weights
 from gnomon.footprint import disk_bytes, inference_bytes, training_bytes
 from gnomon.pace import Pace, Work
 from gnomon.presets import PRESETS, TOKENS, Shape, gpt_neox_sizes, read_shape
@@ -32,6 +33,7 @@ class Text(BaseModel):
     train_tokens: int
     validation_tokens: int
     bytes_per_token: float
+    sources: dict[str, int] = {}  # training tokens of each
 
 
 _Count = Annotated[StrictInt, Field(ge=0, lt=2**200)]
@@ -58,6 +60,7 @@ class Plan(BaseModel):
     micro_rows: _Positive
     ramp: list[tuple[_Count, _Positive]] = []  # from which row on a step has how many rows; empty: always as many
     lengths: list[tuple[_Count, _Positive]] = []  # from which row on a piece has at most how many tokens
+    weights: list[tuple[_Count, dict[str, _Count]]] = []  # of the sources from a row on; empty: by their tokens
     steps: _Positive
     lr: _Amount
     warmup_steps: _Count
@@ -143,6 +146,9 @@ def make_plan(
     warmup, reasons["warmup_steps"] = _warmup(config, steps)
     ramp, micro = _passes(config, shape, rows, steps, processes, reasons)
     lengths, reasons["lengths"] = _lengths(config, shape, steps * rows)
+    weights, reasons["weights"] = [], "by the tokens of each source"
+    if text and text.sources:
+        weights, reasons["weights"] = planned_weights(config.mix, text.sources, steps * rows, shape.context)
     training, reasons["memory_bytes"] = training_bytes(
         config, shape, micro, dtype[0], optimizer, processes, device=device, compiled=compiled[0]
     )
@@ -166,6 +172,7 @@ def make_plan(
         micro_rows=micro,
         ramp=ramp,
         lengths=lengths,
+        weights=weights,
         steps=steps,
         lr=lr,
         warmup_steps=warmup,

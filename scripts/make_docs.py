@@ -46,7 +46,7 @@ def config_page() -> str:
     """Return the table of every key of a config, from the fields and comments of gnomon/config.py."""
     source = (ROOT / "gnomon" / "config.py").read_text()
     parts = ("sources[]", "clean", "dedup", "decontaminate")
-    names = ("data", *(f"data.{part}" for part in parts), "tokenizer", "model", "train", "export")
+    names = ("data", *(f"data.{part}" for part in parts), "tokenizer", "model", "mix", "train", "export")
     sections = {_class_of(name): f"{name}." for name in names} | {"Config": ""}
     page = (
         MADE + "# Every key of a config\n\n`null` means: derived by the plan, which says why (`gnomon plan CONFIG`).\n"

@@ -62,7 +62,8 @@ class Windows:
         self._shards = _from_zero(np.array([len(shard) for shard in split.shards]))
         self._length, self._source = length, source
         edges = self._offsets[[*range(0, len(self._offsets) - 1, WINDOW_DOCUMENTS), -1]]
-        self.rows = np.array([rows_needed(tokens, length) for tokens in np.diff(edges).tolist()], dtype=np.int64)
+        self.tokens = np.diff(edges)
+        self.rows = np.array([rows_needed(tokens, length) for tokens in self.tokens.tolist()], dtype=np.int64)
         self._packed: tuple[int, Pieces] | None = None
 
     def pieces(self, window: int) -> Pieces:
@@ -91,7 +92,7 @@ class SourceRows:
     """The rows of a source, endless: in each epoch its windows in another order, and the rows inside each too."""
 
     def __init__(self, split: Split, length: int, seed: int, source: int = 0) -> None:
-        self._windows, self._seed = Windows(split, length, source), seed
+        self._windows, self._length, self._seed = Windows(split, length, source), length, seed
         self.per_epoch = int(self._windows.rows.sum())
         # epoch, its windows in order, where their rows end; (epoch, window), its rows in order
         self._order: tuple[int, np.ndarray, np.ndarray] | None = None
@@ -101,18 +102,47 @@ class SourceRows:
         """Return `count` of the source's rows, from its `first` on."""
         parts = []
         while count > 0:
-            epoch, within = divmod(first, self.per_epoch)
-            if self._order is None or self._order[0] != epoch:
-                order = permutation(len(self._windows.rows), derive(self._seed, "windows", epoch))
-                self._order = epoch, order, self._windows.rows[order].cumsum()
-            _, order, ends = self._order
-            place = int(np.searchsorted(ends, within, side="right"))
-            window, left = int(order[place]), int(ends[place]) - within
-            rows = int(self._windows.rows[window])
-            if self._shuffle is None or self._shuffle[0] != (epoch, window):
-                self._shuffle = (epoch, window), permutation(rows, derive(self._seed, "rows", epoch, window))
+            window, inside, left = self._at(first)
             taken = min(count, left)
-            wanted = self._shuffle[1][rows - left : rows - left + taken]
+            wanted = self._order_in(first // self.per_epoch, window)[inside : inside + taken]
             parts.append(self._windows.pieces(window).rows(wanted))
             first, count = first + taken, count - taken
         return together(parts)
+
+    def tokens(self, rows: int) -> int:
+        """Return the loss-bearing tokens of the source's first rows. Packs nothing: only a window's last row has a
+        gap.
+        """
+        windows, (epochs, within) = self._windows, divmod(rows, self.per_epoch)
+        window, inside, _ = self._at(rows)
+        order, ends = self._windows_of(epochs)
+        whole = int(windows.tokens[order[: np.searchsorted(ends, within, side="right")]].sum())
+        last = int(windows.rows[window]) - 1
+        gap = (last + 1) * self._length - int(windows.tokens[window])
+        taken = self._order_in(epochs, window)[:inside]
+        part = inside * self._length - gap * bool((taken == last).any())
+        return epochs * int(windows.tokens.sum()) + whole + part
+
+    def _at(self, row: int) -> tuple[int, int, int]:
+        """Return the window in which one of the source's rows lies, its place there, and the rows from it to the end of
+        the window.
+        """
+        epoch, within = divmod(row, self.per_epoch)
+        order, ends = self._windows_of(epoch)
+        place = int(np.searchsorted(ends, within, side="right"))
+        window, left = int(order[place]), int(ends[place]) - within
+        return window, int(self._windows.rows[window]) - left, left
+
+    def _windows_of(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return an epoch's windows in order, and where the rows of each end."""
+        if self._order is None or self._order[0] != epoch:
+            order = permutation(len(self._windows.rows), derive(self._seed, "windows", epoch))
+            self._order = epoch, order, self._windows.rows[order].cumsum()
+        return self._order[1], self._order[2]
+
+    def _order_in(self, epoch: int, window: int) -> np.ndarray:
+        """Return the order of a window's rows in an epoch."""
+        if self._shuffle is None or self._shuffle[0] != (epoch, window):
+            rows = int(self._windows.rows[window])
+            self._shuffle = (epoch, window), permutation(rows, derive(self._seed, "rows", epoch, window))
+        return self._shuffle[1]

@@ -39,6 +39,17 @@ class Batch:
     row_sources: tuple[int, ...] = ()  # the number of each row's source, in the dataset's order
 
 
+@dataclass(frozen=True)
+class Share:
+    """What a source gives: rows, loss-bearing tokens, its part of all tokens, and how often it is read."""
+
+    source: str
+    rows: int
+    tokens: int
+    share: float
+    epochs: float
+
+
 class Stream:
     """Endless batches of a dataset's training split, each source of it epoch after epoch, each in another order.
 
@@ -163,6 +174,15 @@ class Stream:
     def after(self, row: int) -> int:
         """Return the row that follows the batch that is served at global row `row`."""
         return self.decisions.after_skips(row) + self.rows_at(row)
+
+    def shares(self, rows: int) -> list[Share]:
+        """Return what each source gives in the first `rows` rows, by what is planned and decided so far."""
+        counts = self.mix().counts(rows).tolist()
+        tokens = [source.tokens(count) if count else 0 for source, count in zip(self._rows, counts, strict=True)]
+        return [
+            Share(name, count, found, found / sum(tokens), found / split.n_tokens if found else 0.0)
+            for name, count, found, split in zip(self.sources, counts, tokens, self._splits, strict=True)
+        ]
 
     def batches_between(self, first_row: int, next_row: int) -> int:
         """Return how many batches were served from the one that begins at `first_row` to where `next_row` follows."""

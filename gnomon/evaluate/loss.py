@@ -34,6 +34,15 @@ class Score:
         return self.loss * self.tokens / math.log(2) / self.bytes
 
 
+def whole(parts: Sequence[Score]) -> Score:
+    """Return the score of several texts together."""
+    if len(parts) == 1:
+        return parts[0]
+    tokens = sum(part.tokens for part in parts)
+    nats = sum(part.loss * part.tokens for part in parts)
+    return Score(loss=nats / tokens, tokens=tokens, bytes=sum(part.bytes for part in parts))
+
+
 def score(
     model: LanguageModel,
     micros: Iterable[Rows],

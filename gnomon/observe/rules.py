@@ -1,6 +1,7 @@
 """Observers: what a run asks for when something happens. Each is a function of the events alone."""
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Mapping
 
 from gnomon.events.types import (
     Event,
@@ -13,6 +14,7 @@ from gnomon.events.types import (
     Save,
     SaveDue,
     Shrink,
+    SourcesValidated,
     StepDone,
     Stop,
     Validated,
@@ -26,6 +28,12 @@ BAD_RECENTLY = 12
 
 RATE_FACTOR, RATE_STEPS = 0.5, 100
 """What the learning rate is multiplied with after going back, and for how many steps."""
+
+
+PULL, MOST_PULL, LEAST_CHANGE = 4.0, 4.0, 0.02
+"""Of sources whose loss is above the reference: e^PULL times the weight a nat, MOST_PULL times at most; changes of a
+share by less than LEAST_CHANGE of the planned one are let be.
+"""
 
 
 def save_when_due(event: Event) -> Iterable[Request]:
@@ -79,6 +87,53 @@ def grow_with_noise(context: int, most_rows: int, log_every: int) -> Observer:
             )
 
     return observe
+
+
+def rebalance(
+    planned: Callable[[int], Mapping[str, float]],
+    in_force: Callable[[int], Mapping[str, float]],
+    reference: Mapping[str, float],
+    earlier: Mapping[int, Mapping[str, float]],
+) -> Observer:
+    """Return an observer that asks for more of the sources whose validation loss is above the reference.
+
+    Where there is none for a source, that is the lowest loss it has had, so that what is being forgotten comes again.
+    `planned(row)` are the weights by the plan, `in_force(row)` those by what was decided before that row. A source
+    comes to its planned weight times e^(PULL * excess in nats), by half of the way each time, and to a quarter or four
+    times of its planned share at most. `earlier` are the losses of validations before this process, by their step.
+    """
+    losses = {step: dict(found) for step, found in earlier.items()}
+
+    def observe(event: Event) -> Iterable[Request]:
+        if not isinstance(event, SourcesValidated):
+            return
+        losses[event.step] = event.losses
+        best = {
+            name: min(found[name] for step, found in losses.items() if step <= event.step and name in found)
+            for name in event.losses
+        }
+        base, now = _shares(planned(event.row)), _shares(in_force(event.row))
+        above = {name: event.losses[name] - reference.get(name, best[name]) for name in base if name in event.losses}
+        if not all(map(math.isfinite, above.values())):
+            return
+        pull = {name: min(MOST_PULL, math.exp(min(10.0, PULL * max(0.0, above.get(name, 0.0))))) for name in base}
+        target = _shares({name: base[name] * pull[name] for name in base})
+        asked = {name: float(f"{(now.get(name, 0.0) + target[name]) / 2:.4g}") for name in base}
+        if any(abs(asked[name] - now.get(name, 0.0)) > LEAST_CHANGE * base[name] for name in base):
+            told = ", ".join(f"{name} {excess:+.3f}" for name, excess in above.items())
+            yield Replan(
+                why=f"validation losses above the reference at step {event.step:,}: {told}",
+                weights=tuple(sorted(asked.items())),
+                at_row=event.row,
+                seen_row=event.row,
+            )
+
+    return observe
+
+
+def _shares(weights: Mapping[str, float]) -> dict[str, float]:
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}
 
 
 def go_back_when_unhealthy(rows_per_step: int, earlier: Callable[[int], int]) -> Observer:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from gnomon.events.types import Check, Event, MemoryShort, Request, Save, Stop, Validated
+from gnomon.events.types import Check, Event, MemoryShort, Request, Save, SourcesValidated, Stop, Validated
 from gnomon.train.act import act, save
 from gnomon.train.hands import Hands, settle
 from gnomon.train.state import State
@@ -57,5 +57,9 @@ def _due(checks: Sequence[Check], state: State, before: float) -> Iterator[Event
         if due or state.finished:
             state.model.eval()
             for event in check.run(state.model, state.step):
-                yield state.judge(event) if isinstance(event, Validated) else event
+                if isinstance(event, Validated):
+                    event = state.judge(event)
+                elif isinstance(event, SourcesValidated):
+                    event = event.model_copy(update={"row": state.row})
+                yield event
             state.model.train()

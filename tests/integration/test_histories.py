@@ -1,5 +1,5 @@
-"""Random histories: any number of processes and loader threads, kills, roll-backs, weights, lengths and batch sizes that
-change on the way. Every batch is that of one process which nobody stopped.
+"""Random histories: any number of processes and loader threads, kills, roll-backs, and weights, lengths and batch sizes
+that change on the way. Every batch is that of one process which nobody stopped.
 
 GNOMON_SOAK=1 goes through 1,000 of them.
 """
@@ -47,7 +47,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dataset]:
 
 @dataclass
 class Run:
-    """Serves a history; `plan` says what is decided once the row is reached that it names, `bad` rows make it go back."""
+    """Serves a history; `plan` says what is decided once a row is reached, `bad` rows make it go back."""
 
     dataset: Dataset
     plan: dict[int, dict[str, Any]]
