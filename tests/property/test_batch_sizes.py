@@ -19,7 +19,7 @@ from gnomon.store.datasets import Dataset
 from gnomon.train import act as act_module
 from gnomon.train.act import act
 from gnomon.train.parallel import ALONE
-from tests.world import plain_state, small_dataset
+from tests.world import dataset_of, plain_state, small_dataset
 
 PLANNED, END = 8, 400  # rows of the plan's batch; where a run ends
 MOST_LAG = 4  # steps until an event is told
@@ -38,9 +38,17 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return small_dataset(tmp_path_factory.mktemp("sizes"), documents=60)
 
 
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return dataset_of(tmp_path_factory.mktemp("sources"), {"a": 200, "b": 100, "c": 30})
+
+
 @dataclass
 class Sketch:
-    """A run without a model: real decisions, a real stream, and a path of (first row, rows)."""
+    """A run without a model: real decisions, a real stream, and a path of (first row, rows).
+
+    With rows, what is asked for are also the length of pieces and the weights of the sources.
+    """
 
     dataset: Dataset
     ramp: list[tuple[int, int]]
@@ -106,7 +114,14 @@ class Sketch:
                 skip = first + rows - begin
                 asked.append(RollBack(why="", at_row=begin, skip_rows=skip, rate_factor=0.5, rate_rows=20))
             asked += [
-                Replan(why="", rows_per_step=size, at_row=after + row * 13 % 64, seen_row=first + rows)
+                Replan(
+                    why="",
+                    rows_per_step=size,
+                    length=4 + size % 3,
+                    weights={"a": 1.0, "b": size, "c": row % 7} if len(self.stream.sources) > 1 else None,  # pyright: ignore[reportArgumentType]
+                    at_row=after + row * 13 % 64,
+                    seen_row=first + rows,
+                )
                 for row, size in self.asks
                 if row in here
             ]  # sooner or later, in no order
@@ -161,6 +176,32 @@ def test_however_late_it_is_noticed_wherever_it_is_killed_a_run_serves_the_same_
     assert not served & {row for row in bad if row < END - 3 * MOST_ROWS}, (
         "what the run went back for is not served again"
     )
+
+
+def mixture(one: Sketch, path: list[tuple[int, int]]) -> list[tuple[int, tuple[int, ...]]]:
+    """Return the length and the weights of every batch of a path."""
+    stream = one.stream
+    length = lambda row: one.decisions.in_force("length", row, stream.planned["length"])  # noqa: E731
+    return [(length(row), stream.mix().parts(row)) for row, _ in path]
+
+
+@settings(parent=quick, max_examples=60)
+@given(ramp=ramps, wanted=asks, bad=places, a=timings, b=timings)
+def test_length_and_weights_too_are_the_same_however_late_it_is_noticed_wherever_it_is_killed(
+    sources: Dataset,
+    ramp: list[tuple[int, int]],
+    wanted: list[tuple[int, int]],
+    bad: list[int],
+    a: tuple[int, int, list[int]],
+    b: tuple[int, int, list[int]],
+) -> None:
+    one, other = (Sketch(sources, ramp, wanted, bad, [], *timing) for timing in (a, b))
+    path = one.train()
+    assert path == other.train()
+    assert mixture(one, path) == mixture(other, path)
+    for key in ("length", "weights"):
+        decided = [e["at_row"] for e in one.decisions.entries if key in e]
+        assert len(decided) <= 2 * len(wanted) * (1 + len(bad)), "what is decided again is not written again"
 
 
 @quick

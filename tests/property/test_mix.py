@@ -71,13 +71,14 @@ def test_at_every_block_end_each_source_has_its_share_to_less_than_a_row(weights
 @given(changes)
 def test_after_a_change_too_but_for_whole_rows_that_are_settled_and_nobody_falls_behind(stages: Stages) -> None:
     mix, blocks = Mix(stages, 0), 40
-    begins = sorted({0, blocks, *(-(-at // BLOCK_ROWS) for at, _ in stages if at <= (blocks - 1) * BLOCK_ROWS)})
+    begins = [b for b in range(1, blocks) if mix.parts(b * BLOCK_ROWS) != mix.parts((b - 1) * BLOCK_ROWS)]
     behind = [Fraction(0)] * len(stages[0][1])
-    for first, last in pairwise(begins):
+    for first, last in pairwise([0, *begins, blocks]):
         each = mix.parts(first * BLOCK_ROWS)
         assert each == max((at, p) for at, p in stages if -(-at // BLOCK_ROWS) <= first)[1]
         start = mix.counts(first * BLOCK_ROWS)
         owes = any(abs(rows) >= 1 for rows in behind)
+        off: list[Fraction] = []
         for block in range(first, last + 1):
             given_ = mix.counts(block * BLOCK_ROWS) - start
             off = [

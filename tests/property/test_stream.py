@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import islice, pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,14 +10,14 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gnomon.base.errors import DataError
+from gnomon.base.errors import DataError, IntegrityError
 from gnomon.data import source as source_module
 from gnomon.data.pack import Layout, pack
 from gnomon.data.rows import Rows
-from gnomon.data.stream import Batch, Stream, rows_of, sample_rows, validation_rows
+from gnomon.data.stream import Batch, Stream, rows_of, sample_rows, validation_by_source, validation_rows
 from gnomon.events.journal import Decisions
 from gnomon.store.datasets import Dataset
-from tests.world import small_dataset
+from tests.world import dataset_of, small_dataset
 
 
 @pytest.fixture(scope="module")
@@ -212,3 +213,73 @@ def test_a_pass_over_many_windows_packs_each_once(dataset: Dataset, monkeypatch:
     documents = dataset.split("train").documents
     windows = -(-documents // 5)
     assert windows <= len(packed) <= windows + 1, "the last batch may reach into the next epoch"
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return dataset_of(tmp_path_factory.mktemp("sources"), {"a": 90, "b": 40, "c": 9})
+
+
+def several(dataset: Dataset, **options: Any) -> Stream:
+    return Stream(dataset, 16, 8, 4, 3, Decisions(), **options)
+
+
+weights = st.lists(st.sampled_from([0.0, 0.01, 1.0, 2.5]), min_size=3, max_size=3).filter(any)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=12)
+@given(first=weights, later=weights, steps=st.integers(1, 90))
+def test_what_is_foretold_of_the_sources_is_what_is_served(
+    sources: Dataset, first: list[float], later: list[float], steps: int
+) -> None:
+    stages = [(0, dict(zip("abc", first, strict=True))), (200, dict(zip("abc", later, strict=True)))]
+    foretold = several(sources, weights=stages).shares(steps * 8)
+    batches = list(islice(several(sources, weights=stages).batches(0), steps))
+    rows = Counter(source for batch in batches for source in batch.row_sources)
+    tokens: Counter[int] = Counter()
+    for batch in batches:
+        labels = torch.cat([micro.labels for micro in batch.micros])
+        for source, row in zip(batch.row_sources, labels, strict=True):
+            tokens[source] += int((row != -100).sum())
+    assert [(share.rows, share.tokens) for share in foretold] == [(rows[i], tokens[i]) for i in range(3)]
+    assert sum(share.share for share in foretold) == pytest.approx(1)
+    for share, split in zip(foretold, sources.sources("train").values(), strict=True):
+        assert share.epochs == pytest.approx(share.tokens / split.n_tokens)
+
+
+def test_each_source_gives_every_token_once_before_any_comes_again(sources: Dataset) -> None:
+    seen: dict[int, list[bytes]] = {0: [], 1: [], 2: []}
+    for batch in islice(several(sources, weights=[(0, {"a": 1, "b": 3, "c": 0.5})]).batches(0), 220):
+        rows = torch.cat([micro.tokens for micro in batch.micros])
+        for source, row in zip(batch.row_sources, rows, strict=True):
+            seen[source].append(row.numpy().tobytes())
+    for source, split in enumerate(sources.sources("train").values()):
+        every = Counter(row.numpy().tobytes() for rows in rows_of(split, 16, 4, None) for row in rows.tokens)
+        epoch = every.total()
+        epochs = [seen[source][at : at + epoch] for at in range(0, len(seen[source]), epoch)]
+        assert len(epochs) > 1
+        for one in epochs[:-1]:
+            assert Counter(one) == every
+        assert Counter(epochs[-1]) <= every and epochs[0] != epochs[1]
+
+
+def test_without_weights_each_source_has_that_of_its_tokens(sources: Dataset) -> None:
+    stream = several(sources)
+    for share in stream.shares(stream.rows_per_epoch * 1000):
+        assert share.epochs == pytest.approx(1000, rel=2e-3)
+
+
+def test_validation_takes_of_each_source_in_proportion(sources: Dataset) -> None:
+    found = validation_by_source(sources, 16, 1, 300)
+    splits = sources.sources("validation")
+    every = sum(split.n_tokens for split in splits.values())
+    for name, rows in found.items():
+        tokens = sum(micro.loss_tokens for micro in rows)
+        assert 300 * splits[name].n_tokens / every <= tokens < 300 * splits[name].n_tokens / every + 17
+    assert sum(micro.loss_tokens for micro in validation_rows(sources, 16, 4, None)) == every
+
+
+def test_a_journal_with_weights_of_another_text_is_refused(sources: Dataset) -> None:
+    journal: list[dict[str, object]] = [{"at_row": 0, "weights": {"z": 1.0}}]
+    with pytest.raises(IntegrityError, match="there is no source 'z'"):
+        Stream(sources, 16, 8, 4, 3, Decisions(journal)).take(0)

@@ -1,5 +1,7 @@
 """What a run asks for when something happens."""
 
+import pytest
+
 from gnomon.events.types import (
     InterruptAsked,
     MemoryShort,
@@ -7,6 +9,7 @@ from gnomon.events.types import (
     RollBack,
     SaveDue,
     Shrink,
+    SourcesValidated,
     StepDone,
     Stop,
     Validated,
@@ -15,6 +18,7 @@ from gnomon.events.types import (
 from gnomon.observe.rules import (
     go_back_when_unhealthy,
     grow_with_noise,
+    rebalance,
     save_when_due,
     shrink_when_memory_is_short,
     stop_early,
@@ -86,3 +90,27 @@ def test_batches_double_once_the_noise_scale_is_as_large_and_never_beyond_the_pl
     assert measured(16 * 64.0 - 1) == measured(None) == measured(1e9, verdict="spike") == []
     assert [r.rows_per_step for r in measured(float("inf"), rows=16)] == [32]
     assert measured(float("inf"), rows=32) == []
+
+
+def balanced(losses: list[dict[str, float]], reference: dict[str, float] | None = None) -> list[Replan]:
+    """Return what is asked for at the last of some validations; sources `a` and `b` are planned 3 to 1."""
+    plan = {"a": 3.0, "b": 1.0}
+    observe = rebalance(lambda _: plan, lambda _: plan, reference or {}, dict(enumerate(losses[:-1])))
+    asked = observe(SourcesValidated(step=len(losses), row=640, losses=losses[-1]))
+    return [request for request in asked if isinstance(request, Replan)]
+
+
+def test_a_source_that_is_being_forgotten_comes_more_often_and_others_never_vanish() -> None:
+    assert balanced([{"a": 3.0, "b": 3.0}, {"a": 2.0, "b": 2.9}]) == [], "both are at their best"
+    (asked,) = balanced([{"a": 3.0, "b": 2.0}, {"a": 2.5, "b": 2.2}])
+    weights = dict(asked.weights or ())
+    assert (asked.at_row, asked.seen_row) == (640, 640)
+    assert 0.25 < weights["b"] < 0.43 and sum(weights.values()) == pytest.approx(1, abs=1e-3)
+    (far,) = balanced([{"a": 1.0, "b": 1.0}, {"a": 1.0, "b": 99.0}])
+    assert dict(far.weights or ())["b"] == pytest.approx((0.25 + 4 / 7) / 2, abs=1e-3)
+    assert balanced([{"a": 1.0, "b": float("nan")}]) == []
+
+
+def test_with_a_reference_it_is_the_loss_above_it_that_counts() -> None:
+    (asked,) = balanced([{"a": 2.0, "b": 3.0}], {"a": 1.0, "b": 3.0})
+    assert dict(asked.weights or ())["a"] > 0.75
