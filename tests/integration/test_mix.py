@@ -1,0 +1,82 @@
+"""A run over several sources: each is validated, one that is being forgotten comes more often, and a kill changes
+nothing.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from gnomon.assemble import build_hands, build_state
+from gnomon.config import MixConfig
+from gnomon.events.types import Check, Event, Replan, Request, SourcesValidated, StepDone, Validated, WeightsChanged
+from gnomon.store.datasets import Dataset
+from gnomon.train.loop import run as train_loop
+from gnomon.train.rollback import restore
+from tests.integration.test_exact import stop_at
+from tests.unit.train.test_act import assert_equal
+from tests.world import Started, dataset_of, start
+
+WEIGHTS = [(0, {"a": 1 << 18, "b": 1 << 19, "c": 1 << 18})]
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return dataset_of(tmp_path_factory.mktemp("sources"), {"a": 400, "b": 200, "c": 80})
+
+
+def asks(event: Event) -> Iterable[Request]:
+    """Ask once for other weights and shorter pieces, and once for weights of a source that is not there."""
+    if isinstance(event, StepDone) and event.step == 6:
+        more = {"at_row": event.row + 60, "seen_row": event.row + event.rows}
+        yield Replan(why="a test", weights={"a": 0.0, "b": 1.0, "c": 1.0}, length=20, **more)  # pyright: ignore[reportArgumentType]
+        yield Replan(why="a test", weights={"z": 1.0}, **more)  # pyright: ignore[reportArgumentType]
+
+
+def begin(folder: Path, sources: Dataset) -> Started:
+    one = start(folder, budget="100K tokens", log_every=2, validate_every=8, save_every=5, micro_rows=4)
+    config = one.config.model_copy(
+        update={"mix": MixConfig(rebalance="loss", reference={"a": 1.0}), "prompts": ["The lamp"]}
+    )
+    plan = one.plan.model_copy(update={"weights": WEIGHTS, "validation_tokens": 2000})
+    seen: list[Event] = []
+    hands = build_hands(one.run, plan, config, sources, one.hands.world, one.run.begin_attempt(), seen.append)
+    hands.bus.observers.append(asks)
+    one.close()
+    return Started(one.run, plan, config, sources, build_state(plan, config), hands, seen)
+
+
+def pieces(folder: Path, sources: Dataset, stops: set[int]) -> tuple[Started, list[Event]]:
+    told: list[Event] = []
+    while True:
+        one = begin(folder, sources)
+        restore(one.state, one.hands)
+        checks: list[Check] = [stop_at(stops), *one.checks()]
+        stop = train_loop(one.state, checks, one.hands)
+        one.hands.saver.wait()
+        one.close()
+        told += one.seen
+        if stop.reason == "finished":
+            return one, told
+
+
+def test_sources_are_validated_rebalanced_and_a_kill_changes_no_bit(tmp_path: Path, sources: Dataset) -> None:
+    whole, told = pieces(tmp_path / "whole", sources, set())
+    each = [event for event in told if isinstance(event, SourcesValidated)]
+    together = [event for event in told if isinstance(event, Validated)]
+    assert len(each) == len(together) > 3
+    for one, all_ in zip(each, together, strict=True):
+        assert set(one.losses) == {"a", "b", "c"} and one.row > 0
+        assert min(one.losses.values()) < all_.loss < max(one.losses.values())
+    changed = [event for event in told if isinstance(event, WeightsChanged)]
+    assert any(event.why == "a test" for event in changed)
+    assert any("validation losses above" in event.why and event.weights["a"] > 0.25 for event in changed)
+    last = whole.hands.loader.stream.take(whole.state.row)
+    assert max(int(rows.positions.max()) for rows in last.micros) <= 19
+
+    stopped, told_again = pieces(tmp_path / "stopped", sources, {3, 7, 8, 13, 21})
+    assert_equal(stopped.state, whole.state)
+    assert stopped.hands.journal.entries == whole.hands.journal.entries
+    assert [(e.at_row, e.weights) for e in told_again if isinstance(e, WeightsChanged)] == [
+        (e.at_row, e.weights) for e in changed
+    ]
