@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -42,32 +43,35 @@ def gather(splits: Sequence[Split], pieces: Pieces, length: int, longest: int | 
         behind = pieces.first[short + 1]
         sizes, text = np.insert(sizes, behind, length - tokens[short]), np.insert(text, behind, False)
     starts = (sizes.cumsum() - sizes)[text]
-    inputs = np.full(count * length, splits[0].end_of_text, dtype=np.int64)
+    inputs = np.empty(count * length, dtype=np.int64)
     following = np.full(len(starts), splits[0].end_of_text, dtype=np.int64)
     for some, ids in _by_shard(splits, pieces):
         begin, size, start = pieces.begin[some], pieces.size[some], starts[some]
-        steps = np.arange(size.sum())
         before = size.cumsum() - size
+        steps = np.arange(int(before[-1] + size[-1]))
         found = ids[np.repeat(begin - before, size) + steps]
         if len(found) == len(inputs):
             inputs[:] = found
         else:
             inputs[np.repeat(start - before, size) + steps] = found
-        goes_on = ~pieces.ends[some]
-        following[np.flatnonzero(some)[goes_on]] = ids[(begin + size)[goes_on]]
+        goes_on = some[~pieces.ends[some]]
+        following[goes_on] = ids[pieces.begin[goes_on] + pieces.size[goes_on]]
     labels = np.empty_like(inputs)
     labels[:-1] = inputs[1:]
     labels[starts + pieces.size - 1] = following
+    for row in short.tolist():
+        gap = slice(row * length + int(tokens[row]), (row + 1) * length)
+        inputs[gap], labels[gap] = splits[0].end_of_text, IGNORE
     if longest is not None and longest < length:
         sizes, text = _cut(sizes, text, longest)
-    return _as_rows(inputs.reshape(count, length), labels.reshape(count, length), sizes, text)
+    return _as_rows(inputs.reshape(count, length), labels.reshape(count, length), sizes, text, int(tokens.sum()))
 
 
 def _by_shard(splits: Sequence[Split], pieces: Pieces) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield which pieces lie in a shard, and its ids, for each shard that is needed."""
     where = (pieces.source << 32) + pieces.shard
     for one in sorted(set(where.tolist())):
-        yield where == one, splits[one >> 32].shards[one & 0xFFFFFFFF]
+        yield np.flatnonzero(where == one), np.asarray(splits[one >> 32].shards[one & 0xFFFFFFFF])
 
 
 def _cut(sizes: np.ndarray, text: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
@@ -92,32 +96,34 @@ def make_rows(inputs: np.ndarray, labels: np.ndarray, sizes: list[list[int]]) ->
     text = [
         last for pieces, gap in zip(sizes, gaps, strict=True) for last in [True] * len(pieces) + [False] * (gap > 0)
     ]
-    return _as_rows(inputs, labels, np.array(every), np.array(text))
+    labels = labels.astype(np.int64)
+    for row, gap in enumerate(gaps):
+        labels[row, length - gap :] = IGNORE
+    bearing = int((labels != IGNORE).sum())
+    return _as_rows(np.ascontiguousarray(inputs, dtype=np.int64), labels, np.array(every), np.array(text), bearing)
 
 
-def _as_rows(inputs: np.ndarray, labels: np.ndarray, sizes: np.ndarray, text: np.ndarray) -> Rows:
-    """Return a micro-batch; `sizes` are those of all pieces of all rows, and where not `text`, of padding."""
+def _as_rows(inputs: np.ndarray, labels: np.ndarray, sizes: np.ndarray, text: np.ndarray, bearing: int) -> Rows:
+    """Return a micro-batch with so many loss-bearing tokens; `sizes` are those of all pieces of all rows, and where not
+    `text`, of padding.
+    """
     count, length = inputs.shape
     starts = sizes.cumsum() - sizes
     row = starts // length
     number = np.arange(len(sizes)) - np.searchsorted(row, np.arange(count))[row]  # in its row
-    steps = np.arange(count * length)
-    positions = steps - np.repeat(starts, sizes)
+    positions = np.arange(count * length)
+    positions -= np.repeat(starts, sizes)
     segments = np.repeat(np.where(text, number, -1).astype(np.int32), sizes)
-    labels = labels.astype(np.int64)
-    for gap in np.flatnonzero(~text).tolist():
-        labels[row[gap], starts[gap] % length :] = IGNORE
-    buckets, inverse = (
-        ((), np.empty(0, dtype=np.int64)) if len(sizes) == count else _bucket(starts, sizes, positions, length)
-    )
+    whole = len(sizes) == count
+    buckets, inverse = ([], np.empty(0, dtype=np.int64)) if whole else _bucket(starts, sizes, positions, length)
     return Rows(
-        tokens=torch.from_numpy(np.ascontiguousarray(inputs, dtype=np.int64)),
+        tokens=torch.from_numpy(inputs),
         labels=torch.from_numpy(labels),
         positions=torch.from_numpy(positions.reshape(count, length)),
         segments=torch.from_numpy(segments.reshape(count, length)),
         buckets=tuple(map(torch.from_numpy, buckets)),
         inverse=torch.from_numpy(inverse),
-        loss_tokens=int((labels != IGNORE).sum()),
+        loss_tokens=bearing,
     )
 
 
@@ -127,18 +133,23 @@ def _bucket(
     """Return the buckets, shortest first, and the inverse; see Rows."""
     classes = _bucket_lengths(longest)
     which = np.searchsorted(classes, sizes)
-    slots = np.empty_like(sizes)  # where a piece begins in the concatenated buckets
-    buckets, offset = [], 0
-    for c in sorted(set(which.tolist())):
-        some, width = np.flatnonzero(which == c), int(classes[c])
-        steps = np.minimum(np.arange(width), sizes[some, None] - 1)
-        steps += starts[some, None]
-        buckets.append(steps)
-        slots[some] = offset + width * np.arange(len(some))
-        offset += steps.size
-    return buckets, np.repeat(slots, sizes) + positions
+    order = which.argsort(kind="stable")
+    width = classes[which[order]]
+    slots = width.cumsum() - width  # where a piece begins in the concatenated buckets
+    taken = np.arange(int(width.sum()))
+    taken += np.repeat(starts[order] - slots, width)
+    np.minimum(taken, np.repeat((starts + sizes - 1)[order], width), out=taken)
+    inverse = np.empty_like(slots)
+    inverse[order] = slots
+    inverse = np.repeat(inverse, sizes)
+    inverse += positions
+    edges = np.flatnonzero(np.diff(width)) + 1
+    firsts, lasts = slots[[0, *edges]].tolist(), [*slots[edges].tolist(), len(taken)]
+    widths = width[[0, *edges]].tolist()
+    return [taken[a:b].reshape(-1, w) for a, b, w in zip(firsts, lasts, widths, strict=True)], inverse
 
 
+@cache
 def _bucket_lengths(longest: int) -> np.ndarray:
     """Return the length classes: 1, 2, 3, 4, 6, 8, 12, 16, … up to `longest`, so at most a third of a
     slot is wasted.
