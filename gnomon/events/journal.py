@@ -107,6 +107,10 @@ class Decisions:
                 values[entry["at_row"]] = entry[key]
         return sorted(values.items(), key=lambda stage: stage[0])
 
+    def decided(self, key: str, row: int) -> bool:
+        """Return whether a decision for this very row stands, so that another one for it would change nothing."""
+        return any(entry["at_row"] == row for entry in self._kept(key))
+
     def _kept(self, key: str) -> list[dict[str, Any]]:
         """Return the entries with `key` that no roll-back has undone."""
         kept: list[dict[str, Any]] = []

@@ -107,8 +107,12 @@ def _replan(request: Replan, state: State, hands: Hands) -> None:
 
 
 def _is_so(key: str, wanted: Any, at: int, request: Replan, hands: Hands) -> bool:
-    """Return whether what is wanted holds at a row already, by what was decided before the request."""
+    """Return whether what is wanted holds at a row already, by what was decided before the request, or was decided
+    otherwise: the first decision counts.
+    """
     stream = hands.loader.stream
+    if hands.journal.decided(key, at):
+        return True
     found = hands.journal.in_force(key, at, stream.planned[key], request.seen_row)
     return (stream.parts(found) if isinstance(found, dict) else found) == wanted
 
