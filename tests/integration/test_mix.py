@@ -2,10 +2,12 @@
 nothing.
 """
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from gnomon.assemble import build_hands, build_state
 from gnomon.config import MixConfig
@@ -13,6 +15,7 @@ from gnomon.events.types import Check, Event, Replan, Request, SourcesValidated,
 from gnomon.store.datasets import Dataset
 from gnomon.train.loop import run as train_loop
 from gnomon.train.rollback import restore
+from gnomon.verbs.mix import mix_app
 from tests.integration.test_exact import stop_at
 from tests.unit.train.test_act import assert_equal
 from tests.world import Started, dataset_of, start
@@ -80,3 +83,18 @@ def test_sources_are_validated_rebalanced_and_a_kill_changes_no_bit(tmp_path: Pa
     assert [(e.at_row, e.weights) for e in told_again if isinstance(e, WeightsChanged)] == [
         (e.at_row, e.weights) for e in changed
     ]
+
+
+def test_simulate_foretells_what_a_run_then_reads(tmp_path: Path) -> None:
+    one = start(tmp_path, budget="20K tokens")
+    said = CliRunner().invoke(mix_app, ["simulate", str(tmp_path / "config.json"), "--json"])
+    assert said.exit_code == 0, said.output
+    found = json.loads(said.stdout.splitlines()[-1])
+    assert one.train().reason == "finished"
+    one.close()
+    assert (found["steps"], found["rows"], found["tokens"]) == (one.state.step, one.state.row, one.state.tokens)
+    (source,) = found["sources"]
+    assert source["source"] == one.dataset.name and source["share"] == 1
+    assert source["epochs"] == pytest.approx(one.state.tokens / one.dataset.split("train").n_tokens)
+    table = CliRunner().invoke(mix_app, ["simulate", str(tmp_path / "config.json")]).stdout
+    assert f"{found['tokens']:,}" in table and "epochs" in table
