@@ -20,6 +20,7 @@ from gnomon.verbs.bench import bench_app
 from gnomon.verbs.common import ConfigPath, Json, Overrides, RunPath, config_of, print_json
 from gnomon.verbs.data import data_app
 from gnomon.verbs.eval import eval
+from gnomon.verbs.mix import mix_app
 from gnomon.verbs.tokenizer import tokenizer_app
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.add_typer(tokenizer_app, name="tokenizer")
+app.add_typer(mix_app, name="mix")
 app.add_typer(bench_app, name="bench")
 
 

@@ -89,9 +89,7 @@ def train(config: Config, console: Console | None = None) -> dict[str, Any]:
                 _train(run, plan, config, dataset, console, world)
             world.leave()
             return {"run": str(run.folder), "rank": world.rank}
-        run.settle_config(
-            config.model_dump(mode="json"), Config(data=DataConfig(train=config.data.train)).model_dump(mode="json")
-        )
+        run.settle_config(config.model_dump(mode="json"), _plain(config.data).model_dump(mode="json"))
         with run.lock():
             dataset = prepare_data(config, console)
             plan = settle_plan(run, config, dataset, console, world.size)
@@ -103,6 +101,11 @@ def train(config: Config, console: Console | None = None) -> dict[str, Any]:
             return {**result, "steps": run.checkpoints.all()[-1].step, "seconds": round(time.monotonic() - start, 1)}
     finally:
         world.abandon()
+
+
+def _plain(data: DataConfig) -> Config:
+    """Return the config of the same text with no other wish."""
+    return Config(data=DataConfig(train=data.train, sources=data.sources))
 
 
 def finish(run: Run, config: Config, dataset: Dataset, console: Console) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Parity holds on a sound model however text is batched, and finds each way in which batching can go wrong."""
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from gnomon.data import source as source_module
 from gnomon.data.shards import write_shard
 from gnomon.data.stream import rows_of
 from gnomon.evaluate import loss as loss_module
@@ -83,7 +83,7 @@ def test_of_a_long_text_as_many_rows_are_taken_for_every_way_to_batch(tmp_path: 
 def test_a_split_of_several_windows_is_taken_whole(
     split: Split, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (parity_module, sys.modules[rows_of.__module__]):
+    for module in (parity_module, source_module):
         monkeypatch.setattr(module, "WINDOW_DOCUMENTS", 5)
     found = parity(model, split)
     assert (found.tokens, found.broken) == (sum(LENGTHS), [])
