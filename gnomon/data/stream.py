@@ -50,6 +50,19 @@ class Share:
     epochs: float
 
 
+@dataclass(frozen=True)
+class Span:
+    """A piece of a row: tokens `start` to before `stop` of a document, of which the first is end-of-text."""
+
+    row: int
+    source: str
+    document: int  # of the source
+    id: str
+    origin: str
+    start: int
+    stop: int
+
+
 class Stream:
     """Endless batches of a dataset's training split, each source of it epoch after epoch, each in another order.
 
@@ -195,12 +208,25 @@ class Stream:
         """Return the origins of the documents that lie in rows from `first_row` on, each once, at most so many."""
         found: dict[str, None] = {}
         for row in range(first_row, first_row + rows):
-            pieces, _ = self._pieces(row, 1)
-            for source, document in zip(pieces.source.tolist(), pieces.document.tolist(), strict=True):
-                found[self._splits[source].origin(document)] = None
+            found |= dict.fromkeys(span.origin for span in self.spans(row, 1))
             if len(found) >= most:
                 break
         return list(found)[:most]
+
+    def spans(self, first_row: int, rows: int) -> list[Span]:
+        """Return what lies in global rows from `first_row` on: from left to right, row by row."""
+        pieces, _ = self._pieces(first_row, rows)
+        names, found = list(self.sources), list[Span | None]([None] * len(pieces.source))
+        row_of = np.repeat(np.arange(first_row, first_row + rows), np.diff(pieces.first))
+        for source in np.unique(pieces.source).tolist():
+            split, mine = self._splits[source], np.flatnonzero(pieces.source == source)
+            documents, sizes = pieces.document[mine].tolist(), pieces.size[mine].tolist()
+            before = np.concatenate([[0], np.cumsum([len(shard) for shard in split.shards])])
+            starts = pieces.begin[mine] + before[pieces.shard[mine]] - split.offsets[documents].astype(np.int64)
+            known = zip(mine, documents, split.known(documents), starts.tolist(), sizes, strict=True)
+            for i, number, said, start, size in known:
+                found[i] = Span(int(row_of[i]), names[source], number, said["id"], said["origin"], start, start + size)
+        return [span for span in found if span is not None]
 
     def _pieces(self, first: int, count: int) -> tuple[Pieces, np.ndarray]:
         """Return what lies in `count` global rows from `first` on, and the source of each."""

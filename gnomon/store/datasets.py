@@ -10,7 +10,7 @@ import json
 import logging
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -151,13 +151,30 @@ class Split:
 
     def origin(self, document: int) -> str:
         """Return where a document came from, such as `stories.jsonl:6`."""
-        shard = bisect_right(self._starts, document) - 1
-        path = self.files[shard].documents
-        line = next(itertools.islice(document_lines(path), document - self._starts[shard], None), None)
-        try:
-            return str(json.loads(line or b"")["origin"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise IntegrityError(f"nothing is known of document {document:,}", where=str(path)) from None
+        return self.known([document])[0]["origin"]
+
+    def known(self, documents: Sequence[int]) -> list[dict[str, Any]]:
+        """Return what is known of each of these documents: `id`, `origin`, `bytes`, `tokens`."""
+        found: dict[int, dict[str, Any]] = {}
+        wanted = sorted(set(documents))
+        for shard in sorted({bisect_right(self._starts, d) - 1 for d in wanted}):
+            first, path = self._starts[shard], self.files[shard].documents
+            mine = [d - first for d in wanted if first <= d < self._starts[shard + 1]]
+            here = set(mine)
+            for at, line in enumerate(itertools.islice(document_lines(path), mine[-1] + 1)):
+                if at in here:
+                    found[first + at] = _said(line, path, first + at)
+            if missing := [d for d in mine if first + d not in found]:
+                raise IntegrityError(f"nothing is known of document {first + missing[0]:,}", where=str(path))
+        return [found[d] for d in documents]
+
+
+def _said(line: bytes, path: Path, document: int) -> dict[str, Any]:
+    try:
+        said = json.loads(line)
+        return said | {"origin": str(said["origin"])}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise IntegrityError(f"nothing is known of document {document:,}", where=str(path)) from None
 
 
 def _mapped(path: Path, dtypes: tuple[str, ...]) -> np.ndarray:

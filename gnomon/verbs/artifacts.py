@@ -53,7 +53,7 @@ def checkpoints(
     """
     from gnomon.store.inventory import inventory, set_pin
 
-    store = _run(run).checkpoints
+    store = run_at(run).checkpoints
     for name, keep in ((pin, True), (unpin, False)):
         if name is not None:
             set_pin(store, name, keep=keep)
@@ -73,7 +73,7 @@ def report(run: RunFolder, as_json: Json = False) -> None:
 
     Example:  gnomon report runs/first
     """
-    target = _run(run)
+    target = run_at(run)
     from gnomon.pipeline import write_report
 
     path = str(write_report(target))
@@ -83,7 +83,8 @@ def report(run: RunFolder, as_json: Json = False) -> None:
         typer.echo(path)
 
 
-def _run(folder: Path) -> Any:
+def run_at(folder: Path) -> Any:
+    """Return the run in a folder. Raises ConfigError where there is none."""
     from gnomon.store.runs import Run
 
     run = Run(folder)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from gnomon.verbs.artifacts import verify
-from gnomon.verbs.common import ConfigPath, Json, Overrides, config_of, print_json
+from gnomon.verbs.common import ConfigPath, Json, Overrides, RunPath, config_of, print_json
 from gnomon.verbs.decontaminate import decontaminate
 from gnomon.verbs.dedup import dedup
 from gnomon.verbs.fetch import fetch
@@ -129,6 +129,31 @@ def trace(
     for t in found:
         why = f"{t.reason} {t.detail or ''}".rstrip() if t.reason else f"{t.tokens:,} tokens, source {t.source}"
         typer.echo(f"{t.id or '':<32}  {t.origin:<32} {t.status:<10}  {why}")
+
+
+@data_app.command()
+def explain(
+    run: RunPath,
+    step: Annotated[int, typer.Option(min=1, help="Of the run.")],
+    as_json: Json = False,
+) -> None:
+    """Tell which texts a step of a run was trained on: row by row, with source, document, tokens and first words.
+
+    Example:  gnomon data explain runs/first --step 120
+    """
+    from gnomon.explain import explain as look
+    from gnomon.verbs.artifacts import run_at
+
+    found = look(run_at(run), step)
+    if as_json:
+        print_json(found)
+        return
+    rows = f"rows {found['first_row']:,} to {found['first_row'] + found['rows'] - 1:,}"
+    typer.echo(f"step {found['step']:,}, loss {found['loss']:.4f}: {rows}")
+    for piece in found["pieces"]:
+        words = " ".join(piece["text"].split())[:60]
+        span = f"{piece['start']:,}-{piece['stop']:,}"
+        typer.echo(f"{piece['row']:>8,}  {piece['source']:<12} {piece['origin']:<28} {span:>13}  {words}")
 
 
 @data_app.command()
