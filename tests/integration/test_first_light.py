@@ -107,6 +107,23 @@ def test_eval_scores_the_run_and_other_text(world: Path) -> None:
     assert 0 < other["bits_per_byte"] < 8
 
 
+def test_a_step_is_explained_by_the_texts_it_was_trained_on(world: Path) -> None:
+    run, texts = world / "run", (world / "texts" / "stories.jsonl").read_text().splitlines()
+    said = json.loads(gnomon("data", "explain", run, "--step", "3", "--json").stdout.splitlines()[-1])
+    (event,) = [e for e in read_events(run / "events.jsonl") if e["kind"] == "step" and e["step"] == 3]
+    assert (said["first_row"], said["rows"]) == (event["row"], event["rows"])
+    assert {piece["row"] for piece in said["pieces"]} == set(range(event["row"], event["row"] + event["rows"]))
+    for piece in said["pieces"]:
+        text = (world / "texts" / "one.txt").read_text()
+        if piece["origin"] != "one.txt:1":
+            text = json.loads(texts[int(piece["origin"].split(":")[1]) - 1])["text"]
+        assert piece["text"] in text
+        assert piece["start"] > 0 or text.startswith(piece["text"])
+    refused = gnomon("data", "explain", run, "--step", "100000")
+    assert refused.returncode == 2
+    assert "the record has no step 100,000" in refused.stderr
+
+
 def test_plan_explains_every_number_and_trains_nothing(world: Path) -> None:
     done = gnomon("plan", world / "config.json", "out=" + str(world / "never"), "--json")
     planned = json.loads(done.stdout.splitlines()[-1])

@@ -298,3 +298,17 @@ def test_a_journal_with_weights_of_another_text_is_refused(sources: Dataset) -> 
     journal: list[dict[str, object]] = [{"at_row": 0, "weights": {"z": 1.0}}]
     with pytest.raises(IntegrityError, match="there is no source 'z'"):
         Stream(sources, 16, 8, 4, 3, Decisions(journal)).take(0)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=12)
+@given(row=st.integers(0, 5000), rows=st.integers(1, 12))
+def test_the_spans_of_rows_are_the_tokens_that_are_served(sources: Dataset, row: int, rows: int) -> None:
+    stream = Stream(sources, 16, rows, rows, 3, Decisions(), weights=[(0, {"a": 1, "b": 2, "c": 0.1})])
+    (micro,) = stream.take(row).micros
+    served = [r[s >= 0].tolist() for r, s in zip(micro.tokens, micro.segments, strict=True)]
+    told: list[list[int]] = [[] for _ in range(rows)]
+    for span in stream.spans(row, rows):
+        split = sources.sources("train")[span.source]
+        assert split.known([span.document])[0]["id"] == span.id
+        told[span.row - row] += split.tokens(span.document)[span.start : span.stop].tolist()
+    assert told == served
