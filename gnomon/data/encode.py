@@ -1,7 +1,7 @@
 """Jobs that turn the kept documents of a block into ids, and the ids of all blocks into shards."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, hex_id, origin_of
 from gnomon.data.document import Document
 from gnomon.data.shards import document_line, write_shard
 from gnomon.data.worker import Tell
+from gnomon.store.datasets import UNIGRAMS
 from gnomon.tokenizer.tokenizer import Tokenizer
 
 BATCH_DOCUMENTS = 256
@@ -110,7 +111,8 @@ def make_shard(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     """Write one shard from what the blocks of a source hold of a split, and return its manifest entry.
 
     It takes the documents whose id falls into its part of all ids, in their order: a run of neighbours is a fair
-    sample, and the files do not depend on the order in which documents came.
+    sample, and the files do not depend on the order in which documents came. How often each id is in it goes into a
+    file of its own, for `write_unigrams`.
     """
     status, part, parts = SPLITS[args["split"]], args["part"], args["parts"]
     rows, ids, names, origins = [], [], [], []
@@ -136,8 +138,28 @@ def make_shard(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     place = np.repeat(begins[order] - (sizes.cumsum() - sizes), sizes) + np.arange(int(sizes.sum()))
     lines = _lines(row[order], [names[i] for i in origin[order].tolist()])
     entry = write_shard(Path(args["folder"]), args["number"], together[place], sizes.tolist(), lines)
+    counts = np.bincount(together, minlength=args["vocabulary"]).astype(np.uint64)
+    write_array(_counts_of(Path(args["folder"]), args["number"]), counts)
     tell(int(sizes.sum()) * together.itemsize)
     return entry | {"source": args["source"], "bytes": int(row["bytes"].sum(dtype=np.int64))}
+
+
+def write_unigrams(folder: Path, sources: Sequence[str]) -> None:
+    """Write how often each id is in each source of a split, from what `make_shard` counted of its shards; `sources`
+    names that of each. Nothing is left of their own counts.
+    """
+    parts = [_counts_of(folder, number) for number in range(len(sources))]
+    totals: dict[str, np.ndarray] = {}
+    for source, part in zip(sources, parts, strict=True):
+        counts = load_array(part)
+        totals[source] = totals[source] + counts if source in totals else np.array(counts)
+    write_array(folder / UNIGRAMS, np.concatenate(list(totals.values())))
+    for part in parts:
+        part.unlink()
+
+
+def _counts_of(folder: Path, number: int) -> Path:
+    return folder / f"counts-{number:05d}.npy"
 
 
 def _lines(rows: np.ndarray, names: list[str]) -> Iterator[bytes]:

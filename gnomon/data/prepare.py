@@ -32,7 +32,7 @@ from gnomon.data.blocks import Wanted, key_of, stamp_of
 from gnomon.data.card import card_of
 from gnomon.data.contamination import Contamination, remove_contamination
 from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, File, remove_equal, remove_poor
-from gnomon.data.encode import SPLITS, dtype_of
+from gnomon.data.encode import SPLITS, dtype_of, write_unigrams
 from gnomon.data.engine import Engine, Job, open_engine
 from gnomon.data.minhash import bands_for
 from gnomon.data.read import can_split
@@ -275,6 +275,7 @@ class _Work:
                 for part in range(parts):
                     args = {"encoded": held, "split": split, "source": source, "part": part, "parts": parts}
                     args |= {"number": number, "folder": str(folder / split), "dtype": dtype.str}
+                    args["vocabulary"] = tokenizer.vocabulary
                     jobs.append(Job("gnomon.data.encode:make_shard", args, size // parts))
                     number += 1
         entries = self._engine("writing", jobs, self._progress)
@@ -288,6 +289,7 @@ class _Work:
                 "protected": split != "train",
                 "shards": shards,
             }
+            write_unigrams(folder / split, [s["source"] for s in shards])
         return splits
 
     def sweep(self) -> None:

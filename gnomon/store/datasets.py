@@ -3,6 +3,7 @@
 datasets/<name>/<version>/    version: the first 12 hex digits of the manifest's SHA-256
     manifest.json  card.md  tokenizer.json  ledger.jsonl.zst  quarantine.jsonl.zst
     train/ validation/        tokens-00000.npy  offsets-00000.npy  documents-00000.jsonl.zst  ...
+                              unigrams.npy: how often each id is in each source, one source after the other
 """
 
 import itertools
@@ -29,6 +30,7 @@ from gnomon.store.schema import Count
 FORMAT = 2
 MAX_LINE_BYTES = 1 << 16  # of what is known of a document
 HEAD_BYTES = 256
+UNIGRAMS = "unigrams.npy"
 _HEAD = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '(<u[248])', 'fortran_order': False, 'shape': \((\d{1,15}),\), \} *\n", re.DOTALL
 )
@@ -247,6 +249,31 @@ class Dataset:
         return {
             name: Split(self.folder / split, entry, self.manifest["tokenizer"]["end_of_text"], name) for name in names
         }
+
+    def unigrams(self, split: str = "train") -> dict[str, np.ndarray]:
+        """Return how often each id is in each source of a split, uint64 [vocabulary], by the source's name in their
+        order. A version that was prepared before this was written down is counted. Raises IntegrityError for a file
+        that holds something else.
+        """
+        sources, vocabulary = self.sources(split), self.manifest["tokenizer"]["vocabulary"]
+        path = self.folder / split / UNIGRAMS
+        if f"{split}/{UNIGRAMS}" not in {file["path"] for file in self.manifest["files"]}:
+            return {name: _counted(part, vocabulary) for name, part in sources.items()}
+        found = np.array(_mapped(path, ("<u8",)))
+        if len(found) != len(sources) * vocabulary:
+            raise IntegrityError(f"it does not count {vocabulary:,} ids in {len(sources)} sources", where=str(path))
+        by_source = dict(zip(sources, found.reshape(len(sources), vocabulary), strict=True))
+        wrong = [n for n, counts in by_source.items() if counts.sum(dtype=np.uint64) != sources[n].n_tokens]
+        if wrong:
+            raise IntegrityError(f"its counts are not as many as the tokens of {wrong[0]}", where=str(path))
+        return by_source
+
+
+def _counted(split: Split, vocabulary: int) -> np.ndarray:
+    counts = np.zeros(vocabulary, dtype=np.uint64)
+    for shard in split.shards:
+        counts += np.bincount(shard, minlength=vocabulary).astype(np.uint64)
+    return counts
 
 
 def open_dataset(folder: Path) -> Dataset:
