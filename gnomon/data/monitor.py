@@ -120,6 +120,10 @@ class Monitor:
                 window.number += 1
         return found
 
+    def windows(self, source: int) -> int:
+        """Return how many windows of a source have been compared."""
+        return self._windows[source].number if source in self._windows else 0
+
     def _judge(self, number: int, window: _Window, row: int) -> list[Finding]:
         name, reference = self._references[number]
         seen = look(window.rows, reference.counts, reference.end_of_text)
@@ -127,36 +131,52 @@ class Monitor:
         # 1/2 + 1/6 + 1/12 + … = 1, over windows without end
         chance = self._chance / ((window.number + 1) * (window.number + 2))
         place = {"source": name, "window": window.number, "row": row}
-        finding = self._repetition(window, seen, reference, chance, place) or self._shift(
-            seen, reference, chance, place
-        )
-        before, window.told = window.told, finding.kind if finding else None
-        return [finding] if finding and finding.kind != before else []
+        before = window.remembered
+        prints = np.concatenate([before, fingerprints(window.rows)])
+        window.remembered = prints[-window.memory :]
+        finding = self._repetition(window, prints, reference, chance, place)
+        if finding is None:
+            finding = self._shift(seen, reference, chance, place)
+            if finding:  # few texts again and again are another text than all of them
+                own = prints[len(before) :]
+                finding = self._repetition(window, own, reference, chance, place, pairs=True) or finding
+        last, window.told = window.told, finding.kind if finding else None
+        return [finding] if finding and finding.kind != last else []
 
     def _repetition(
-        self, window: _Window, seen: Look, reference: Reference, chance: float, place: dict[str, Any]
+        self,
+        window: _Window,
+        prints: np.ndarray,
+        reference: Reference,
+        chance: float,
+        place: dict[str, Any],
+        *,
+        pairs: bool = False,
     ) -> Finding | None:
-        """Return a finding where rows came more often than the epochs among those that are remembered can bring them.
+        """Return a finding where rows came more often than the epochs among those that are remembered can bring them;
+        with `pairs`, where more came twice than rows that are drawn from the whole source do.
 
-        What is equal in the text itself may do so: as often as it was met in windows of it, by pairs.
+        What is equal in the text itself may do so: as often as it was met in windows of it, by the pairs there are.
         """
-        rows = seen.rows
-        prints = np.concatenate([window.remembered, fingerprints(window.rows)])
-        window.remembered = prints[-window.memory :]
-        epochs = 1 + math.ceil(self._every * EPOCH_MARGIN * len(prints) / reference.text_rows)
-        often = _earlier(prints)[-rows:] >= epochs
+        rows, usual, away = len(window.rows), reference.expected, student(chance, DRAWS - 1)
+        times = 1 if pairs else 1 + math.ceil(self._every * EPOCH_MARGIN * len(prints) / reference.text_rows)
+        often = _earlier(prints)[-rows:] >= times
         value = np.count_nonzero(often) / rows
-        usual, pairs = reference.expected, 1 + 2 * (len(prints) - rows) / rows
-        by_chance = usual.repeated + student(chance, DRAWS - 1) * usual.repeated_spread
-        limit = max(by_chance * pairs / rows, LEAST_REPEATED)
+        by_chance = (usual.repeated + away * usual.repeated_spread) * (2 * len(prints) / rows - 1)
+        if pairs:
+            met = rows**2 / (2 * reference.text_rows)
+            by_chance += met + away * math.sqrt(met)
+        limit = max(by_chance / rows, LEAST_REPEATED)
         if value <= limit:
             return None
-        distinct, times = np.unique(prints, return_counts=True)
-        most = int(np.flatnonzero(often)[times[np.searchsorted(distinct, prints[-rows:][often])].argmax()])
+        distinct, counts = np.unique(prints, return_counts=True)
+        each = counts[np.searchsorted(distinct, prints[-rows:])]  # how often each row of the window came
+        most = int(each.argmax())
         begin = self._show(window.rows[most, :SHOWN_ROW].tolist())
+        before = "before" if times == 1 else f"{times:,} times or more"
         cause = (
-            f"{value:.1%} of {rows:,} rows of {place['source']!r} had come {epochs:,} times or more among the last "
-            f"{len(prints):,}, by chance at most {limit:.1%}; one came {int(times.max()):,} times: {begin!r}"
+            f"{value:.1%} of {rows:,} rows of {place['source']!r} had come {before} among the last {len(prints):,}, "
+            f"by chance at most {limit:.1%}; one came {int(each[most]):,} times: {begin!r}"
         )
         return Finding(kind="repetition", value=value, limit=limit, cause=cause, **place)
 

@@ -6,17 +6,16 @@ on windows drawn from the text itself, in the way that training samples it.
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
-from typing import Protocol
 
 import numpy as np
 
 from gnomon.base.seeds import derive, permutation, scatter
 from gnomon.data.pack import WINDOW_DOCUMENTS, Layout, pack, rows_needed
-from gnomon.store.datasets import Dataset
+from gnomon.store.datasets import Dataset, Split
 
 DRAWS = 48
 """Windows drawn from a source's text to learn what is usual."""
@@ -139,20 +138,16 @@ class Expected:
     repeated_spread: float
 
 
-class Text(Protocol):
-    """What is asked of a source's text; a `Split` is one."""
+@dataclass(frozen=True)
+class Text:
+    """A source's text: `offsets` gives where each document begins and where the last one ends, `tokens` the ids of one,
+    which begin with end-of-text.
+    """
 
     n_tokens: int
     end_of_text: int
-
-    @property
-    def offsets(self) -> np.ndarray:
-        """Where each document begins, and where the last one ends."""
-        ...
-
-    def tokens(self, document: int) -> np.ndarray:
-        """The ids of one document."""
-        ...
+    offsets: Callable[[], np.ndarray]
+    tokens: Callable[[int], np.ndarray]
 
 
 class Reference:
@@ -190,7 +185,7 @@ class Reference:
         """Yield rows of the text without end, [1, length] each, one in `every` of those that training is given: in each
         epoch the windows of documents in another order, and the rows of each too. `layouts` keeps how they are packed.
         """
-        offsets, kept = self._text.offsets.astype(np.int64), {} if layouts is None else layouts
+        offsets, kept = self._text.offsets().astype(np.int64), {} if layouts is None else layouts
         windows, epoch = -(-(len(offsets) - 1) // WINDOW_DOCUMENTS), 0
         while True:
             for window in permutation(windows, derive(seed, "windows", epoch)).tolist():
@@ -226,5 +221,10 @@ def references_of(dataset: Dataset, length: int, tokens: int, every: int) -> dic
     sources, counts = dataset.sources("train"), dataset.unigrams()
     rows = -(-tokens // length)
     return {
-        name: Reference(counts[name], split, length=length, rows=rows, every=every) for name, split in sources.items()
+        name: Reference(counts[name], _text_of(split), length=length, rows=rows, every=every)
+        for name, split in sources.items()
     }
+
+
+def _text_of(split: Split) -> Text:
+    return Text(split.n_tokens, split.end_of_text, lambda: split.offsets, split.tokens)

@@ -221,6 +221,20 @@ class DataSkipped(Event):
     why: str
 
 
+class TextShifted(Event):
+    """The text of a source is not as it was when the dataset was made: other tokens, fewer kinds, or rows again and
+    again. `value` is above `limit`, what chance gives; `cause` says it in words.
+    """
+
+    kind: Literal["text_shifted"] = "text_shifted"
+    step: int
+    source: str
+    what: Literal["drift", "collapse", "repetition"]
+    value: float
+    limit: float
+    cause: str
+
+
 class SaveDue(Event):
     """The steps between two rolling checkpoints have passed."""
 

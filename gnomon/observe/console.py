@@ -31,6 +31,7 @@ from gnomon.events.types import (
     SaveFailed,
     SourcesValidated,
     StepDone,
+    TextShifted,
     Validated,
     WeightsChanged,
 )
@@ -116,6 +117,8 @@ class Console:
                     f"{event.skip_rows:,} rows, rate x {event.rate_factor}",
                     style="yellow",
                 )
+            case TextShifted():
+                self.say(f"step {event.step:,}: {event.what} in the text: {event.cause}", style="yellow")
             case GaveUp():
                 self.say(f"step {event.step:,}: {event.why}", style="red")
             case RunStopped():
