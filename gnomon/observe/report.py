@@ -140,13 +140,13 @@ def _plan(plan: dict[str, Any]) -> str:
 def _what_happened(events: list[dict[str, Any]]) -> str:
     kinds = (
         "run_started", "checkpoint_damaged", "save_failed", "data_skipped", "micro_rows_changed", "rolled_back",
-        "rows_changed", "length_changed", "weights_changed", "request_refused", "gave_up", "run_stopped",
+        "rows_changed", "length_changed", "weights_changed", "request_refused", "text_shifted", "gave_up", "run_stopped",
     )  # fmt: skip
     rows = "".join(
         "<tr><td>"
         + escape(e["kind"].replace("_", " "))
         + f"<td>{e.get('step', '')}<td>"
-        + escape(str(e.get("why") or e.get("reason") or e.get("resumed_from") or ""))
+        + escape(str(e.get("why") or e.get("cause") or e.get("reason") or e.get("resumed_from") or ""))
         for e in events
         if e["kind"] in kinds
     )

@@ -18,11 +18,13 @@ from tests.world import write_corpus
 
 def test_histograms_are_those_of_the_shards_and_are_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, name in enumerate("xy"):
-        write_corpus(tmp_path / name, documents=60, seed=number)
+        write_corpus(tmp_path / name, documents=30, seed=number)
     monkeypatch.setattr(preparing, "SHARD_BYTES", 4096)
     sources = [{"name": f"of_{n}", "paths": [str(tmp_path / n)]} for n in "xy"]
     dataset = prepare(
-        DataConfig.model_validate({"sources": sources, "root": str(tmp_path / "datasets"), "name": "two"}),
+        DataConfig.model_validate(
+            {"sources": sources, "root": str(tmp_path / "datasets"), "name": "two", "workers": 1}
+        ),
         TokenizerConfig(),
         512,
         silent,

@@ -1,0 +1,200 @@
+"""Healthy text raises nothing, planted faults are found and named as what they are, whatever the batches."""
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gnomon.data.monitor import Finding, Monitor
+from gnomon.data.shift import Reference, Text, fingerprints, look, student
+
+VOCABULARY, LENGTH, WINDOW = 2048, 64, 1 << 14
+Fault = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+
+@cache
+def reference(seed: int, every: int = 4, tokens: int = 600_000, window: int = WINDOW) -> Reference:
+    """A text whose kinds of tokens follow Zipf's law, each document with favourites of its own."""
+    rng = np.random.default_rng(seed)
+    shares = 1 / np.arange(2, VOCABULARY + 1) ** 1.1
+    below = shares.cumsum() / shares.sum()
+    kinds = np.random.default_rng([7, seed]).permutation(np.arange(1, VOCABULARY))
+    sizes = np.maximum(4, rng.lognormal(5, 1, tokens // 240)).astype(np.int64)
+    offsets = np.concatenate([[0], sizes.cumsum()])
+    ids = kinds[np.searchsorted(below, rng.random(offsets[-1]))]
+    favourites = kinds[np.searchsorted(below, rng.random((len(sizes), 12)))]
+    of_document = favourites[np.repeat(np.arange(len(sizes)), sizes), rng.integers(0, 12, len(ids))]
+    ids = np.where(rng.random(len(ids)) < 0.3, of_document, ids)
+    ids[offsets[:-1]] = 0
+    text = Text(len(ids), 0, lambda: offsets, lambda i: ids[offsets[i] : offsets[i + 1]])
+    counts = np.bincount(ids, minlength=VOCABULARY).astype(np.uint64)
+    return Reference(counts, text, length=LENGTH, rows=window // LENGTH, every=every)
+
+
+@cache
+def epoch(of: Reference, seed: int) -> np.ndarray:
+    return np.concatenate(list(islice(of.walk(seed, 1), of.text_rows)))
+
+
+def findings(references: dict[str, Reference], rows: dict[str, np.ndarray], every: int = 4) -> list[Finding]:
+    monitor, at, found = Monitor(references, every=every), 0, []
+    for number, name in enumerate(references):
+        mine = rows[name]
+        found += monitor.add(np.arange(at, at + len(mine)), np.full(len(mine), number), mine)
+        at += len(mine)
+    return found
+
+
+@pytest.mark.parametrize("window", [1 << 13, 1 << 15])
+def test_healthy_sources_raise_nothing_over_epochs(window: int) -> None:
+    references = {name: reference(i, window=window) for i, name in enumerate("ab")}
+    for seed in range(2):
+        epochs = {n: np.concatenate([epoch(r, 2 * seed), epoch(r, 2 * seed + 1)]) for n, r in references.items()}
+        assert findings(references, epochs) == []
+
+
+def test_a_short_text_may_come_in_many_epochs() -> None:
+    of = reference(2, tokens=20_000)
+    assert findings({"a": of}, {"a": np.concatenate([epoch(of, seed) for seed in range(12)])}) == []
+
+
+def test_alarms_on_healthy_text_are_no_more_frequent_than_asked_for() -> None:
+    of, alarms, runs, asked = reference(3, window=1 << 12), 0, 60, 0.3
+    for run in range(runs):
+        monitor = Monitor({"a": of}, every=1, false_alarms=asked)
+        rows = np.concatenate(list(islice(of.walk(1000 + run, of.every), of.rows)))
+        alarms += bool(monitor.add(np.arange(len(rows)), np.zeros(len(rows), int), rows))
+    # the first window has half of it, and the test of repetition a third, which it needs not
+    assert 0 < alarms <= runs * asked / 2 + 3 * math.sqrt(runs * asked / 2)
+
+
+def mixed(share: float) -> Fault:
+    def fault(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        other = epoch(reference(1), 9)
+        return np.where(rng.random((len(rows), 1)) < share, other[rng.integers(0, len(other), len(rows))], rows)
+
+    return fault
+
+
+def collapsed(kept: float, into: slice) -> Fault:
+    """The rarest kinds of tokens that make up a tenth of the text are others now, all but a part of these kinds."""
+
+    def fault(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        counts = reference(0).counts.astype(np.int64)
+        order = np.argsort(-counts, kind="stable")
+        rare = np.isin(np.arange(VOCABULARY), order[counts[order].cumsum() > 0.9 * counts.sum()])
+        rare &= np.arange(VOCABULARY) % 10 >= 10 * kept
+        return np.where(rare[rows], rng.choice(order[into], rows.shape), rows)
+
+    return fault
+
+
+def repeated(share: float, pool: int) -> Fault:
+    def fault(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        again = rows[rng.integers(0, pool, len(rows))]
+        return np.where(rng.random((len(rows), 1)) < share, again, rows)
+
+    return fault
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [
+        ("drift", mixed(0.1)),
+        ("drift", mixed(0.3)),
+        ("drift", mixed(1.0)),
+        ("collapse", collapsed(0, slice(1, 40))),
+        ("collapse", collapsed(0.5, slice(1, 40))),
+        ("collapse", collapsed(0, slice(5, 6))),  # into one frequent token
+        ("collapse", collapsed(0, slice(-1, None))),  # into one that hardly ever came
+        ("repetition", repeated(0.05, 1)),
+        ("repetition", repeated(0.3, 20)),
+        ("repetition", repeated(1.0, 300)),
+    ],
+)
+def test_a_planted_fault_is_found_in_its_source_and_named(kind: str, fault: Fault) -> None:
+    references = {"sound": reference(1), "odd": reference(0)}
+    rows = {name: epoch(of, 3) for name, of in references.items()}
+    rows["odd"] = fault(rows["odd"], np.random.default_rng(5))
+    found = findings(references, rows)
+    assert {(f.source, f.kind) for f in found} == {("odd", kind)}
+    first = found[0]
+    assert first.value > first.limit
+    assert "'odd'" in first.cause
+    if kind == "drift":
+        now, was = (sum(share[i] for share in first.rising) for i in (1, 2))
+        assert now > 2 * was
+
+
+def test_what_was_planted_is_said() -> None:
+    rows = epoch(reference(0), 3)
+    found = findings({"odd": reference(0)}, {"odd": collapsed(0, slice(5, 6))(rows, np.random.default_rng(5))})
+    target = int(np.argsort(-reference(0).counts.astype(np.int64), kind="stable")[5])
+    assert found[0].rising[0][0] == target
+    assert all(now == 0 for _, now, _ in found[0].falling)
+    assert f"[{target}]" in found[0].cause
+
+
+@given(cuts=st.lists(st.integers(1, 8000), max_size=12), going_back=st.integers(0, 5000))
+@settings(max_examples=8)
+def test_batches_and_going_back_make_no_difference(cuts: list[int], going_back: int) -> None:
+    references = {"a": reference(0), "b": reference(1)}
+    rows = np.concatenate([mixed(0.3)(epoch(reference(0), 3), np.random.default_rng(5)), epoch(reference(1), 3)])
+    sources = np.repeat([0, 1], [reference(0).text_rows, reference(1).text_rows])
+    order = np.random.default_rng(0).permutation(len(rows))
+    rows, sources, ids = rows[order], sources[order], np.arange(len(rows))
+    whole = Monitor(references, every=4).add(ids, sources, rows)
+    monitor, found, edges = Monitor(references, every=4), [], sorted({0, len(rows), *cuts})
+    for first, last in zip(edges, edges[1:], strict=False):
+        again = max(0, first - going_back)  # rows that came before come again
+        found += monitor.add(ids[again:last], sources[again:last], rows[again:last])
+    assert found == whole
+    assert whole
+
+
+def test_a_look_is_that_of_a_slow_one() -> None:
+    rows = np.concatenate([epoch(reference(0), 3)[:40], epoch(reference(0), 3)[:3]])
+    rows[5, -9:] = 0  # the end of a window of documents: one end-of-text, then padding
+    counts = reference(0).counts
+    seen, distinct = look(rows, counts, 0), [*dict.fromkeys(map(tuple, rows.tolist()))]
+    slow, lengths = Counter[int](), []
+    for row in distinct:
+        end = len(row)
+        while row[end - 2 : end] == (0, 0):
+            end -= 1
+        slow.update(row[:end])
+        begins = [0, *(i for i in range(1, len(row)) if row[i] == 0), len(row)]
+        lengths += [b - a for a, b in zip(begins, begins[1:], strict=False)]
+    n, total = sum(slow.values()), int(counts.sum())
+    divergence = 0.0
+    for token in range(VOCABULARY):
+        p, q = int(counts[token]) / total, slow[token] / n
+        divergence += sum(x * math.log2(2 * x / (p + q)) / 2 for x in (p, q) if x)
+    assert (seen.repeated, int(seen.counts.sum())) == (len(rows) - len(distinct), n)
+    assert seen.divergence == pytest.approx(divergence)
+    assert seen.entropy == pytest.approx(-sum(c / n * math.log2(c / n) for c in slow.values()))
+    assert seen.unseen == sum(int(c) * n >= total and not slow[i] for i, c in enumerate(counts))
+    lengths.sort()
+    assert seen.lengths == tuple(lengths[int(q * (len(lengths) - 1))] for q in (0.1, 0.5, 0.9))
+
+
+def test_fingerprints_tell_rows_apart_by_their_order_too() -> None:
+    rows = np.random.default_rng(0).integers(0, 3, (400, 6))
+    prints = fingerprints(rows).tolist()
+    assert len(set(prints)) == len(set(map(tuple, rows.tolist())))
+    assert prints == fingerprints(rows.astype(np.uint16)).tolist()
+
+
+def test_students_limits_are_exceeded_as_often_as_asked() -> None:
+    freedom = 47
+    scale = math.gamma((freedom + 1) / 2) / math.gamma(freedom / 2) / math.sqrt(freedom * math.pi)
+    for chance in (0.1, 1e-3, 1e-6, 1e-9):
+        beyond = np.linspace(student(chance, freedom), 60, 400_001)
+        density = scale * (1 + beyond**2 / freedom) ** (-(freedom + 1) / 2)
+        assert np.trapezoid(density, beyond) == pytest.approx(chance, rel=0.03)
