@@ -101,6 +101,7 @@ class Usual:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Usual":
+        """Return what these DRAWS values say."""
         logs = np.log(np.maximum(values, 1e-12))
         return cls(float(logs.mean()), float(logs.std(ddof=1)))
 

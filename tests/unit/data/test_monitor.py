@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -95,6 +95,17 @@ def collapsed(kept: float, into: slice) -> Fault:
     return fault
 
 
+def plain(share: float) -> Fault:
+    """Some rows are of another text, which has nothing but the source's frequent kinds of tokens."""
+
+    def fault(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        order = np.argsort(-reference(0).counts.astype(np.int64), kind="stable")
+        other = rng.choice(order[1:200], rows.shape)
+        return np.where(rng.random((len(rows), 1)) < share, other, rows)
+
+    return fault
+
+
 def repeated(share: float, pool: int) -> Fault:
     def fault(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         again = rows[rng.integers(0, pool, len(rows))]
@@ -109,6 +120,7 @@ def repeated(share: float, pool: int) -> Fault:
         ("drift", mixed(0.1)),
         ("drift", mixed(0.3)),
         ("drift", mixed(1.0)),
+        ("drift", plain(0.5)),
         ("collapse", collapsed(0, slice(1, 40))),
         ("collapse", collapsed(0.5, slice(1, 40))),
         ("collapse", collapsed(0, slice(5, 6))),  # into one frequent token
@@ -132,6 +144,12 @@ def test_a_planted_fault_is_found_in_its_source_and_named(kind: str, fault: Faul
         assert now > 2 * was
 
 
+def test_rows_that_come_again_only_in_later_windows_are_found() -> None:
+    of = reference(0, window=1 << 11)
+    rows = repeated(0.3, 60)(epoch(of, 3), np.random.default_rng(5))
+    assert {f.kind for f in findings({"a": of}, {"a": rows})} == {"repetition"}
+
+
 def test_what_was_planted_is_said() -> None:
     rows = epoch(reference(0), 3)
     found = findings({"odd": reference(0)}, {"odd": collapsed(0, slice(5, 6))(rows, np.random.default_rng(5))})
@@ -151,7 +169,7 @@ def test_batches_and_going_back_make_no_difference(cuts: list[int], going_back: 
     rows, sources, ids = rows[order], sources[order], np.arange(len(rows))
     whole = Monitor(references, every=4).add(ids, sources, rows)
     monitor, found, edges = Monitor(references, every=4), [], sorted({0, len(rows), *cuts})
-    for first, last in zip(edges, edges[1:], strict=False):
+    for first, last in pairwise(edges):
         again = max(0, first - going_back)  # rows that came before come again
         found += monitor.add(ids[again:last], sources[again:last], rows[again:last])
     assert found == whole
@@ -170,7 +188,7 @@ def test_a_look_is_that_of_a_slow_one() -> None:
             end -= 1
         slow.update(row[:end])
         begins = [0, *(i for i in range(1, len(row)) if row[i] == 0), len(row)]
-        lengths += [b - a for a, b in zip(begins, begins[1:], strict=False)]
+        lengths += [b - a for a, b in pairwise(begins)]
     n, total = sum(slow.values()), int(counts.sum())
     divergence = 0.0
     for token in range(VOCABULARY):
