@@ -6,7 +6,7 @@ again and again (repetition). Limits are such that a healthy run is told of anyt
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -107,18 +107,22 @@ class Monitor:
         self._next_row = int(row_ids[-1]) + 1
         chosen = np.flatnonzero(new & sampled(row_ids, 0, self._every))
         found: list[Finding] = []
-        for at in chosen.tolist():
-            number = int(sources[at])
-            if not self._references[number][1].text_rows:
-                continue
-            window = self._windows.get(number) or self._windows.setdefault(number, _Window(self._references[number][1]))
-            window.rows[window.filled] = tokens[at]
-            window.filled += 1
-            if window.filled == len(window.rows):
-                found += self._judge(number, window, int(row_ids[at]))
+        for number in np.unique(sources[chosen]).tolist():
+            found += self._fill(number, chosen[sources[chosen] == number], row_ids, tokens)
+        return sorted(found, key=lambda finding: finding.row)
+
+    def _fill(self, number: int, mine: np.ndarray, row_ids: np.ndarray, tokens: np.ndarray) -> Iterator[Finding]:
+        """Put rows into a source's window and yield what is found whenever it is full."""
+        reference = self._references[number][1]
+        window = self._windows.get(number) or self._windows.setdefault(number, _Window(reference))
+        while len(mine):
+            some, mine = np.split(mine, [reference.rows - window.filled])
+            window.rows[window.filled : window.filled + len(some)] = tokens[some]
+            window.filled += len(some)
+            if window.filled == reference.rows:
+                yield from self._judge(number, window, int(row_ids[some[-1]]))
                 window.filled = 0
                 window.number += 1
-        return found
 
     def windows(self, source: int) -> int:
         """Return how many windows of a source have been compared."""
