@@ -4,17 +4,20 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
 from gnomon.base.errors import ConfigError
 from gnomon.bundle import continue_each
 from gnomon.config import Config, Dtype, OptimizerKind
 from gnomon.data.loader import Loader, to_device
-from gnomon.data.stream import Stream, validation_by_source
+from gnomon.data.monitor import EVERY, WINDOW_TOKENS, Finding, Monitor
+from gnomon.data.shift import references_of
+from gnomon.data.stream import Batch, Stream, validation_by_source
 from gnomon.evaluate.loss import score, whole
 from gnomon.events.bus import Bus, Sink
 from gnomon.events.journal import Decisions, EventLog, Journal, read_events
-from gnomon.events.types import Check, Event, Observer, Sampled, SaveDue, SourcesValidated, Validated
+from gnomon.events.types import Check, Event, Observer, Sampled, SaveDue, SourcesValidated, TextShifted, Validated
 from gnomon.model.generate import Sampling
 from gnomon.model.lm import LanguageModel, first_weight
 from gnomon.observe.rules import (
@@ -177,9 +180,17 @@ def build_loader(plan: Plan, config: Config, dataset: Dataset, journal: Decision
 
 
 def build_checks(
-    plan: Plan, config: Config, dataset: Dataset, tokenizer: Tokenizer, interrupts: Interrupts, world: World
+    plan: Plan,
+    config: Config,
+    dataset: Dataset,
+    tokenizer: Tokenizer,
+    interrupts: Interrupts,
+    world: World,
+    loader: Loader,
 ) -> list[Check]:
-    """Return what is looked at while the run goes: interrupts at every step, validation, samples, due saves."""
+    """Return what is looked at while the run goes: interrupts at every step, the text that the loader gives,
+    validation, samples, due saves.
+    """
     of_source = validation_by_source(dataset, plan.shape["context"], plan.micro_rows, plan.validation_tokens)
     held_out = {name: [to_device(rows, plan.device) for rows in every] for name, every in of_source.items()}
     splits = dataset.sources("validation")
@@ -212,10 +223,33 @@ def build_checks(
 
     return [
         Check("interrupts", 1, interrupts.check),
+        *([_watch_text(plan, config, dataset, tokenizer, loader)] if world.first else []),
         Check("validation", plan.validate_every, validate),
         Check("samples", sample_every(plan.steps), sample),
         Check("save", plan.save_every, lambda _, at: [SaveDue(step=at)]),
     ]
+
+
+def _watch_text(plan: Plan, config: Config, dataset: Dataset, tokenizer: Tokenizer, loader: Loader) -> Check:
+    """Return the check that tells what is odd in the text. With several processes it sees the first one's rows."""
+    references = references_of(dataset, plan.shape["context"], WINDOW_TOKENS, EVERY)
+    monitor = Monitor(references, tokenizer.decode, every=EVERY)
+    found: list[Finding] = []
+
+    def watch(batch: Batch) -> None:
+        rows, sources, at = np.array(batch.row_ids), np.array(batch.row_sources), 0
+        for micro in batch.micros:
+            here = slice(at, at + len(micro.tokens))
+            found.extend(monitor.add(rows[here], sources[here], micro.tokens.numpy()))
+            at = here.stop
+
+    def tell(_: LanguageModel, at: int) -> Iterable[Event]:
+        for f in found:
+            yield TextShifted(step=at, source=f.source, what=f.kind, value=f.value, limit=f.limit, cause=f.cause)
+        found.clear()
+
+    loader.watch = watch
+    return Check("text", config.train.log_every, tell)
 
 
 def build_observers(

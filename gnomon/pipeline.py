@@ -304,7 +304,8 @@ def _train(run: Run, plan: Plan, config: Config, dataset: Dataset, console: Cons
         hands.bus.publish(RunStarted(run=run.name, step=state.step, steps=plan.steps, resumed_from=resumed_from))
         start = time.monotonic()
         with Interrupts() as interrupts, compile_errors():
-            stop = train_loop(state, build_checks(plan, config, dataset, tokenizer, interrupts, world), hands)
+            checks = build_checks(plan, config, dataset, tokenizer, interrupts, world, hands.loader)
+            stop = train_loop(state, checks, hands)
         settle(hands.saver.wait(), state, hands)
         hands.bus.publish(RunStopped(step=state.step, reason=stop.reason, seconds=time.monotonic() - start))
     finally:

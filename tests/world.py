@@ -138,7 +138,8 @@ class Started:
     def checks(self) -> list[Check]:
         """Return the run's own checks."""
         tokenizer = Tokenizer.load(self.run.tokenizer_path)
-        return build_checks(self.plan, self.config, self.dataset, tokenizer, Interrupts(), self.hands.world)
+        world, loader = self.hands.world, self.hands.loader
+        return build_checks(self.plan, self.config, self.dataset, tokenizer, Interrupts(), world, loader)
 
     def train(self) -> Stop:
         """Go on from the newest checkpoint, or from the start, to the end."""

@@ -17,8 +17,11 @@ class Loader:
     """Gives the batch at a row, as the stream does, with `workers` threads that prepare the next ones.
 
     A decision that changes what comes next makes what was prepared worthless, and it is prepared anew: the batches are
-    those of the stream, whatever the number of workers.
+    those of the stream, whatever the number of workers. `watch`, where it is set, is shown each before it leaves for
+    the device.
     """
+
+    watch: Callable[[Batch], None] | None = None
 
     def __init__(self, make: Callable[[], Stream], workers: int, device: str = "cpu") -> None:
         self.stream, self._device = make(), device
@@ -31,6 +34,8 @@ class Loader:
     def take(self, row: int) -> Batch:
         """Return the batch that is served at global row `row`, with its tensors on the device."""
         batch = self.stream.take(row) if self._pool is None else self._prepared(row, self._pool)
+        if self.watch:
+            self.watch(batch)
         return replace(batch, micros=tuple(to_device(rows, self._device) for rows in batch.micros))
 
     def _prepared(self, row: int, pool: ThreadPoolExecutor) -> Batch:
