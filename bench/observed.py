@@ -83,8 +83,8 @@ def measure(text: Path, size: str, batch_tokens: int, pairs: int, steps: int, fo
     tokenizer = Tokenizer.load(dataset.folder / "tokenizer.json")
     shares = []
     with Interrupts() as interrupts:
-        checks = build_checks(plan, config, dataset, tokenizer, interrupts, ALONE)
-        watching = [check for check in checks if check.name == "interrupts"]
+        checks = build_checks(plan, config, dataset, tokenizer, interrupts, ALONE, watched.loader)
+        watching = [check for check in checks if check.name in ("interrupts", "text")]
         take(state, alone, [], Readback(steps, plan.device), 3)  # compiles
         for pair in range(pairs):
             halves = {

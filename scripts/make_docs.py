@@ -18,7 +18,7 @@ PAGES = ROOT / "docs" / "reference"
 VERBS = (
     "train", "plan", "eval", "generate", "chat", "export", "verify", "checkpoints", "report",
     "data prepare", "data ls", "data show", "data verify", "data report", "data diff", "data trace", "data dedup",
-    "data decontaminate", "data fetch", "data synth", "data explain",
+    "data decontaminate", "data fetch", "data synth", "data explain", "data check",
     "mix simulate",
     "tokenizer train", "tokenizer eval", "tokenizer import",
     "bench speed", "bench loss", "bench generate",

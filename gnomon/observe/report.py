@@ -140,7 +140,8 @@ def _plan(plan: dict[str, Any]) -> str:
 def _what_happened(events: list[dict[str, Any]]) -> str:
     kinds = (
         "run_started", "checkpoint_damaged", "save_failed", "data_skipped", "micro_rows_changed", "rolled_back",
-        "rows_changed", "length_changed", "weights_changed", "request_refused", "text_shifted", "gave_up", "run_stopped",
+        "rows_changed", "length_changed", "weights_changed", "request_refused", "text_shifted", "gave_up",
+        "run_stopped",
     )  # fmt: skip
     rows = "".join(
         "<tr><td>"

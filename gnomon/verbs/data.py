@@ -10,10 +10,11 @@ from gnomon.verbs.common import ConfigPath, Json, Overrides, RunPath, config_of,
 from gnomon.verbs.decontaminate import decontaminate
 from gnomon.verbs.dedup import dedup
 from gnomon.verbs.fetch import fetch
+from gnomon.verbs.monitor import check
 from gnomon.verbs.synth import synth
 
 data_app = typer.Typer(help="Prepare, look into and compare datasets.", no_args_is_help=True, rich_markup_mode=None)
-for verb in (fetch, dedup, decontaminate, synth):
+for verb in (fetch, check, dedup, decontaminate, synth):
     data_app.command()(verb)
 
 Version = Annotated[Path, typer.Argument(help="A dataset version's folder.")]
