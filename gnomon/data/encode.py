@@ -134,12 +134,18 @@ def make_shard(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     begins = row["tokens"].cumsum(dtype=np.int64) - row["tokens"]
     order = np.lexsort((row["id"][:, 1], row["id"][:, 0]))
     sizes = row["tokens"][order].astype(np.int64)
-    # where each id of the shard lies in `together`: its document's begin, and its place in the document
-    place = np.repeat(begins[order] - (sizes.cumsum() - sizes), sizes) + np.arange(int(sizes.sum()))
+    shard, counts = np.empty_like(together), np.zeros(args["vocabulary"], np.int64)
+    ends = sizes.cumsum()
+    for first in range(0, len(order), BATCH_DOCUMENTS):
+        some = slice(first, min(first + BATCH_DOCUMENTS, len(order)))
+        # where each id lies in `together`: its document's begin, and its place in the document
+        shift = begins[order[some]] - (ends[some] - sizes[some])
+        here = slice(int(ends[first] - sizes[first]), int(ends[some.stop - 1]))
+        shard[here] = together[np.repeat(shift, sizes[some]) + np.arange(here.start, here.stop)]
+        counts += np.bincount(shard[here], minlength=len(counts))
     lines = _lines(row[order], [names[i] for i in origin[order].tolist()])
-    entry = write_shard(Path(args["folder"]), args["number"], together[place], sizes.tolist(), lines)
-    counts = np.bincount(together, minlength=args["vocabulary"]).astype(np.uint64)
-    write_array(_counts_of(Path(args["folder"]), args["number"]), counts)
+    entry = write_shard(Path(args["folder"]), args["number"], shard, sizes.tolist(), lines)
+    write_array(_counts_of(Path(args["folder"]), args["number"]), counts.astype(np.uint64))
     tell(int(sizes.sum()) * together.itemsize)
     return entry | {"source": args["source"], "bytes": int(row["bytes"].sum(dtype=np.int64))}
 
