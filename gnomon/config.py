@@ -63,7 +63,7 @@ class CleanConfig(_Section):
 class DedupConfig(_Section):
     """Which texts count as the same. Equal ones always do."""
 
-    near: float | None = Field(default=0.7, gt=0, le=1)  # Jaccard similarity of word 5-grams; null: only equal texts
+    near: float | None = Field(default=0.7, ge=0.2, le=1)  # Jaccard similarity of word 5-grams; null: only equal texts
 
 
 class DecontaminateConfig(_Section):

@@ -10,6 +10,7 @@
 """
 
 import hashlib
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -18,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import zstandard
 
 from gnomon.base import faults
 from gnomon.base.arrays import load_array, write_array
-from gnomon.base.errors import DataError
-from gnomon.base.files import canonical_json, read_json, sha256_bytes, staged_folder, storage_errors
+from gnomon.base.errors import DataError, IntegrityError
+from gnomon.base.files import canonical_json, sha256_bytes, sha256_file, staged_folder, storage_errors
 from gnomon.data.clean import repair_all
 from gnomon.data.document import Document, Removed, fingerprint
 from gnomon.data.minhash import Bands, band_hashes
@@ -75,8 +77,9 @@ def make_blocks(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     Raises DataError for a file that cannot be read, or that another program changed after its hash was taken.
     """
     folder = Path(args["folder"])
-    if (folder / "result.json").exists():
-        return read_json(folder / "result.json")
+    if known := _known(folder):
+        return known
+    shutil.rmtree(folder, ignore_errors=True)  # a damaged one
     source = Source(Path(args["path"]), "", args["bytes"])
     with staged_folder(folder.parent, "blocks") as staged:
         wanted, unusable = Wanted(**args["wanted"]), list[Removed]()
@@ -93,11 +96,24 @@ def make_blocks(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
             "repaired": dict(sorted(writer.repaired.items())),
             "replaced": dict(sorted(writer.replaced.items())),
             "unusable": [[r.origin, r.reason, r.detail] for r in unusable],
+            "arrays": {
+                p.relative_to(staged.path).as_posix(): sha256_file(p) for p in sorted(staged.path.glob("*/*.npy"))
+            },
         }
         (staged.path / "result.json").write_bytes(canonical_json(result))
         faults.point("prepare.source_read")
         staged.publish_once(folder)
     return result
+
+
+def _known(folder: Path) -> dict[str, Any] | None:
+    """Return what a folder of blocks says of itself; None where there is none, or an array in it is damaged."""
+    try:
+        result = orjson.loads((folder / "result.json").read_bytes())
+        sound = all(sha256_file(folder / name) == sha256 for name, sha256 in result["arrays"].items())
+    except (OSError, ValueError, KeyError):
+        return None
+    return result if sound else None
 
 
 def stamp_of(path: Path) -> list[int]:
@@ -254,5 +270,18 @@ class Block:
             start, stop = int(self._frames[frame]), int(self._frames[frame + 1])
             with (self.folder / "texts.zst").open("rb") as f:
                 f.seek(start)
-                self._frame = frame, zstandard.ZstdDecompressor().decompress(f.read(stop - start))
+                packed = f.read(stop - start)
+            try:
+                self._frame = frame, zstandard.ZstdDecompressor().decompress(packed)
+            except zstandard.ZstdError:
+                raise damaged_block(self.folder) from None
         return self._frame[1]
+
+
+def damaged_block(folder: Path) -> IntegrityError:
+    """Return the error for a block whose texts are not what was read."""
+    return IntegrityError(
+        "a text that was read is not what it was",
+        where=str(folder.parent),
+        do="remove this folder and run the same command again: it reads the file anew",
+    )

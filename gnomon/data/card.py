@@ -2,6 +2,8 @@
 
 from typing import Any
 
+MOST_FILES = 20  # that the card names
+
 
 def card_of(body: dict[str, Any]) -> str:
     """Return the page in Markdown that says what a dataset holds, from its manifest."""
@@ -23,7 +25,19 @@ def card_of(body: dict[str, Any]) -> str:
             lines.append(f"{title}: " + ", ".join(f"{n:,} ({reason})" for reason, n in counts.items()) + ".")
     lines += [
         "",
-        "Sources:",
-        *(f"- {s['name']} ({s['bytes']:,} bytes, {s['split']})" for s in body["inputs"]),
+        "| source | documents in | to train on | held out | left out | licence |",
+        "|---|---:|---:|---:|---:|---|",
     ]
+    licences = {source["name"]: source["licence"] for source in body["sources"]}
+    for name, flow in body["flow"].items():
+        gone = sum(count for count, _ in flow["removed"].values())
+        counts = [flow["in"][0], flow["train"][0], flow["validation"][0], gone]
+        lines.append(f"| {name} | " + " | ".join(f"{n:,}" for n in counts) + f" | {licences.get(name) or 'not said'} |")
+    for name, flow in body["flow"].items():
+        if flow["in"][0] and not flow["train"][0] + flow["validation"][0]:
+            why = ", ".join(f"{count:,} {reason}" for reason, (count, _) in flow["removed"].items())
+            lines += ["", f"**Nothing of source {name} is left**: {why}."]
+    shown = [f"- {s['source']}: {s['name']} ({s['bytes']:,} bytes, {s['split']})" for s in body["inputs"][:MOST_FILES]]
+    more = len(body["inputs"]) - len(shown)
+    lines += ["", "Files:", *shown, *([f"- and {more:,} more, see manifest.json"] if more else [])]
     return "\n".join(lines) + "\n"

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 
 from gnomon.base.arrays import load_array, write_array
-from gnomon.base.files import canonical_json, read_json, write_atomic
+from gnomon.base.files import canonical_json, write_atomic
 from gnomon.base.progress import Progress
 from gnomon.config import DecontaminateConfig
 from gnomon.data.blocks import Block
-from gnomon.data.corpus import TRAIN, Corpus, Removal
+from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, Removal
 from gnomon.data.decontaminate import Index, Weights, apply, boilerplate
+from gnomon.data.document import fingerprint
 from gnomon.data.engine import Engine, Job
 from gnomon.data.suites import read_suite
 from gnomon.data.worker import Tell
@@ -36,7 +38,12 @@ class Contamination:
 
 
 def remove_contamination(
-    corpus: Corpus, suites: list[Path], wanted: DecontaminateConfig, folder: Path, engine: Engine, told: Progress
+    corpus: Corpus,
+    suites: list[tuple[Path, str]],
+    wanted: DecontaminateConfig,
+    folder: Path,
+    engine: Engine,
+    told: Progress,
 ) -> Contamination:
     """Find items of the suites in training text and do what was asked for with the documents that hold them.
 
@@ -44,7 +51,8 @@ def remove_contamination(
     below `folder`. Memory of each worker holds the suites' index.
     """
     blocks = [b for b in range(len(corpus.places)) if (corpus.status[_span(corpus, b)] == TRAIN).any()]
-    base = {"suites": [str(path) for path in suites], "fields": wanted.fields, "contexts": wanted.contexts}
+    base: dict[str, Any] = {"suites": [[str(path.absolute()), sha256] for path, sha256 in suites]}
+    base |= {"fields": wanted.fields, "contexts": wanted.contexts}
     jobs = []
     for b in blocks:
         write_array(path := folder / f"searched-{b:06d}.npy", np.flatnonzero(corpus.status[_span(corpus, b)] == TRAIN))
@@ -52,33 +60,38 @@ def remove_contamination(
         size = int(corpus.documents(b)["bytes"].sum(dtype=np.int64))
         jobs.append(Job("gnomon.data.contamination:count", args, size))
     counted = engine("counting what suites have in common with the text", jobs, told)
-    index = _index(tuple(base["suites"]), tuple(wanted.fields), wanted.contexts)
-    weights, silenced = _weights(corpus, index, blocks, counted)
+    index = _index_of(base)
+    counts, documents = _summed(counted)
+    write_array(totals := folder / "totals.npy", counts)
+    common, silenced = _common(corpus, index, blocks, counted, (counts, documents))
     searches = []
     for b, job in zip(blocks, jobs, strict=True):
-        write_array(path := folder / f"common-{b:06d}.npy", weights[corpus.places[b][0].source])
+        write_array(path := folder / f"common-{b:06d}.npy", common[corpus.places[b][0].source])
         more = {"common": str(path), "action": wanted.action, "threshold": wanted.threshold}
-        more |= {"counts": counted, "found": str(folder / f"found-{b:06d}.json")}
+        more |= {"totals": str(totals), "documents": documents, "found": str(folder / f"found-{b:06d}.json")}
         searches.append(Job("gnomon.data.contamination:search", job.args | more, job.weight))
-    found = [read_json(Path(path)) for path in engine("looking for items of suites", searches, told)]
-    hits, changed = list[dict[str, Any]](), dict[int, Path]()
+    paths = engine("looking for items of suites", searches, told)
+    found = [orjson.loads(Path(path).read_bytes()) for path in paths]
+    hits, changed, holders = list[dict[str, Any]](), dict[int, Path](), set[int]()
     for b, said, search in zip(blocks, found, searches, strict=True):
         numbers = np.array([int(i) + corpus.starts[b] for i in said["dropped"]], np.int64)
         details = [f"{h['suite']} {h['item']} ({h['part']})" for h in said["dropped"].values()]
         corpus.remove(Removal("in a suite", numbers, details=details))
         if said["changed"]:
             changed[b] = Path(search.args["found"])
+            corpus.change({corpus.starts[b] + int(i): text for i, text in said["changed"].items()})
+    _remove_known(corpus)
+    for b, said in zip(blocks, found, strict=True):
         for inside, hit in said["hits"]:
-            number = corpus.starts[b] + inside
+            holders.add(number := corpus.starts[b] + inside)
             hits.append({"id": corpus.id(number), "origin": corpus.origin(number)} | hit)
-    documents = len({hit["origin"] for hit in hits})
     facts = {
         "suites": dict(sorted(Counter(t.suite for t in index.targets).items())),
         "searched": len(index.targets),
         "too_short": len(index.unsearched),
         "silenced": silenced,
         "hits": len(hits),
-        "documents": documents,
+        "documents": len(holders),
     }
     return Contamination(hits, changed, facts)
 
@@ -87,38 +100,52 @@ def _span(corpus: Corpus, block: int) -> slice:
     return slice(corpus.starts[block], corpus.starts[block + 1])
 
 
-def _weights(
-    corpus: Corpus, index: Index, blocks: list[int], counted: list[list[Any]]
+def _remove_known(corpus: Corpus) -> None:
+    """Remove texts that are equal to another one now that something was cut out of them."""
+    keys = {number: fingerprint(text) for number, text in corpus.changed.items() if corpus.status[number] == TRAIN}
+    wanted = np.array([int.from_bytes(key[:8], "big") for key in keys.values()], np.uint64)
+    first: dict[bytes, int] = {}
+    for start, rows in corpus.blocks() if keys else ():
+        for i in np.flatnonzero(np.isin(rows["key"][:, 0], wanted)).tolist():
+            if corpus.status[start + i] != REMOVED and start + i not in corpus.changed:
+                first.setdefault(rows["key"][i].astype(">u8").tobytes(), start + i)
+    twins = [(n, other) for n, key in sorted(keys.items()) if (other := first.setdefault(key, n)) != n]
+    if twins:
+        numbers, others = (np.array(side, np.int64) for side in zip(*twins, strict=True))
+        held_out = corpus.status[others] == VALIDATION
+        corpus.remove(Removal("in validation", numbers[held_out], others[held_out]))
+        corpus.remove(Removal("duplicate", numbers[~held_out], others[~held_out]))
+
+
+def _common(
+    corpus: Corpus, index: Index, blocks: list[int], counted: list[list[Any]], total: tuple[np.ndarray, int]
 ) -> tuple[dict[str, np.ndarray], int]:
     """Return which n-grams are boilerplate in each source, and how many targets are lost to that somewhere."""
-    counts, documents = _summed(counted)
     found: dict[str, np.ndarray] = {}
     lost: set[int] = set()
     for source in dict.fromkeys(corpus.places[b][0].source for b in blocks):
         mine = [c for b, c in zip(blocks, counted, strict=True) if corpus.places[b][0].source == source]
         found[source] = boilerplate(*_summed(mine))
-        lost |= {id(target) for target in index.silenced(index.weigh(counts, documents, found[source]))}
+        lost |= {id(target) for target in index.silenced(index.weigh(*total, found[source]))}
     return found, len(lost)
 
 
 def _summed(counted: list[list[Any]]) -> tuple[np.ndarray, int]:
-    arrays = [load_array(Path(path)) for path, _ in counted]
-    return np.sum(arrays, axis=0), sum(documents for _, documents in counted)
+    total = np.zeros(len(load_array(Path(counted[0][0]))), np.int64)
+    for path, _ in counted:
+        total += load_array(Path(path))
+    return total, sum(documents for _, documents in counted)
 
 
 @lru_cache(maxsize=1)
-def _index(suites: tuple[str, ...], fields: tuple[str, ...], contexts: bool) -> Index:
-    items = [item for path in suites for item in read_suite(Path(path), fields).items]
+def _index(suites: tuple[tuple[str, str], ...], fields: tuple[str, ...], contexts: bool) -> Index:
+    items = [item for path, _ in suites for item in read_suite(Path(path), fields).items]
     return Index.build(items, contexts=contexts)
 
 
-@lru_cache(maxsize=1)
-def _total(paths: tuple[tuple[str, int], ...]) -> tuple[np.ndarray, int]:
-    return _summed([[path, documents] for path, documents in paths])
-
-
 def _index_of(args: dict[str, Any]) -> Index:
-    return _index(tuple(args["suites"]), tuple(args["fields"]), args["contexts"])
+    suites = tuple((path, sha256) for path, sha256 in args["suites"])
+    return _index(suites, tuple(args["fields"]), args["contexts"])
 
 
 def count(args: dict[str, Any], tell: Tell) -> list[Any]:
@@ -138,8 +165,8 @@ def search(args: dict[str, Any], tell: Tell) -> str:
     were cut; documents by their place in the block.
     """
     index = _index_of(args)
-    counts, documents = _total(tuple((path, n) for path, n in args["counts"]))
-    weights: Weights = index.weigh(counts, documents, load_array(Path(args["common"])))
+    common = np.array(load_array(Path(args["common"])))
+    weights: Weights = index.weigh(np.array(load_array(Path(args["totals"]))), args["documents"], common)
     hits, dropped, changed = list[Any](), dict[str, Any](), dict[str, str]()
     for places, texts in _batches(args, tell):
         for place, text, found in zip(places, texts, index.hits(texts, weights, args["threshold"]), strict=True):

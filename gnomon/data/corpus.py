@@ -1,10 +1,12 @@
 """Every document of a preparation by its number, and what becomes of each: kept, or removed and why.
 
 Numbers go through the blocks in their order: validation text first, then source by source, file by file. So the first
-of equal texts is the one with the lowest number, on any machine. Memory holds one byte a document, and about 20 for
-each that is removed; the rest is read from the blocks, a part at a time.
+of equal texts is the one with the lowest number, on any machine. Memory holds one byte a document, about 20 for each
+that is removed (100 for one that breaks a rule), and, while the held-out ones and the sample are chosen, 60 for each
+that is kept; the rest is read from the blocks, a part at a time.
 """
 
+import hashlib
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,6 +25,7 @@ TRAIN, VALIDATION = 1, 2
 """The status of a document that is kept."""
 REMOVED = 0
 
+OPEN_BLOCKS = 64  # mapped at once: each takes a file descriptor
 PART_DOCUMENTS = 4 << 20
 """Sorted at once: about 100 MB."""
 
@@ -54,7 +57,8 @@ class Corpus:
     def __init__(self, files: list[File]) -> None:
         self.files = files
         self.places = [(file, i) for file in files for i in range(file.blocks)]
-        self._documents: dict[int, np.ndarray] = {}
+        self._documents: dict[int, np.ndarray] = {}  # the blocks that were asked for last
+        self.changed: dict[int, str] = {}
         sizes = [len(self.documents(b)) for b in range(len(self.places))]
         self.starts = [0, *accumulate(sizes)]
         self.count = self.starts[-1]
@@ -73,22 +77,38 @@ class Corpus:
     def documents(self, block: int) -> np.ndarray:
         """Return the rows of a block's documents, see blocks.DOCUMENT."""
         if block not in self._documents:
-            self._documents[block] = self.block(block).documents
+            rows = self.block(block).documents
+            if mine := [n for n in self.changed if self.starts[block] <= n < self.starts[block + 1]]:
+                rows = np.array(rows)
+                for number in mine:
+                    data = self.changed[number].encode()
+                    rows[number - self.starts[block]]["id"] = np.frombuffer(hashlib.sha256(data).digest()[:16], ">u8")
+                    rows[number - self.starts[block]]["bytes"] = len(data)
+            self._documents[block] = rows
+            if len(self._documents) > OPEN_BLOCKS:
+                del self._documents[next(iter(self._documents))]
         return self._documents[block]
+
+    def change(self, texts: dict[int, str]) -> None:
+        """Have other texts stand instead of those of some documents, by number."""
+        self.changed |= texts
+        self._documents.clear()
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the number of each block's first document, and the rows of its documents."""
         for b in range(len(self.places)):
             yield self.starts[b], self.documents(b)
 
-    def rows_of(self, status: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the numbers of all documents of a status, rising, and their rows, see blocks.DOCUMENT."""
-        numbers, rows = [np.zeros(0, np.int64)], [np.zeros(0, DOCUMENT)]
+    def ids_of(self, status: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the numbers of all documents of a status, rising, their ids, uint64 [n, 2], and sizes in bytes."""
+        numbers = np.flatnonzero(self.status == status)
+        ids, sizes = np.empty((len(numbers), 2), np.uint64), np.empty(len(numbers), np.int64)
+        at = 0
         for start, documents in self.blocks():
             mine = np.flatnonzero(self.status[start : start + len(documents)] == status)
-            numbers.append(start + mine)
-            rows.append(documents[mine])
-        return np.concatenate(numbers), np.concatenate(rows)
+            ids[at : at + len(mine)], sizes[at : at + len(mine)] = documents["id"][mine], documents["bytes"][mine]
+            at += len(mine)
+        return numbers, ids, sizes
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
         """Return the rows of documents, given in rising order."""
@@ -100,7 +120,9 @@ class Corpus:
         """Yield the texts of documents, given in rising order."""
         cuts = np.searchsorted(numbers, self.starts)
         for b in range(len(self.places)):
-            yield from self.block(b).texts(numbers[cuts[b] : cuts[b + 1]] - self.starts[b])
+            mine = numbers[cuts[b] : cuts[b + 1]]
+            for number, text in zip(mine.tolist(), self.block(b).texts(mine - self.starts[b]), strict=True):
+                yield self.changed.get(number, text)
 
     def locate(self, number: int) -> tuple[int, int]:
         """Return the block of a document, and its place there."""
@@ -175,15 +197,17 @@ def origin_of(name: str, line: int, part: int) -> str:
 
 def remove_poor(corpus: Corpus, rules: Sequence[Rule], told: Progress) -> None:
     """Remove every document of the training text that breaks a rule; what is held out stays as it is given."""
+    broken: dict[str, tuple[list[int], list[str]]] = {rule.name: ([], []) for rule in rules}
     for b, (start, rows) in enumerate(corpus.blocks()):
         told("judging texts", b + 1, len(corpus.places), "blocks")
         if corpus.places[b][0].split == "validation" or not len(rows):
             continue
-        broken = judge(load_array(corpus.block(b).folder / "scores.npy"), rules)
-        for rule in dict.fromkeys(found.rule for found in broken if found):
-            mine = [i for i, found in enumerate(broken) if found and found.rule == rule]
-            details = [found.detail for found in broken if found and found.rule == rule]
-            corpus.remove(Removal(rule.name, start + np.array(mine, np.int64), details=details))
+        for i, found in enumerate(judge(load_array(corpus.block(b).folder / "scores.npy"), rules)):
+            if found:
+                broken[found.rule.name][0].append(start + i)
+                broken[found.rule.name][1].append(found.detail)
+    for name, (numbers, details) in broken.items():
+        corpus.remove(Removal(name, np.array(numbers, np.int64), details=details))
 
 
 def remove_equal(corpus: Corpus) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 
 from gnomon.base import faults
 from gnomon.base.arrays import load_array, write_array
-from gnomon.base.errors import IntegrityError
 from gnomon.base.files import canonical_json, read_json, staged_folder
-from gnomon.data.blocks import Block
+from gnomon.data.blocks import Block, damaged_block
 from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, hex_id, origin_of
 from gnomon.data.document import Document
 from gnomon.data.shards import document_line, write_shard
@@ -54,12 +54,14 @@ def encode_block(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     status = load_array(Path(args["status"]))
     kept = np.flatnonzero(status != REMOVED)
     documents, dtype = np.array(block.documents[kept]), dtype_of(tokenizer.vocabulary)
-    changed = read_json(Path(args["changed"]))["changed"] if args["changed"] else {}
+    changed = orjson.loads(Path(args["changed"]).read_bytes())["changed"] if args["changed"] else {}
     encoded: list[np.ndarray] = []
     for first in range(0, len(kept), BATCH_DOCUMENTS):
         texts = list(block.texts(kept[first : first + BATCH_DOCUMENTS]))
         _refuse_others(texts, documents["id"][first : first + BATCH_DOCUMENTS], block.folder)
-        _change(texts, documents[first : first + BATCH_DOCUMENTS], [changed.get(str(i)) for i in kept[first:]])
+        if changed:
+            instead = [changed.get(str(i)) for i in kept[first : first + BATCH_DOCUMENTS]]
+            _change(texts, documents[first : first + BATCH_DOCUMENTS], instead)
         for ids in tokenizer.encode_batch(texts):
             encoded.append(np.array([tokenizer.end_of_text, *ids], dtype))
         tell(int(documents["bytes"][: first + BATCH_DOCUMENTS].sum(dtype=np.int64)))
@@ -87,16 +89,12 @@ def encode_block(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
 def _refuse_others(texts: list[str], ids: np.ndarray, folder: Path) -> None:
     for text, halves in zip(texts, ids, strict=True):
         if hashlib.sha256(text.encode()).hexdigest()[:32] != hex_id(halves):
-            raise IntegrityError(
-                "a text that was read is not what it was",
-                where=str(folder),
-                do="remove this folder and run the same command again: it reads the files anew",
-            )
+            raise damaged_block(folder)
 
 
 def _change(texts: list[str], rows: np.ndarray, instead: list[str | None]) -> None:
     """Put the texts that something was cut out of in their place, and their ids and sizes in the rows."""
-    for i, (text, new) in enumerate(zip(texts, instead, strict=False)):
+    for i, (text, new) in enumerate(zip(texts, instead, strict=True)):
         if new is not None and new != text:
             texts[i], digest = new, Document(new, "").id
             rows[i]["id"], rows[i]["bytes"] = [int(digest[:16], 16), int(digest[16:], 16)], len(new.encode())
@@ -126,7 +124,7 @@ def make_shard(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
         mine = np.array(every[first + start : first + stop])
         rows.append(mine)
         if len(mine):
-            ids.append(held[int(mine["start"][0]) : int(mine["start"][-1]) + int(mine["tokens"][-1])])
+            ids.append(np.array(held[int(mine["start"][0]) : int(mine["start"][-1]) + int(mine["tokens"][-1])]))
         names.append(name)
         origins.append(np.full(len(mine), number))
     row, origin = np.concatenate(rows), np.concatenate(origins)

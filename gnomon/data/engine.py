@@ -1,8 +1,8 @@
 """Runs the numbered jobs of a preparation: here, in processes of this machine, or on Ray.
 
-A job is the name of a function and plain arguments. It writes what it makes to disk, whole or not at all, and passes
-over what is there already; so it may be done twice, anywhere, in any order, and the engine decides nothing about the
-result. A worker that dies is replaced and its job begun again.
+A job is the name of a function and plain arguments. What it makes goes to disk: the long work whole or not at all, so
+that it is passed over where it is there already, the rest anew each time. So a job may be done twice, anywhere, in any
+order, and the engine decides nothing about the result. A worker that dies is replaced and its job begun again.
 """
 
 import logging
@@ -163,7 +163,11 @@ class _Ray:
         ray: Any = need("ray", extra="ray", why="data.engine=ray prepares text on it")
         self._ray, self._own = ray, not ray.is_initialized()
         if self._own:
-            ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+            quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
+            try:
+                ray.init(num_cpus=workers, **quiet)
+            except ValueError:  # there is a cluster (RAY_ADDRESS, or `ray start` here), which has its own processors
+                ray.init(**quiet)
         self._remote: Any = ray.remote(max_retries=TRIES)(_answer_on_ray)
 
     def __call__(self, stage: str, jobs: Sequence[Job], progress: Progress) -> list[Any]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from gnomon.base.progress import Progress, silent
 from gnomon.config import DataConfig, TokenizerConfig
 from gnomon.data.account import flow_of, samples_of
 from gnomon.data.alike import Alike, remove_near
-from gnomon.data.blocks import Wanted, key_of, stamp_of
+from gnomon.data.blocks import Wanted, key_of
 from gnomon.data.card import card_of
 from gnomon.data.contamination import Contamination, remove_contamination
 from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, File, remove_equal, remove_poor
@@ -41,6 +42,7 @@ from gnomon.data.rules import choose
 from gnomon.data.shards import SHARD_BYTES
 from gnomon.data.span import WHOLE, cut_spans
 from gnomon.data.split import held_out
+from gnomon.data.suites import read_suite
 from gnomon.store.datasets import FORMAT, Dataset, open_dataset
 from gnomon.store.manifest import describe, write_manifest
 from gnomon.store.runs import RunLock
@@ -80,8 +82,11 @@ def prepare(data: DataConfig, tokenizer: TokenizerConfig, vocabulary: int, progr
 
 def _make(recipe: Recipe, progress: Progress) -> Dataset:
     sweep_staging(recipe.folder)
+    for path, _ in recipe.suites:  # now, not after hours
+        read_suite(path, recipe.data.decontaminate.fields)
     with open_engine(recipe.data.engine, recipe.data.workers) as engine, storage_errors(recipe.folder):
         work = _Work(recipe, engine, progress)
+        work.forget_others()
         corpus = work.read()
         work.decide(corpus)
         learned = work.learn(corpus)
@@ -132,7 +137,8 @@ class _Work:
 
     def __init__(self, recipe: Recipe, engine: Engine, progress: Progress) -> None:
         self.recipe, self._engine, self._progress = recipe, engine, progress
-        self._blocks, self._folder = recipe.folder / BLOCKS, recipe.folder / WORK
+        self._blocks = (recipe.folder / BLOCKS).absolute()
+        self._folder = (recipe.folder / WORK / recipe.digest[:16]).absolute()
         self._keys: set[str] = set()
         self._named = [path for source in recipe.data.named for path in source.paths] + recipe.data.validation
         near = recipe.data.dedup.near
@@ -142,6 +148,12 @@ class _Work:
         self.alike: Alike | None = None
         self.contamination = Contamination()
         self.unusable: list[dict[str, str]] = []  # records of the files, in their order
+
+    def forget_others(self) -> None:
+        """Remove what preparations of other recipes left when they were killed."""
+        for folder in self._folder.parent.glob("*"):
+            if folder != self._folder:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def read(self) -> Corpus:
         """Read and measure every file, unless that has been done, and return its documents, all of them kept.
@@ -167,8 +179,8 @@ class _Work:
         clean = self.recipe.data.clean
         scores = clean.scores or bool(self._rules)
         wanted = Wanted(file.text_field, file.separator, bands, clean.repair, clean.pii, scores)
-        path, size = file.file.path, file.file.bytes
-        stamp, jobs = stamp_of(path), []
+        path, size = file.file.path.absolute(), file.file.bytes
+        stamp, jobs = file.stamp, list[Job]()
         for span in cut_spans(path, SPAN_BYTES) if can_split(file.file, file.separator) else [WHOLE]:
             key = key_of(file.sha256, path, span, wanted)
             self._keys.add(key)
@@ -189,15 +201,15 @@ class _Work:
         remove_equal(corpus)
         near = self.recipe.data.dedup.near
         if near is not None and self._bands is not None:
-            self._folder.mkdir(exist_ok=True)
+            self._folder.mkdir(parents=True, exist_ok=True)
             self.alike = remove_near(corpus, self._bands, near, self._folder, self._engine, self._progress)
         self._hold_out(corpus)
         if self.recipe.suites:
-            self._folder.mkdir(exist_ok=True)
-            files, wanted = [path for path, _ in self.recipe.suites], self.recipe.data.decontaminate
-            asked = remove_contamination(corpus, files, wanted, self._folder, self._engine, self._progress)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            wanted, suites = self.recipe.data.decontaminate, self.recipe.suites
+            asked = remove_contamination(corpus, suites, wanted, self._folder, self._engine, self._progress)
             self.contamination = asked
-            self._demand(corpus, TRAIN, [str(path) for path in files], "nothing is left of the training text")
+            self._demand(corpus, TRAIN, [str(path) for path, _ in suites], "nothing is left of the training text")
 
     def _hold_out(self, corpus: Corpus) -> None:
         own = corpus.first_train > 0 or bool(self.recipe.data.validation)
@@ -206,14 +218,14 @@ class _Work:
         self._demand(corpus, TRAIN, self._named, "the text is empty")
         if own:
             return
-        numbers, rows = corpus.rows_of(TRAIN)
+        numbers, ids, sizes = corpus.ids_of(TRAIN)
         if len(numbers) < 2:
             raise DataError(
                 "one document is too little: it cannot be both trained on and held out",
                 where=", ".join(self._named),
                 do="add text, cut it with data.separator, or give other text in data.validation",
             )
-        chosen = held_out(rows["id"], rows["bytes"], self.recipe.data.validation_share)
+        chosen = held_out(ids, sizes, self.recipe.data.validation_share)
         corpus.status[numbers[chosen]] = VALIDATION
 
     def learn(self, corpus: Corpus) -> Tokenizer:
@@ -295,7 +307,7 @@ class _Work:
     def sweep(self) -> None:
         """Remove what the making of a version left behind; of the blocks, what this recipe does not need."""
         sweep_staging(self.recipe.folder)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self._folder.parent, ignore_errors=True)
         for folder in self._blocks.iterdir():
             if folder.name not in self._keys or not self.recipe.data.keep_blocks:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -305,7 +317,7 @@ class _Work:
     def _demand(self, corpus: Corpus, status: int, paths: list[str], empty: str) -> None:
         """Raise DataError unless there are documents of this status."""
         if not (corpus.status == status).any():
-            entries = [*self.unusable, *corpus.ledger()][:3]
+            entries = islice(chain(self.unusable, corpus.ledger()), 3)
             shown = [f"{e['origin']}: {e['reason']}" + (f" ({e['detail']})" if e["detail"] else "") for e in entries]
             raise DataError(
                 "\n      ".join([empty + (", or nothing of it can be used:" if shown else ""), *shown]),
@@ -332,10 +344,10 @@ def sample_of(corpus: Corpus, limit: int) -> tuple[np.ndarray, np.ndarray]:
 
     Ids are hashes, so this is a fair share, and equal corpora give equal samples, in whatever order their files come.
     """
-    numbers, rows = corpus.rows_of(TRAIN)
-    sizes, order = rows["bytes"].astype(np.int64), np.lexsort((rows["id"][:, 1], rows["id"][:, 0]))
+    numbers, ids, sizes = corpus.ids_of(TRAIN)
+    order = np.lexsort((ids[:, 1], ids[:, 0]))
     taken = order[: int((sizes[order].cumsum() - sizes[order] < limit).sum())]
-    return numbers[taken], rows["id"][taken]
+    return numbers[taken], ids[taken]
 
 
 def _write_lines(path: Path, entries: Any) -> None:

@@ -8,6 +8,7 @@ from gnomon.base.errors import ConfigError, IntegrityError
 from gnomon.base.files import STAGING_PREFIX, canonical_json, sha256_bytes, sha256_file
 from gnomon.base.progress import Progress
 from gnomon.config import DataConfig, SourceConfig, TokenizerConfig
+from gnomon.data.blocks import stamp_of
 from gnomon.data.hub import hub_source
 from gnomon.data.hub_address import PREFIX, HubAddress
 from gnomon.data.read import Source, find_sources
@@ -35,6 +36,7 @@ class Input:
     source: str
     text_field: str
     separator: str | None
+    stamp: list[int]  # size and time, before it was hashed
 
     def described(self) -> dict[str, Any]:
         """Return what the manifest says of it: nothing of where it lies."""
@@ -71,7 +73,8 @@ class Recipe:
             for file in files:
                 field = file.text_field or source.text_field or data.text_field
                 separator = source.separator or data.separator
-                here.append(Input(file, file.sha256(), split, source.name or "", field, separator))
+                stamp = stamp_of(file.path)
+                here.append(Input(file, file.sha256(), split, source.name or "", field, separator, stamp))
                 done += file.bytes
                 progress("checking files", done, total, "bytes")
             inputs += sorted(here, key=lambda i: (i.file.name, i.sha256))  # by name and content, never by place
@@ -101,9 +104,9 @@ def _distinct(sources: list[SourceConfig]) -> list[SourceConfig]:
     """Return the sources; ConfigError where two have one name."""
     names = [s.name for s in sources]
     for name in names:
-        if not name or Path(name).name != name or name.startswith(".") or name == VALIDATION:
-            do = f"use a plain name, without / and no . in front, and not {VALIDATION!r}"
-            raise ConfigError(f"{name!r} cannot name a source", where="data.sources", do=do)
+        if not _plain(name) or name == VALIDATION:
+            do = f"use a plain name, as {PLAIN}, and not {VALIDATION!r}: name it with data.name or in data.sources"
+            raise ConfigError(f"{name!r} cannot name a source", where="data", do=do)
         if names.count(name) > 1:
             do = "give each a name of its own"
             raise ConfigError(f"two sources have the name {name!r}", where="data.sources", do=do)
@@ -115,13 +118,17 @@ def _name(data: DataConfig) -> str:
     if name is None:
         names = [s.name or "" for s in data.named]
         name = names[0] if len(names) == 1 else "-".join(names)[:60]
-    if not name or Path(name).name != name or name.startswith("."):
-        raise ConfigError(
-            f"{name!r} cannot name a dataset",
-            where="data.name",
-            do="use a plain name, without / and no . in front",
-        )
+    if not _plain(name):
+        raise ConfigError(f"{name!r} cannot name a dataset", where="data.name", do=f"use a plain name, as {PLAIN}")
     return name
+
+
+PLAIN = "a file has, without / and no . in front, of at most 100 characters"
+
+
+def _plain(name: str | None) -> bool:
+    """Return whether a name can be a folder's, and stand in a line of text."""
+    return bool(name) and name.isprintable() and len(name) <= 100 and Path(name).name == name and name[0] != "."
 
 
 def find_version(recipe: Recipe) -> Dataset | None:

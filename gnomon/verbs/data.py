@@ -186,4 +186,5 @@ def _show_dataset(dataset: Any, as_json: bool) -> None:
             }
         )
         return
+    typer.echo(f"{dataset.folder}\ndigest {dataset.digest}\n")
     typer.echo((dataset.folder / "card.md").read_text())

@@ -1,6 +1,8 @@
 """Whatever stops a preparation, nothing half is visible, and the same command again gives the same digest."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gnomon.base import faults
-from gnomon.base.errors import DataError, StorageError
+from gnomon.base.errors import DataError, IntegrityError, StorageError
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
 from gnomon.data.prepare import BLOCKS, WORK, prepare
@@ -109,6 +111,61 @@ def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None
     with pytest.raises(DataError, match="changed while it was read"):
         prepare(data, TokenizerConfig(), 512, meddle)
     assert list_datasets(tmp_path / "datasets") == []
+
+
+def test_a_text_that_changes_before_it_is_read_is_refused(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "texts")
+
+    def meddle(stage: str, done: int, total: int | None, unit: str) -> None:
+        if stage == "checking files" and done == total:
+            (tmp_path / "texts" / "one.txt").write_text("Something else.")
+
+    data = DataConfig(train=[str(tmp_path / "texts")], root=str(tmp_path / "datasets"))
+    with pytest.raises(DataError, match="changed while it was read"):
+        prepare(data, TokenizerConfig(), 512, meddle)
+    assert list_datasets(tmp_path / "datasets") == []
+
+
+def test_what_a_killed_preparation_of_other_text_left_changes_nothing(tmp_path: Path) -> None:
+    def program(folder: Path, texts: list[str], armed: str) -> None:
+        (folder / "texts").mkdir(parents=True, exist_ok=True)
+        lines = "".join(json.dumps({"text": text}) + "\n" for text in texts)
+        (folder / "texts" / "a.jsonl").write_text(lines)
+        started(folder, armed).communicate(timeout=120)
+
+    words = [f"w{i * i % 1009}" for i in range(200)]
+    fewer = [f"other{i}" if i % 25 == 3 else word for i, word in enumerate(words)]  # Jaccard 0.67: looked at, and kept
+    rest = ["A text that is like none of these, at all, in any way whatsoever.", "And this is one more of that kind."]
+    alike = [" ".join(words), " ".join(words) + " once", *rest]
+    unlike = [" ".join(words), " ".join(fewer), *rest]
+    program(tmp_path / "both", alike, "prepare.encoded=kill")
+    program(tmp_path / "both", unlike, "")
+    program(tmp_path / "clean", unlike, "")
+    (found,), (expected,) = (list_datasets(tmp_path / name / "datasets") for name in ("both", "clean"))
+    assert found.digest == expected.digest
+
+
+@pytest.mark.parametrize("name", ["documents.npy", "bands.npy"])
+def test_a_damaged_block_is_read_anew_and_damaged_text_is_told(tmp_path: Path, digest: str, name: str) -> None:
+    write_corpus(tmp_path / "texts")
+    made(tmp_path)
+    for folder in (tmp_path / "datasets" / "texts").glob("[0-9a-f]*"):
+        (folder / "card.md").unlink()
+    for path in (tmp_path / "datasets" / "texts" / BLOCKS).rglob(name):
+        data = bytearray(path.read_bytes())
+        data[-40] ^= 1
+        path.write_bytes(data)
+    assert made(tmp_path).digest == digest
+    for folder in (tmp_path / "datasets" / "texts").glob("[0-9a-f]*"):
+        (folder / "card.md").unlink()
+    damaged = max((tmp_path / "datasets" / "texts" / BLOCKS).rglob("texts.zst"), key=lambda p: p.stat().st_size)
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 2] ^= 1
+    damaged.write_bytes(data)
+    with pytest.raises(IntegrityError, match="is not what it was") as caught:
+        made(tmp_path)
+    shutil.rmtree(str(caught.value.where))
+    assert made(tmp_path).digest == digest
 
 
 def test_two_that_prepare_the_same_at_once_give_one_version(tmp_path: Path, digest: str) -> None:

@@ -15,6 +15,7 @@ import pytest
 from gnomon.base.errors import DataError
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
+from gnomon.data.engine import _Pool
 from gnomon.data.prepare import prepare
 from gnomon.store.datasets import list_datasets, verify_dataset
 from tests.world import write_corpus
@@ -25,6 +26,7 @@ from pathlib import Path
 import gnomon.data.engine
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
+from gnomon.data.engine import _Pool
 from gnomon.data.prepare import prepare
 gnomon.data.engine.WORTH_BYTES = 0
 folder = Path(sys.argv[1])
@@ -70,7 +72,15 @@ def test_workers_that_die_are_replaced(
 ) -> None:
     write_texts(tmp_path)
     monkeypatch.setenv("GNOMON_FAULTS", point)  # read by the workers; this process has looked before
+    bury, died = _Pool._bury, list[bool]()
+
+    def count(pool: _Pool, worker: subprocess.Popen[bytes]) -> None:
+        died.append(worker.wait(10) == -signal.SIGKILL if worker.poll() is not None else False)
+        bury(pool, worker)
+
+    monkeypatch.setattr(_Pool, "_bury", count)
     assert made(tmp_path, workers=2) == digest
+    assert any(died)
 
 
 def test_a_part_of_the_text_that_kills_every_worker_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,19 +101,20 @@ def test_what_a_worker_raises_is_raised_here(tmp_path: Path, monkeypatch: pytest
 
 
 def test_killed_at_any_moment_and_begun_again_it_gives_the_same_digest(tmp_path: Path, digest: str) -> None:
-    write_texts(tmp_path)
     rng, killed = random.Random(5), 0
-    for _ in range(8):
-        run = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-        try:
-            run.communicate(timeout=0.3 + 0.6 * rng.random())
-        except subprocess.TimeoutExpired:
-            run.send_signal(signal.SIGKILL)
-            run.communicate()
-            killed += 1
-    assert killed
-    assert made(tmp_path, workers=2) == digest
-    assert len(list_datasets(tmp_path / "datasets")) == 1
+    for number in range(5):
+        write_texts(folder := tmp_path / str(number))
+        for _ in range(2):
+            run = subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder)], stdout=subprocess.PIPE, text=True)
+            try:
+                run.communicate(timeout=0.3 + 0.7 * rng.random())
+            except subprocess.TimeoutExpired:
+                run.send_signal(signal.SIGKILL)
+                run.communicate()
+                killed += 1
+        assert made(folder, workers=2) == digest
+        assert len(list_datasets(folder / "datasets")) == 1
+    assert killed > 3
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="needs ray: pip install 'gnomon[ray]'")

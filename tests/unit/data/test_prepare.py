@@ -18,6 +18,7 @@ from gnomon.data.prepare import find_prepared, prepare
 from gnomon.data.sample import Sample
 from gnomon.data.split import held_out, rank
 from gnomon.store.datasets import Dataset, list_datasets, verify_dataset
+from gnomon.store.lineage import everything
 from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.tokenizer.train import SMALLEST
 from tests.world import write_corpus
@@ -396,3 +397,31 @@ def test_items_of_a_suite_are_taken_out_of_training_text(tmp_path: Path, action:
     assert dataset.manifest["contamination"]["documents"] == 1
     assert dataset.manifest["removed"].get("in a suite", 0) == (action == "drop")
     assert verify_dataset(dataset.folder) == []
+
+
+def test_a_text_that_a_cut_makes_equal_to_another_is_left_out_and_a_suite_that_changed_is_read_anew(
+    tmp_path: Path,
+) -> None:
+    write_corpus(tmp_path / "texts")
+    items = [
+        f"Which of the {word} horses did the ferryman carry over before the snow fell?" for word in ("grey", "bay")
+    ]
+    around = "The ferry was old and slow, and nobody remembered who had built it or when it had first crossed. " * 8
+    texts = [around.strip() + f" {items[0]} " + "x " * 9, around.strip() + f" {items[0]} {items[1]} " + "y " * 9]
+    (tmp_path / "texts" / "cut.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
+    suite = tmp_path / "suite.jsonl"
+    wanted = {"against": [str(suite)], "action": "cut"}
+    suite.write_text(json.dumps({"question": items[1]}) + "\n")
+    first = made(tmp_path, decontaminate=wanted, dedup={"near": None})
+    assert "cut.jsonl:2" in [json.loads(line)["origin"] for line in unpacked(first, "contamination")]
+    suite.write_text(json.dumps({"question": items[0]}) + "\n")
+    second = made(tmp_path, decontaminate=wanted, dedup={"near": None})
+    hits = [json.loads(line) for line in unpacked(second, "contamination")]
+    assert {hit["text"] for hit in hits} == {items[0]}
+    assert {hit["origin"] for hit in hits} == {"cut.jsonl:1", "cut.jsonl:2"}
+    ids = [t.id for t in everything(second) if t.status in ("train", "validation")]
+    assert len(ids) == len(set(ids))
+    assert second.manifest["removed"] == {"duplicate": 1}
+    assert {hit["id"] for hit in hits} & set(ids)
+    for split in ("train", "validation"):
+        assert second.manifest["flow"]["texts"][split] == [second.split(split).documents, second.split(split).bytes]
