@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gnomon.base import faults
+from gnomon.base.disk import DISK
 from gnomon.base.errors import DataError, IntegrityError, StorageError
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
@@ -166,6 +167,17 @@ def test_a_damaged_block_is_read_anew_and_damaged_text_is_told(tmp_path: Path, d
         made(tmp_path)
     shutil.rmtree(str(caught.value.where))
     assert made(tmp_path).digest == digest
+
+
+def test_a_disk_that_cannot_hold_it_is_told_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_corpus(tmp_path / "texts")
+    monkeypatch.setattr(type(DISK), "free", lambda _, path: 20_000)
+    with pytest.raises(StorageError, match=r"needs about 0 MB of disk, and 0 MB are free") as caught:
+        made(tmp_path)
+    assert "data.root" in str(caught.value.do)
+    assert not list((tmp_path / "datasets").rglob("*.npy"))
 
 
 def test_two_that_prepare_the_same_at_once_give_one_version(tmp_path: Path, digest: str) -> None:
