@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gnomon.bundle import Bundle
     from gnomon.model.generate import Sampling
 
+STOPPED = 130  # the exit code after Ctrl-C
 app = typer.Typer(
     help="Train small language models on your own text: from a folder to llama.cpp and Ollama.",
     no_args_is_help=True,
@@ -61,7 +62,7 @@ def train(config: ConfigPath, overrides: Overrides = None, as_json: Json = False
         command = gnomon_command("train", *(["--json"] if as_json else []), "--", str(config), *(overrides or []))
         chosen = loaded.train
         settings = Settings(Path(loaded.out), chosen.processes, chosen.restarts, chosen.hang_seconds)
-        raise typer.Exit(supervise(command, os.environ, settings))
+        sys.exit(supervise(command, os.environ, settings))  # the training process has said what happened
     from gnomon.observe.console import Console
     from gnomon.pipeline import train as run
     from gnomon.train.parallel import leave_at_once
@@ -273,13 +274,15 @@ def main(arguments: list[str] | None = None) -> None:
 def _guarded(work: Callable[[], Any]) -> int:
     try:
         result = work()
+        if result == STOPPED:  # the command-line library's word for Ctrl-C
+            raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except GnomonError as e:
         typer.secho(str(e), err=True, fg=typer.colors.RED)
         return e.exit_code
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("stopped; what was finished is saved, and the same command goes on from there", err=True)
-        return 130
+        return STOPPED
     except typer.Exit as e:
         return e.exit_code
     except Exception as e:

@@ -398,7 +398,7 @@ def _explain(error: ValidationError, where: str) -> ConfigError:
         return ConfigError(f"the key {key!r} is missing{more}", where=where, do=f'add "{key}" to the config')
     got = f", got {first['input']!r:.100}" if first["type"] != "value_error" else ""
     return ConfigError(
-        f"{key}: {message}{got}{more}", where=where, do="see gnomon/config.py for every key and its meaning"
+        f"{key}: {message}{got}{more}", where=where, do="see docs/reference/config.md for every key and its meaning"
     )
 
 

@@ -20,7 +20,17 @@ def card_of(body: dict[str, Any]) -> str:
     lines[-1] += f" The training text has {train['bytes'] / train['tokens']:.2f} bytes a token."
     if learned["vocabulary"] < learned["requested"]:
         lines[-1] += f" The text supports no more: {learned['requested']:,} were wanted."
-    for title, counts in (("Left out", body["removed"]), ("Could not be used", body["quarantined"])):
+    said = {
+        "Left out": body["removed"],
+        "Could not be used": body["quarantined"],
+        "Mended": body["repaired"],
+        "Replaced": body["replaced"],
+    }
+    if held := body["contamination"]:
+        suites = ", ".join(held["suites"])
+        lines.append(f"Searched for {held['searched']:,} texts of {suites}: {held['documents']:,} documents hold some.")
+        lines[-1] += f" {held['too_short']:,} items are too short to be searched for."
+    for title, counts in said.items():
         if counts:
             lines.append(f"{title}: " + ", ".join(f"{n:,} ({reason})" for reason, n in counts.items()) + ".")
     lines += [

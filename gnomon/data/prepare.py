@@ -352,10 +352,13 @@ class _Work:
         if len(bad) > self.recipe.data.max_bad_share * records:
             shown = "".join(f"\n      {b['origin']}: {b['reason']} ({b['detail']})" for b in bad[:3])
             share = min(1.0, len(bad) / records + 0.01)
+            do = f"mend them, or accept the loss with data.max_bad_share={share:.2f}"
+            if all(b["detail"].startswith("the record has no") for b in bad):
+                do = f"name the key that holds the text with data.text_field; or {do}"
             raise DataError(
                 f"{len(bad):,} of {records:,} records cannot be used, more than data.max_bad_share allows{shown}",
                 where=", ".join(self._named),
-                do=f"mend them, or accept the loss with data.max_bad_share={share:.2f}",
+                do=do,
             )
 
 
@@ -400,6 +403,7 @@ def _manifest(
         },
         "splits": splits,
         "removed": corpus.reasons(),
+        "suites": [[path.name, sha256] for path, sha256 in recipe.suites],
         "flow": flow_of(corpus),
         "contamination": work.contamination.facts,
         **{what: dict(sorted(counts.items())) for what, counts in work.cleaned.items()},

@@ -205,7 +205,8 @@ def _fields(line: bytes, origin: str, text_field: str, note: Note) -> dict[str, 
     if isinstance(record, dict) and text_field in record:
         note(Removed(origin, "text is no string", f'"{text_field}" holds a {type(record[text_field]).__name__}'))
     else:
-        note(Removed(origin, "no text", f'the record has no "{text_field}"'))
+        keys = f", only {', '.join(list(record)[:6])}" if isinstance(record, dict) and record else ""
+        note(Removed(origin, "no text", f'the record has no "{text_field}"{keys}'))
     return None
 
 

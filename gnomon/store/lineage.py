@@ -33,18 +33,20 @@ class Trace:
 def trace(dataset: Dataset, wanted: str) -> list[Trace]:
     """Return what is known of the documents that an id, its first digits, or an origin such as `a.jsonl:6` names.
 
-    For a document that is in the dataset, those that were removed for being like it come after it. Raises ConfigError
-    where there is none.
+    An origin names all parts of a long record. For a document that is in the dataset, those that were removed for being
+    like it come after it. Raises ConfigError where there is none.
     """
     is_id = len(wanted) >= SHORTEST_ID and not set(wanted) - set("0123456789abcdef")
     found = [
-        t for t in everything(dataset) if t.origin == wanted or (is_id and t.id is not None and t.id.startswith(wanted))
+        t
+        for t in everything(dataset)
+        if t.origin.partition("#")[0] == wanted or t.origin == wanted or (is_id and (t.id or "").startswith(wanted))
     ]
     if not found:
         raise ConfigError(
             f"no document {wanted!r} is in this dataset, and none was removed",
             where=str(dataset.folder),
-            do=f"give an id (its first {SHORTEST_ID} digits are enough) or an origin such as stories.jsonl:6",
+            do=f"give a document's hash, {SHORTEST_ID} digits or more, or file and line, as stories.jsonl:6",
         )
     kept = {f"of {t.origin}" for t in found if t.status in SPLITS}
     twins = [t for t in _removed(dataset) if t.detail in kept] if kept else []
@@ -94,6 +96,7 @@ def diff(old: Dataset, new: Dataset) -> dict[str, Any]:
         "same": old.digest == new.digest,
         "options": dict(_differing(old.manifest["config"], new.manifest["config"])),
         "files": _files(old, new),
+        "suites": [sorted(name for name, _ in d.manifest["suites"]) for d in (old, new)],
         "tokenizer": old.manifest["tokenizer"] != new.manifest["tokenizer"],
         "documents": documents,
         "changed_sides": moved,

@@ -92,6 +92,9 @@ def diff(old: Version, new: Version, as_json: Json = False) -> None:
     for how, names in found["files"].items():
         for name in names:
             typer.echo(f"file       {name} {how}")
+    before, after = found["suites"]
+    if before != after:
+        typer.echo(f"suites     {', '.join(before) or 'none'} -> {', '.join(after) or 'none'}")
     if found["tokenizer"]:
         typer.echo("tokenizer  another one")
     for split, counts in found["documents"].items():
@@ -107,7 +110,9 @@ def diff(old: Version, new: Version, as_json: Json = False) -> None:
 @data_app.command()
 def trace(
     folder: Version,
-    document: Annotated[str, typer.Argument(help="An id or its first digits, or an origin such as stories.jsonl:6.")],
+    document: Annotated[
+        str, typer.Argument(help="A document's hash or its first digits, or file and line: stories.jsonl:6.")
+    ],
     as_json: Json = False,
 ) -> None:
     """Tell why a document is in a dataset, or why it is not, and what was removed for being like it.

@@ -33,7 +33,7 @@ def refused(folder: Path, name: str, data: bytes, tree: type[Exception] = DataEr
     ("name", "data", "says"),
     [
         ("a.jsonl", b'\n{"text": "x"', "a.jsonl:2: invalid JSON (Expecting ',' delimiter: line 1 column 13 (char 12))"),
-        ("a.jsonl", b'{"body": "x"}', 'a.jsonl:1: no text (the record has no "text")'),
+        ("a.jsonl", b'{"body": "x"}', 'a.jsonl:1: no text (the record has no "text", only body)'),
         ("a.jsonl", b"[1]", 'a.jsonl:1: no text (the record has no "text")'),
         ("a.jsonl", b'{"text": 3}', 'a.jsonl:1: text is no string ("text" holds a int)'),
         ("a.jsonl", b'{"text": null}', 'a.jsonl:1: text is no string ("text" holds a NoneType)'),
@@ -51,7 +51,8 @@ def test_a_record_that_cannot_be_used(
     monkeypatch.setattr(read_module, "MAX_RECORD_BYTES", 100)
     what, where, do = refused(tmp_path, name, data)
     assert what == f"1 of 3 records cannot be used, more than data.max_bad_share allows\n      {says}"
-    assert (where, do) == ("/texts", MEND)
+    named = "name the key that holds the text with data.text_field; or " if "has no" in says else ""
+    assert (where, do) == ("/texts", named + MEND)
 
 
 @pytest.mark.parametrize("data", [b"", b" \n\t\n", b"\xef\xbb\xbf"])
