@@ -262,7 +262,8 @@ def dataset_of(folder: Path, documents: dict[str, int], longest: int = 60) -> So
                 (folder / name).mkdir(parents=True, exist_ok=True)
                 entry = writer.write(folder / name / split)
             found[name] = Split(folder / name / split, entry, 0)
-    return Sources(folder, {"name": "several"}, parts)
+    said = {"name": "several", "tokenizer": {"vocabulary": 512, "end_of_text": 0}, "files": []}
+    return Sources(folder, said, parts)
 
 
 def small_config(folder: Path, **changes: Any) -> Path:

@@ -72,13 +72,13 @@ def share_of(
     meet within a forward pass.
     """
     found: Share = []
-    head = model.head.detach()  # else the loss finds its gradient too
     coming = iter(micros)
     while turn := list(islice(coming, world.size)):
         mine = world.rank < len(turn)
         rows = turn[world.rank if mine else 0]
         with autocast(device, dtype):
             hidden = model(rows.tokens, rows.positions, Segments(rows.buckets, rows.inverse)).hidden
+            head = model.head.detach()  # or its gradient is found too; after the pass, which makes a shared one whole
             cross, _ = next_token_loss(hidden, head, rows.labels)
         found += [(cross.item(), rows.loss_tokens)] if mine else []
         beat()  # the whole split can take longer than a supervisor waits
