@@ -113,7 +113,10 @@ def _is_so(key: str, wanted: Any, at: int, request: Replan, hands: Hands) -> boo
     stream = hands.loader.stream
     if hands.journal.decided(key, at):
         return True
-    found = hands.journal.in_force(key, at, stream.planned[key], request.seen_row)
+    # by what was decided before the step that asks: of two requests of one step neither sees the other, so that a run
+    # which takes the step again, and knows both, finds the same
+    before = None if request.seen_row is None else request.seen_row - 1
+    found = hands.journal.in_force(key, at, stream.planned[key], before)
     return (stream.parts(found) if isinstance(found, dict) else found) == wanted
 
 

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gnomon.data.loader import Loader
@@ -188,6 +188,7 @@ def mixture(one: Sketch, path: list[tuple[int, int]]) -> list[tuple[int, tuple[i
 
 @settings(parent=quick, max_examples=60)
 @given(ramp=ramps, wanted=asks, bad=places, a=timings, b=timings)
+@example(ramp=[(0, 8)], wanted=[(1, 2), (32, 12), (180, 3), (183, 1)], bad=[8], a=(1, 1, []), b=(1, 2, [42]))
 def test_length_and_weights_too_are_the_same_however_late_it_is_noticed_wherever_it_is_killed(
     sources: Dataset,
     ramp: list[tuple[int, int]],
