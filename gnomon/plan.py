@@ -12,7 +12,7 @@ from gnomon.base.files import read_json
 from gnomon.base.machine import Machine
 from gnomon.base.shares import uneven, without_tree
 from gnomon.config import MAX_THREADS, Config, Dtype, OptimizerKind, parse_budget
-from gnomon.data.weights import planned_weights
+from gnomon.data.weights import Stages, planned_weights
 from gnomon.footprint import disk_bytes, inference_bytes, training_bytes
 from gnomon.pace import Pace, Work
 from gnomon.presets import PRESETS, TOKENS, Shape, gpt_neox_sizes, read_shape
@@ -139,16 +139,13 @@ def make_plan(
     rate = work.learnt / pace.training_seconds(work, processes)
     reasons["steps"] = f"{_why_steps(config, steps * step_tokens, rate)}, at {step_tokens:,} a step"
     if text:
-        reasons["tokens"] = (
-            f"the text of {text.train_tokens:,} tokens is read {steps * step_tokens / text.train_tokens:.1f} times"
-        )
+        times = steps * step_tokens / text.train_tokens
+        reasons["tokens"] = f"the text of {text.train_tokens:,} tokens is read {times:.1f} times"
     lr, reasons["lr"] = _rate(config, shape, step_tokens, optimizer)
     warmup, reasons["warmup_steps"] = _warmup(config, steps)
     ramp, micro = _passes(config, shape, rows, steps, processes, reasons)
     lengths, reasons["lengths"] = _lengths(config, shape, steps * rows)
-    weights, reasons["weights"] = [], "by the tokens of each source"
-    if text and text.sources:
-        weights, reasons["weights"] = planned_weights(config.mix, text.sources, steps * rows, shape.context)
+    weights, reasons["weights"] = _weights(config, text, steps * rows, shape.context)
     training, reasons["memory_bytes"] = training_bytes(
         config, shape, micro, dtype[0], optimizer, processes, device=device, compiled=compiled[0]
     )
@@ -190,6 +187,13 @@ def make_plan(
         disk_bytes=disk_bytes(config, shape, optimizer),
         reasons=_with_defaults(reasons, config, machine, shape, steps),
     )
+
+
+def _weights(config: Config, text: Text | None, rows: int, context: int) -> tuple[Stages, str]:
+    """Return from which row on each source has which weight, and why."""
+    if text is None or not text.sources:
+        return [], "by the tokens of each source"
+    return planned_weights(config.mix, text.sources, rows, context)
 
 
 def _with_defaults(

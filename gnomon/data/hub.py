@@ -13,9 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,13 +21,12 @@ import orjson
 
 from gnomon.base import faults
 from gnomon.base.disk import remove_tree
-from gnomon.base.errors import ConfigError, DataError, DependencyError, GnomonError, IntegrityError
+from gnomon.base.errors import DataError, DependencyError, GnomonError, IntegrityError
 from gnomon.base.files import (
     STAGING_PREFIX,
     pretty_json,
     read_json,
     staged_folder,
-    storage_errors,
     sync_tree,
     write_synced,
 )
@@ -37,7 +34,7 @@ from gnomon.base.progress import Progress
 from gnomon.data.hub_address import HubAddress
 from gnomon.data.hub_rows import ROWS
 from gnomon.data.read import Source
-from gnomon.store.runs import RunLock
+from gnomon.store.runs import only_writer
 
 SOURCE = "source.json"
 ANSWER_SECONDS = 10  # for each request, unless HF_HUB_DOWNLOAD_TIMEOUT says otherwise
@@ -61,7 +58,7 @@ def fetch(address: HubAddress, root: Path, progress: Progress) -> Path:
     final = root / ".hub" / address.digest
     if _is_whole(final):
         return final / ROWS
-    with _only_fetcher(final, progress):
+    with only_writer(final, "fetches this data set", progress):
         if _is_whole(final):
             return final / ROWS
         for leaving in final.parent.glob(f"{STAGING_PREFIX}{address.digest}-*"):
@@ -106,19 +103,6 @@ def _is_whole(folder: Path) -> bool:
         return (folder / ROWS).stat().st_size == read_json(folder / SOURCE)["bytes"]
     except (OSError, IntegrityError, KeyError, TypeError):
         return False
-
-
-@contextmanager
-def _only_fetcher(final: Path, progress: Progress) -> Iterator[None]:
-    with storage_errors(final), ExitStack() as held:
-        while True:
-            try:
-                held.enter_context(RunLock(final.with_name(f".{final.name}.lock")))
-                break
-            except ConfigError:
-                progress("waiting for another process that fetches this data set", 0, None, "")
-                time.sleep(0.5)
-        yield
 
 
 class _Fetcher:

@@ -1,10 +1,7 @@
 """Text becomes a dataset version, once: read, deduplicate, split, learn a tokenizer, encode, store."""
 
 import shutil
-import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
@@ -16,7 +13,7 @@ import zstandard
 from gnomon.base import faults
 from gnomon.base.arrays import write_array
 from gnomon.base.disk import DISK
-from gnomon.base.errors import ConfigError, DataError, StorageError
+from gnomon.base.errors import DataError, StorageError
 from gnomon.base.files import (
     STAGING_PREFIX,
     canonical_json,
@@ -47,7 +44,7 @@ from gnomon.data.suites import read_suite
 from gnomon.data.unpack import PACKINGS
 from gnomon.store.datasets import FORMAT, Dataset, open_dataset
 from gnomon.store.manifest import describe, write_manifest
-from gnomon.store.runs import RunLock
+from gnomon.store.runs import only_writer
 from gnomon.tokenizer.tokenizer import BLOCK, Tokenizer
 from gnomon.tokenizer.train import SMALLEST, train_tokenizer
 
@@ -82,7 +79,7 @@ def prepare(data: DataConfig, tokenizer: TokenizerConfig, vocabulary: int, progr
     known = find_version(recipe)
     if known:
         return known
-    with _only_writer(recipe.folder, progress):
+    with only_writer(recipe.folder, "prepares this text", progress):
         return find_version(recipe) or _make(recipe, progress)
 
 
@@ -128,20 +125,6 @@ def _refuse_small_disk(recipe: Recipe) -> None:
             where=str(recipe.folder),
             do="free some space, or name a folder on another disk in data.root",
         )
-
-
-@contextmanager
-def _only_writer(folder: Path, progress: Progress) -> Iterator[None]:
-    """Hold the lock of a dataset's name; wait for it while another process has it."""
-    with storage_errors(folder), ExitStack() as held:
-        while True:
-            try:
-                held.enter_context(RunLock(folder.with_name(f".{folder.name}.lock")))
-                break
-            except ConfigError:
-                progress("waiting for another process that prepares this text", 0, None, "")
-                time.sleep(0.5)
-        yield
 
 
 def find_prepared(data: DataConfig, tokenizer: TokenizerConfig, vocabulary: int) -> Dataset | None:

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from gnomon.base.disk import DISK, open_plain
 from gnomon.base.errors import ConfigError, IntegrityError, StorageError
 from gnomon.base.files import pretty_json, read_json, storage_errors, write_atomic
+from gnomon.base.progress import Progress
 from gnomon.store.checkpoints import CheckpointStore
 
 ATTEMPTS = "attempts"
@@ -194,3 +195,17 @@ def _try_lock(handle: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def only_writer(folder: Path, doing: str, progress: Progress) -> Iterator[None]:
+    """Hold a lock beside `folder`, which need not be there yet; wait, and say so, while another process has it."""
+    with storage_errors(folder), contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(RunLock(folder.with_name(f".{folder.name}.lock")))
+                break
+            except ConfigError:
+                progress(f"waiting for another process that {doing}", 0, None, "")
+                time.sleep(0.5)
+        yield

@@ -189,14 +189,16 @@ def test_a_hub_that_fails_refuses_or_is_not_there(hub: FakeHub, monkeypatch: pyt
 
 def test_a_hub_that_never_answers_is_not_waited_for(hub: FakeHub) -> None:
     hub.sleep_seconds = 60
-    refused(MATHS, DependencyError, "the Hub did not answer in time (ReadTimeout)")
+    error = refused(MATHS, DependencyError, "the Hub did not answer in time (ReadTimeout)")
+    assert "gnomon data fetch" in str(error.do)
 
 
 def test_a_stall_that_no_library_notices_ends(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_module, "STALLED_SECONDS", 2)
     monkeypatch.setattr(hub_module, "ANSWER_SECONDS", 1000)
     hub.stuck = SHARD
-    refused(MATHS + "&field=answer", DependencyError, "nothing has come from the Hub for 2 seconds")
+    error = refused(MATHS + "&field=answer", DependencyError, "nothing has come from the Hub for 2 seconds")
+    assert "gnomon data fetch" in str(error.do)
 
 
 def test_a_killed_fetch_leaves_nothing_and_is_done_again(hub: FakeHub) -> None:

@@ -28,13 +28,13 @@ def write(folder: Path, files: dict[str, str]) -> Path:
 
 def ask(tmp_path: Path, *, installed: dict[str, str] | None = None, script: str = ASK, **environment: str) -> str:
     """Return what a script in a folder `work` says that asks for the library, started there."""
-    write(tmp_path / "work", {"script.py": script})
+    write(tmp_path / "desk", {"script.py": script})
     path = [str(Path(__file__).parents[3])]
     if installed:
         path.append(str(write(tmp_path / "lib" / "site-packages", installed)))
     done = subprocess.run(
         [sys.executable, "script.py"],
-        cwd=tmp_path / "work",
+        cwd=tmp_path / "desk",
         env={"PYTHONPATH": os.pathsep.join(path), "PATH": "/usr/bin", **environment},
         capture_output=True,
         text=True,
@@ -49,19 +49,19 @@ def ask(tmp_path: Path, *, installed: dict[str, str] | None = None, script: str 
     ids=["nothing", "a folder without code", "a package", "a file"],
 )
 def test_the_installed_library_is_found_whatever_shares_its_name(tmp_path: Path, namesake: dict[str, str]) -> None:
-    write(tmp_path / "work", namesake)
+    write(tmp_path / "desk", namesake)
     assert ask(tmp_path, installed=REAL) == "GOT the library"
     assert f"library {NAME}, which is not installed" in (said := ask(tmp_path))
     assert "do  pip install 'gnomon[data]'" in said
     assert ("only shares its name" in said) == bool(namesake)
-    assert not namesake or str(tmp_path / "work" / next(iter(namesake)).split("/")[0]) in said
+    assert not namesake or str(tmp_path / "desk" / next(iter(namesake)).split("/")[0]) in said
 
 
 def test_a_namesake_that_the_program_has_loaded_is_named(tmp_path: Path) -> None:
-    write(tmp_path / "work", {"somelib.py": "VALUE = 'mine'"})
+    write(tmp_path / "desk", {"somelib.py": "VALUE = 'mine'"})
     said = ask(tmp_path, installed=REAL, script="import somelib" + ASK)
     assert "has loaded something else of that name" in said
-    assert f"in  {tmp_path}/work/somelib.py" in said
+    assert f"in  {tmp_path}/desk/somelib.py" in said
     assert "do  rename somelib.py" in said
 
 
