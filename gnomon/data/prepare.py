@@ -117,11 +117,12 @@ def _make(recipe: Recipe, progress: Progress) -> Dataset:
 def _refuse_small_disk(recipe: Recipe) -> None:
     """Raise StorageError where the disk cannot hold what is about to be made: now, not after hours."""
     text = sum(i.file.bytes * (PACKED if i.file.path.suffix.lower() in PACKINGS else 1) for i in recipe.inputs)
-    needed, free = int(DISK_PER_BYTE * text), DISK.free(recipe.folder)
+    done = sum(p.stat().st_size for part in (BLOCKS, WORK) for p in (recipe.folder / part).rglob("*") if p.is_file())
+    needed, free = int(DISK_PER_BYTE * text) - done, DISK.free(recipe.folder)  # one that goes on has a part already
     if needed > free:
         raise StorageError(
-            f"preparing {text / 1e6:,.0f} MB of text needs about {needed / 1e6:,.0f} MB of disk, and"
-            f" {free / 1e6:,.0f} MB are free",
+            f"preparing about {text / 1e6:,.1f} MB of text needs {needed / 1e6:,.1f} MB more of disk, and"
+            f" {free / 1e6:,.1f} MB are free",
             where=str(recipe.folder),
             do="free some space, or name a folder on another disk in data.root",
         )

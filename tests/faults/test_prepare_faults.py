@@ -174,10 +174,13 @@ def test_a_disk_that_cannot_hold_it_is_told_before_anything_is_read(
 ) -> None:
     write_corpus(tmp_path / "texts")
     monkeypatch.setattr(type(DISK), "free", lambda _, path: 20_000)
-    with pytest.raises(StorageError, match=r"needs about 0 MB of disk, and 0 MB are free") as caught:
+    with pytest.raises(StorageError, match=r"needs 0\.2 MB more of disk, and 0\.0 MB are free") as caught:
         made(tmp_path)
     assert "data.root" in str(caught.value.do)
     assert not list((tmp_path / "datasets").rglob("*.npy"))
+    (tmp_path / "datasets" / "texts" / WORK).mkdir(parents=True)
+    (tmp_path / "datasets" / "texts" / WORK / "of before").write_bytes(bytes(10**6))
+    assert made(tmp_path), "what is there already is not asked for again"
 
 
 def test_two_that_prepare_the_same_at_once_give_one_version(tmp_path: Path, digest: str) -> None:
