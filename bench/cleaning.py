@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gnomon.data import clean, pii, quality, rules
-from gnomon.data.read import find_sources, read_documents
+from gnomon.data.cleaning import clean, pii, quality, rules
+from gnomon.data.reading.read import find_sources, read_documents
 
 Pass = Callable[[list[str]], object]
 

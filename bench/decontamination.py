@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gnomon.data.decontaminate import EVIDENCE, THRESHOLD, WORDS, Hit, Index, Target, boilerplate
-from gnomon.data.read import find_sources, read_documents
-from gnomon.data.suites import Item, Part, read_suite
+from gnomon.data.contamination.decontaminate import EVIDENCE, THRESHOLD, WORDS, Hit, Index, Target, boilerplate
+from gnomon.data.contamination.suites import Item, Part, read_suite
+from gnomon.data.reading.read import find_sources, read_documents
 
 MADE = "made for this benchmark"
 LICENCE = Path(__file__).parent.parent / "LICENSE"

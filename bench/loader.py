@@ -22,10 +22,10 @@ import numpy as np
 import torch
 
 from gnomon.data.document import Document
-from gnomon.data.rows import gather
 from gnomon.data.shards import SplitWriter
-from gnomon.data.source import Windows
-from gnomon.data.stream import Stream
+from gnomon.data.streaming.rows import gather
+from gnomon.data.streaming.source import Windows
+from gnomon.data.streaming.stream import Stream
 from gnomon.events.journal import Decisions
 from gnomon.store.datasets import Dataset, Split
 

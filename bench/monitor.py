@@ -18,8 +18,8 @@ import torch
 
 from gnomon.base.machine import keep_freed_memory, this_machine
 from gnomon.config import make_config
-from gnomon.data.monitor import EVERY, WINDOW_TOKENS, Monitor
-from gnomon.data.shift import Reference, Text, look
+from gnomon.data.monitoring.monitor import EVERY, WINDOW_TOKENS, Monitor
+from gnomon.data.monitoring.shift import Reference, Text, look
 from gnomon.measure import random_rows, trial
 from gnomon.presets import PRESETS
 from gnomon.train.precision import choose_dtype

@@ -29,9 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from gnomon.data.minhash import Bands, band_hashes, shingle_sets
-from gnomon.data.near import clusters, components, jaccard
-from gnomon.data.read import find_sources, read_records
+from gnomon.data.duplicates.minhash import Bands, band_hashes, shingle_sets
+from gnomon.data.duplicates.near import clusters, components, jaccard
+from gnomon.data.reading.read import find_sources, read_records
 
 PEERS = {"ours": "numpy", "datatrove": "datatrove", "datasketch": "datasketch", "rensa": "rensa"}
 BANDS = Bands(14, 8)

@@ -24,7 +24,7 @@ from typing import Any
 import orjson
 import psutil
 
-from gnomon.data.read import find_sources, read_records
+from gnomon.data.reading.read import find_sources, read_records
 
 PROGRAM = """
 import json, sys, time

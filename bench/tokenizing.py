@@ -23,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from gnomon.data.read import find_sources, read_documents
+from gnomon.data.reading.read import find_sources, read_documents
 from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.tokenizer.train import train_tokenizer
 

@@ -10,10 +10,10 @@ import torch
 from gnomon.base.errors import ConfigError
 from gnomon.bundle import continue_each
 from gnomon.config import Config, Dtype, OptimizerKind
-from gnomon.data.loader import Loader, to_device
-from gnomon.data.monitor import EVERY, WINDOW_TOKENS, Finding, Monitor
-from gnomon.data.shift import references_of
-from gnomon.data.stream import Batch, Stream, validation_by_source
+from gnomon.data.monitoring.monitor import EVERY, WINDOW_TOKENS, Finding, Monitor
+from gnomon.data.monitoring.shift import references_of
+from gnomon.data.streaming.loader import Loader, to_device
+from gnomon.data.streaming.stream import Batch, Stream, validation_by_source
 from gnomon.evaluate.loss import score, whole
 from gnomon.events.bus import Bus, Sink
 from gnomon.events.journal import Decisions, EventLog, Journal, read_events

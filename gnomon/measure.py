@@ -9,9 +9,9 @@ import torch
 from gnomon.assemble import make_state
 from gnomon.base.errors import ConfigError
 from gnomon.config import Config, Dtype
-from gnomon.data.loader import to_device
-from gnomon.data.rows import Rows, make_rows
-from gnomon.data.stream import Batch, sample_rows
+from gnomon.data.streaming.loader import to_device
+from gnomon.data.streaming.rows import Rows, make_rows
+from gnomon.data.streaming.stream import Batch, sample_rows
 from gnomon.evaluate.loss import score
 from gnomon.events.types import MemoryShort, StepDone
 from gnomon.model.generate import Sampling, generate

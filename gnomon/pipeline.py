@@ -26,7 +26,7 @@ from gnomon.base.machine import keep_compiled_kernels, keep_freed_memory, this_m
 from gnomon.bundle import Bundle, continue_each, load_bundle
 from gnomon.config import Config, DataConfig, parse_budget
 from gnomon.data.prepare import find_prepared, prepare
-from gnomon.data.stream import validation_rows
+from gnomon.data.streaming.stream import validation_rows
 from gnomon.evaluate.loss import Score, score
 from gnomon.events.journal import Decisions, read_events
 from gnomon.events.types import Event, GaveUp, RunStarted, RunStopped, Stop

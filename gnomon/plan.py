@@ -12,7 +12,7 @@ from gnomon.base.files import read_json
 from gnomon.base.machine import Machine
 from gnomon.base.shares import uneven, without_tree
 from gnomon.config import MAX_THREADS, Config, Dtype, OptimizerKind, parse_budget
-from gnomon.data.weights import Stages, planned_weights
+from gnomon.data.streaming.weights import Stages, planned_weights
 from gnomon.footprint import disk_bytes, inference_bytes, training_bytes
 from gnomon.pace import Pace, Work
 from gnomon.presets import PRESETS, TOKENS, Shape, gpt_neox_sizes, read_shape

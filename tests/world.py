@@ -23,8 +23,8 @@ from gnomon.bundle import Bundle, load_bundle
 from gnomon.config import Config, DataConfig, Dtype, OptimizerKind, TokenizerConfig, make_config
 from gnomon.data.document import Document
 from gnomon.data.prepare import prepare
-from gnomon.data.rows import Rows, make_rows
 from gnomon.data.shards import SplitWriter
+from gnomon.data.streaming.rows import Rows, make_rows
 from gnomon.events.types import Check, Event, Observer, Replan, Request, StepDone, Stop
 from gnomon.model.lm import LanguageModel, first_weight
 from gnomon.model.loss import next_token_loss

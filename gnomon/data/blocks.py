@@ -26,13 +26,13 @@ from gnomon.base import faults
 from gnomon.base.arrays import load_array, write_array
 from gnomon.base.errors import DataError, IntegrityError
 from gnomon.base.files import canonical_json, sha256_bytes, sha256_file, staged_folder, storage_errors
-from gnomon.data.clean import repair_all
+from gnomon.data.cleaning.clean import repair_all
+from gnomon.data.cleaning.pii import replace_all
+from gnomon.data.cleaning.quality import SCORES, measure
 from gnomon.data.document import Document, Removed, fingerprint
-from gnomon.data.minhash import Bands, band_hashes
-from gnomon.data.pii import replace_all
-from gnomon.data.quality import SCORES, measure
-from gnomon.data.read import Source, read_documents
-from gnomon.data.span import Span
+from gnomon.data.duplicates.minhash import Bands, band_hashes
+from gnomon.data.reading.read import Source, read_documents
+from gnomon.data.reading.span import Span
 from gnomon.data.worker import Tell
 
 FRAME_BYTES = 1 << 20

@@ -19,7 +19,7 @@ import numpy as np
 from gnomon.base.arrays import load_array
 from gnomon.base.progress import Progress
 from gnomon.data.blocks import DOCUMENT, Block
-from gnomon.data.rules import Rule, judge
+from gnomon.data.cleaning.rules import Rule, judge
 
 TRAIN, VALIDATION = 1, 2
 """The status of a document that is kept."""

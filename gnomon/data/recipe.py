@@ -9,10 +9,10 @@ from gnomon.base.files import STAGING_PREFIX, canonical_json, sha256_bytes, sha2
 from gnomon.base.progress import Progress
 from gnomon.config import DataConfig, SourceConfig, TokenizerConfig
 from gnomon.data.blocks import stamp_of
-from gnomon.data.hub import hub_source
-from gnomon.data.hub_address import PREFIX, HubAddress
-from gnomon.data.read import Source, find_sources
-from gnomon.data.suites import suite_files
+from gnomon.data.contamination.suites import suite_files
+from gnomon.data.reading.hub import hub_source
+from gnomon.data.reading.hub_address import PREFIX, HubAddress
+from gnomon.data.reading.read import Source, find_sources
 from gnomon.store.datasets import FORMAT, Dataset, open_dataset
 from gnomon.store.manifest import NAME
 from gnomon.tokenizer.tokenizer import BLOCK

@@ -9,9 +9,9 @@ from gnomon.base.errors import DataError
 from gnomon.base.progress import Progress, silent
 from gnomon.bundle import Bundle
 from gnomon.data.document import Removed
-from gnomon.data.read import find_sources, read_documents
+from gnomon.data.reading.read import find_sources, read_documents
 from gnomon.data.shards import SplitWriter
-from gnomon.data.stream import rows_of
+from gnomon.data.streaming.stream import rows_of
 from gnomon.evaluate.delta import Delta, delta
 from gnomon.evaluate.loss import Score, score
 from gnomon.evaluate.parity import Parity, parity

@@ -9,7 +9,7 @@ import torch
 
 from gnomon.base.heartbeat import beat
 from gnomon.config import Dtype
-from gnomon.data.rows import Rows
+from gnomon.data.streaming.rows import Rows
 from gnomon.model.attention import Segments
 from gnomon.model.lm import LanguageModel
 from gnomon.model.loss import next_token_loss

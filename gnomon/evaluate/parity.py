@@ -16,9 +16,9 @@ import torch
 
 from gnomon.base.heartbeat import beat
 from gnomon.base.progress import Progress, silent
-from gnomon.data.pack import WINDOW_DOCUMENTS, Layout, pack
-from gnomon.data.rows import Rows, make_rows
-from gnomon.data.stream import rows_of
+from gnomon.data.streaming.pack import WINDOW_DOCUMENTS, Layout, pack
+from gnomon.data.streaming.rows import Rows, make_rows
+from gnomon.data.streaming.stream import rows_of
 from gnomon.evaluate.alone import Text, filled, losses_alone, text_of, token_losses
 from gnomon.evaluate.loss import Score, joined, share_of
 from gnomon.model.attention import Segments

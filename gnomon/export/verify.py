@@ -10,7 +10,7 @@ import torch
 from gnomon.base.errors import GnomonError, IntegrityError
 from gnomon.base.seeds import derive
 from gnomon.bundle import Bundle
-from gnomon.data.stream import validation_rows
+from gnomon.data.streaming.stream import validation_rows
 from gnomon.export.read import read_gguf, read_hf
 from gnomon.model.lm import LanguageModel
 from gnomon.presets import Shape

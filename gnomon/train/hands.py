@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gnomon.data.loader import Loader
+from gnomon.data.streaming.loader import Loader
 from gnomon.events.bus import Bus
 from gnomon.events.journal import Journal
 from gnomon.events.types import CheckpointDamaged, CheckpointSaved, SaveFailed

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from gnomon.base.errors import TrainingError
 from gnomon.base.seeds import derive
-from gnomon.data.rows import Rows
-from gnomon.data.stream import Batch
+from gnomon.data.streaming.rows import Rows
+from gnomon.data.streaming.stream import Batch
 from gnomon.events.types import Event, MemoryShort
 from gnomon.model.attention import Segments
 from gnomon.model.loss import next_token_loss

@@ -10,10 +10,10 @@ import typer
 from gnomon.verbs.common import Json, print_json
 
 if TYPE_CHECKING:
-    from gnomon.data.decontaminate import Hit, Index
+    from gnomon.data.contamination.decontaminate import Hit, Index
+    from gnomon.data.contamination.suites import Suite
     from gnomon.data.document import Document
-    from gnomon.data.read import Source
-    from gnomon.data.suites import Suite
+    from gnomon.data.reading.read import Source
 
 BATCH_DOCUMENTS = 256
 
@@ -44,9 +44,9 @@ def decontaminate(
 
       gnomon data decontaminate texts/ --against mine.jsonl --fields ask,reply --json
     """
-    from gnomon.data.decontaminate import THRESHOLD, Index
-    from gnomon.data.read import find_sources
-    from gnomon.data.suites import read_suite, suite_files
+    from gnomon.data.contamination.decontaminate import THRESHOLD, Index
+    from gnomon.data.contamination.suites import read_suite, suite_files
+    from gnomon.data.reading.read import find_sources
     from gnomon.observe.console import Console
 
     sources = find_sources(files)
@@ -94,7 +94,7 @@ class _Search:
 
     def find(self, threshold: float) -> Iterator[tuple[str, list["Hit"]]]:
         """Yield the origin of each document that holds something, and what it holds."""
-        from gnomon.data.decontaminate import boilerplate
+        from gnomon.data.contamination.decontaminate import boilerplate
 
         self.unreadable = 0  # the first pass counted them too
         total, documents = sum(self.counts, self.index.counts([])), sum(self.documents)
@@ -109,7 +109,7 @@ class _Search:
                         yield document.origin, hits
 
     def _batches(self, source: "Source", stage: str) -> Iterator[list["Document"]]:
-        from gnomon.data.read import read_documents
+        from gnomon.data.reading.read import read_documents
 
         done = sum(s.bytes for s in self.sources[: self.sources.index(source)])
         total = sum(s.bytes for s in self.sources)

@@ -7,7 +7,7 @@ import typer
 from gnomon.verbs.common import Json, print_json
 
 if TYPE_CHECKING:
-    from gnomon.data.duplicates import Duplicates
+    from gnomon.data.duplicates.files import Duplicates
 
 SHOWN_CLUSTERS, SHOWN_RECORDS, SHOWN_CHARACTERS = 5, 4, 60
 
@@ -27,7 +27,7 @@ def dedup(
 
     Example:  gnomon data dedup corpus/ --threshold 0.8
     """
-    from gnomon.data.duplicates import find_duplicates
+    from gnomon.data.duplicates.files import find_duplicates
     from gnomon.observe.console import Console
 
     console = Console()
@@ -44,7 +44,7 @@ def dedup(
 
 
 def _lines(found: "Duplicates", threshold: float) -> list[str]:
-    from gnomon.data.duplicates import histogram
+    from gnomon.data.duplicates.files import histogram
 
     near, total = found.near, sum(found.sizes)
     members, share = sum(map(len, near.clusters)), found.copies_bytes() / max(1, total)

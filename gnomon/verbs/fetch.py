@@ -27,9 +27,9 @@ def fetch(
       gnomon data fetch 'hf:openai/gsm8k?config=main&template={question}\\n{answer}' --out gsm8k.jsonl.zst
     """
     from gnomon.base.errors import ConfigError
-    from gnomon.data.hub import copy_out, read_source
-    from gnomon.data.hub import fetch as fetch_rows
-    from gnomon.data.hub_address import HubAddress
+    from gnomon.data.reading.hub import copy_out, read_source
+    from gnomon.data.reading.hub import fetch as fetch_rows
+    from gnomon.data.reading.hub_address import HubAddress
     from gnomon.observe.console import Console
 
     if out is not None and not out.name.endswith(".jsonl.zst"):

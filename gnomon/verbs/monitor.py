@@ -22,7 +22,7 @@ def check(
 
     Example:  gnomon data check datasets/books/3f9c0a1b2c3d --against datasets/books/9ae41c22d07b
     """
-    from gnomon.data.check import check_text
+    from gnomon.data.monitoring.check import check_text
     from gnomon.observe.console import Console
     from gnomon.store.datasets import open_dataset
 

@@ -187,7 +187,7 @@ def _shares(words: list[str]) -> dict[str, float]:
 
 
 def _documents(paths: list[str], text_field: str, progress: "Progress") -> Iterator["Document"]:
-    from gnomon.data.read import find_sources, read_documents
+    from gnomon.data.reading.read import find_sources, read_documents
 
     sources = find_sources(paths)
     total, done = sum(source.bytes for source in sources), 0

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gnomon.config import OptimizerKind
-from gnomon.data.stream import Batch
+from gnomon.data.streaming.stream import Batch
 from gnomon.events.types import GaveUp, RolledBack, StepDone, Validated
 from tests.world import Started, start
 

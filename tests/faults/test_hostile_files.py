@@ -15,7 +15,7 @@ import pytest
 from gnomon.base.errors import ConfigError, GnomonError, IntegrityError, StorageError
 from gnomon.base.files import canonical_json, sha256_bytes
 from gnomon.config import Config, load_config, make_config
-from gnomon.data.stream import validation_rows
+from gnomon.data.streaming.stream import validation_rows
 from gnomon.events.journal import EventLog, Journal, read_events
 from gnomon.events.types import RolledBack, RunStarted, RunStopped, Sampled, Validated
 from gnomon.observe.report import report_html

@@ -15,7 +15,8 @@ from gnomon.base.disk import DISK
 from gnomon.base.errors import DataError, IntegrityError, StorageError
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
-from gnomon.data.prepare import BLOCKS, WORK, prepare
+from gnomon.data.prepare import prepare
+from gnomon.data.work import BLOCKS, WORK
 from gnomon.store.datasets import Dataset, list_datasets, verify_dataset
 from tests.world import write_corpus
 
@@ -32,7 +33,7 @@ import sys
 from pathlib import Path
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
-from gnomon.data.prepare import BLOCKS, WORK, prepare
+from gnomon.data.prepare import prepare
 folder = Path(sys.argv[1])
 data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"))
 print(prepare(data, TokenizerConfig(), 512, silent).digest)

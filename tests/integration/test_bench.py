@@ -17,7 +17,7 @@ from gnomon.bench.plain import score, share_of_rate, windows
 from gnomon.bench.speed import CEILING, contestants, speed
 from gnomon.bench.speed import OURS as FAST
 from gnomon.config import ModelConfig, make_config
-from gnomon.data.rows import make_rows
+from gnomon.data.streaming.rows import make_rows
 from gnomon.evaluate.loss import score as score_packed
 from gnomon.observe.console import Console
 from gnomon.pipeline import prepare_data

@@ -18,11 +18,11 @@ import pytest
 import torch
 
 from gnomon.base.files import canonical_json
-from gnomon.data import mix as mix_module
-from gnomon.data import source as source_module
-from gnomon.data.loader import Loader
-from gnomon.data.mix import PARTS
-from gnomon.data.stream import Stream
+from gnomon.data.streaming import mix as mix_module
+from gnomon.data.streaming import source as source_module
+from gnomon.data.streaming.loader import Loader
+from gnomon.data.streaming.mix import PARTS
+from gnomon.data.streaming.stream import Stream
 from gnomon.events.journal import Decisions
 from gnomon.store.datasets import Dataset
 from tests.world import dataset_of

@@ -16,11 +16,11 @@ import zstandard
 
 from gnomon.base.errors import DataError, DependencyError, GnomonError
 from gnomon.base.progress import silent
-from gnomon.data import hub as hub_module
 from gnomon.data.document import Removed
-from gnomon.data.hub import fetch, hub_source, read_source
-from gnomon.data.hub_address import HubAddress
-from gnomon.data.read import find_sources, read_documents
+from gnomon.data.reading import hub as hub_module
+from gnomon.data.reading.hub import fetch, hub_source, read_source
+from gnomon.data.reading.hub_address import HubAddress
+from gnomon.data.reading.read import find_sources, read_documents
 from gnomon.verbs.fetch import fetch as fetch_verb
 from tests.hub import COMMIT, FakeHub, fake_hub
 
@@ -205,10 +205,11 @@ def test_a_killed_fetch_leaves_nothing_and_is_done_again(hub: FakeHub) -> None:
     hub.stuck = SHARD
     address = MATHS + "&field=answer"
     code = (
-        "from pathlib import Path; from gnomon.data.hub import fetch; from gnomon.data.hub_address import HubAddress; "
+        "from pathlib import Path; from gnomon.data.reading.hub import fetch; "
+        "from gnomon.data.reading.hub_address import HubAddress; "
         f"fetch(HubAddress.parse({address!r}), Path('datasets'), lambda *_: None)"
     )
-    package = str(Path(hub_module.__file__).parents[2])
+    package = str(Path(hub_module.__file__).parents[3])
     fetching = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": package})
     while not any(SHARD in line for line in hub.asked):
         time.sleep(0.05)

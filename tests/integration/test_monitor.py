@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import gnomon.assemble
-from gnomon.data.stream import Batch
+from gnomon.data.streaming.stream import Batch
 from gnomon.events.types import StepDone, TextShifted
 from tests.world import start
 

@@ -11,8 +11,8 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gnomon.data.loader import Loader
-from gnomon.data.stream import Batch, Stream
+from gnomon.data.streaming.loader import Loader
+from gnomon.data.streaming.stream import Batch, Stream
 from gnomon.events.journal import Decisions
 from gnomon.events.types import Replan, Request, RollBack, Stop
 from gnomon.store.datasets import Dataset

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnomon.data import words as words_module
-from gnomon.data.decontaminate import EVIDENCE, SHORTEST, Hit, Index, apply, boilerplate
-from gnomon.data.suites import Item, Part
-from gnomon.data.words import chunks, words_of
+from gnomon.data.contamination import words as words_module
+from gnomon.data.contamination.decontaminate import EVIDENCE, SHORTEST, Hit, Index, apply, boilerplate
+from gnomon.data.contamination.suites import Item, Part
+from gnomon.data.contamination.words import chunks, words_of
 
 QUICK = settings(max_examples=40)
 

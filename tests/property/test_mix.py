@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gnomon.data.mix import BLOCK_ROWS, CYCLE_BLOCKS, PARTS, Mix, parts_of, shared
+from gnomon.data.streaming.mix import BLOCK_ROWS, CYCLE_BLOCKS, PARTS, Mix, parts_of, shared
 
 weight = st.one_of(st.floats(0.01, 1), st.sampled_from([0.0, 1e-7, 1e-3, 1 / 3, 1.0, 5.0]))
 NAMES = [f"source {i}" for i in range(12)]

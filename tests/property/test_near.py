@@ -10,9 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gnomon.base.errors import ConfigError, DataError
-from gnomon.data import minhash, near
-from gnomon.data.minhash import EMPTY, Bands, Shingles, band_hashes, bands_for, shingle_hashes, shingle_sets
-from gnomon.data.near import candidates, clusters, components, jaccard, merge, verify
+from gnomon.data.duplicates import minhash, near
+from gnomon.data.duplicates.minhash import EMPTY, Bands, Shingles, band_hashes, bands_for, shingle_hashes, shingle_sets
+from gnomon.data.duplicates.near import candidates, clusters, components, jaccard, merge, verify
 
 WORD = re.compile(r"[\u3040-\u9fff]|[0-9a-z\u00c0-\u1fff\u2c00-\u2fff\ua000-\U0010ffff]+")
 LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}

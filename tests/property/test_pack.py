@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnomon.data.pack import pack
-from gnomon.data.rows import IGNORE, make_rows
+from gnomon.data.streaming.pack import pack
+from gnomon.data.streaming.rows import IGNORE, make_rows
 
 lengths_and_length = st.tuples(st.lists(st.integers(1, 300), min_size=1, max_size=80), st.integers(1, 96))
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gnomon.data import document, read, span
+from gnomon.data import document
 from gnomon.data.document import Removed
-from gnomon.data.read import Source, can_split, read_documents
-from gnomon.data.span import WHOLE, Span, cut_spans
+from gnomon.data.reading import read, span
+from gnomon.data.reading.read import Source, can_split, read_documents
+from gnomon.data.reading.span import WHOLE, Span, cut_spans
 
 quiet = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 lines = st.one_of(

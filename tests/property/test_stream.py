@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gnomon.base.errors import DataError, IntegrityError
-from gnomon.data import source as source_module
-from gnomon.data.pack import Layout, pack
-from gnomon.data.rows import Rows
-from gnomon.data.stream import Batch, Stream, rows_of, sample_rows, validation_by_source, validation_rows
+from gnomon.data.streaming import source as source_module
+from gnomon.data.streaming.pack import Layout, pack
+from gnomon.data.streaming.rows import Rows
+from gnomon.data.streaming.stream import Batch, Stream, rows_of, sample_rows, validation_by_source, validation_rows
 from gnomon.events.journal import Decisions
 from gnomon.store.datasets import Dataset
 from tests.world import dataset_of, small_dataset

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from gnomon.data import document, read
+from gnomon.data import document
 from gnomon.data.document import Document, cut
-from gnomon.data.read import text_parts
+from gnomon.data.reading import read
+from gnomon.data.reading.read import text_parts
 
 texts = st.lists(st.one_of(st.text("ab \n\r—🦊%"), st.text("a—🦊", min_size=12, max_size=40))).map("".join)
 quiet = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

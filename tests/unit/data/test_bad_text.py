@@ -8,8 +8,8 @@ import pytest
 from gnomon.base.errors import ConfigError, DataError
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
-from gnomon.data import read as read_module
 from gnomon.data.prepare import prepare
+from gnomon.data.reading import read as read_module
 
 GOOD = b'{"text": "one"}\n{"text": "two"}\n'
 MEND = "mend them, or accept the loss with data.max_bad_share=0.34"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gnomon.data import clean
-from gnomon.data.clean import KINDS, mend, repair, repair_all
+from gnomon.data.cleaning import clean
+from gnomon.data.cleaning.clean import KINDS, mend, repair, repair_all
 
 ODD = "ÃâðÐÑÅÂï€™œ“”©¼Ÿ\u00a0\u00ad\u2003\u200b\u200c\u200d\u200e\ufeff\ue000\ufffe\x85\x90\x00\x1b\x7f\r\v\f\u2028"
 ODD += "Aa\u0301\u0303e☃👩🏴\U000e0067नी\u094dကก한\u1100\u1161\u11a8\u212b\ud83d\ude00\ud800 \t\n.[m1"

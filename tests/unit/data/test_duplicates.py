@@ -11,10 +11,10 @@ import zstandard
 from typer.testing import CliRunner
 
 from gnomon.base.errors import DataError
-from gnomon.data import read as read_module
 from gnomon.data.document import MAX_BYTES, Removed
-from gnomon.data.duplicates import find_duplicates
-from gnomon.data.read import Record, Source, read_records
+from gnomon.data.duplicates.files import find_duplicates
+from gnomon.data.reading import read as read_module
+from gnomon.data.reading.read import Record, Source, read_records
 from gnomon.verbs.dedup import dedup
 
 app = typer.Typer()

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnomon.base.errors import ConfigError
-from gnomon.data.hub_address import HubAddress
+from gnomon.data.reading.hub_address import HubAddress
 
 values = st.text("aé&=?#%+ /\n", min_size=1, max_size=8)
 either = st.one_of(

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnomon.data.monitor import Finding, Monitor
-from gnomon.data.shift import Reference, Text, fingerprints, look, student
+from gnomon.data.monitoring.monitor import Finding, Monitor
+from gnomon.data.monitoring.shift import Reference, Text, fingerprints, look, student
 
 VOCABULARY, LENGTH, WINDOW = 2048, 64, 1 << 14
 Fault = Callable[[np.ndarray, np.random.Generator], np.ndarray]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gnomon.data.pii import INSTEAD, replace, replace_all
+from gnomon.data.cleaning.pii import INSTEAD, replace, replace_all
 
 ORDINARY = "the ship, in 1914-1918 (pp. 12-14) 3.14 1,234,567 12:30:45 10.2.3.4 v1.2.3.4-beta 2001-02-03 §4.1.2.3 @home"
 ORDINARY += " Ångström 漢字 C++ std::map a+b=c 0.25 ISBN 978-3-16-148410-0 GB29 C3PO 192.168.0.1 100.000"

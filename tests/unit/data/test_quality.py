@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gnomon.data import quality
-from gnomon.data.quality import SCORES, measure
+from gnomon.data.cleaning import quality
+from gnomon.data.cleaning.quality import SCORES, measure
 from tests.unit.data.slow_scores import slow_scores
 
 WORDS = "the be To of. and that have with a bb cat. dog! (why?) “Ja.” ’ ... … .. # {x} • - * 12 3a é Ünder 漢字 。 — x…"

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnomon.base.errors import DataError
-from gnomon.data import read as read_module
 from gnomon.data.document import MAX_BYTES, Document, Removed, cut, fingerprint
-from gnomon.data.read import Source, find_sources, read_documents
+from gnomon.data.reading import read as read_module
+from gnomon.data.reading.read import Source, find_sources, read_documents
 
 
 def read(path: Path, separator: str | None = None) -> tuple[list[str], list[Removed]]:

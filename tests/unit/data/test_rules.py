@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnomon.base.errors import ConfigError
-from gnomon.data.quality import SCORES, measure
-from gnomon.data.rules import FAMILIES, PRESETS, Broken, choose, judge
+from gnomon.data.cleaning.quality import SCORES, measure
+from gnomon.data.cleaning.rules import FAMILIES, PRESETS, Broken, choose, judge
 
 _drawn = np.random.default_rng(3)
 _letters = _drawn.choice(list("abcdefghijklmnopqrstuvwxyz"), (900, 6))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gnomon.base.errors import DataError
-from gnomon.data.suites import read_suite
+from gnomon.data.contamination.suites import read_suite
 
 
 def parts(tmp_path: Path, record: dict[str, Any], fields: tuple[str, ...] = ()) -> list[tuple[str, str]]:

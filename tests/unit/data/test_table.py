@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from gnomon.base.errors import DataError, DependencyError
-from gnomon.data import read as read_module
-from gnomon.data import table
 from gnomon.data.document import MAX_BYTES, Removed
-from gnomon.data.read import Source, find_sources, read_documents
+from gnomon.data.reading import read as read_module
+from gnomon.data.reading import table
+from gnomon.data.reading.read import Source, find_sources, read_documents
 
 pa = pytest.importorskip("pyarrow", reason="pip install 'gnomon[data]'")
 pq = pytest.importorskip("pyarrow.parquet", reason="pip install 'gnomon[data]'")

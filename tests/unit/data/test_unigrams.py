@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import gnomon.data.prepare as preparing
+import gnomon.data.work as preparing
 from gnomon.base.errors import IntegrityError
 from gnomon.base.files import write_synced
 from gnomon.base.progress import silent

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from gnomon.base.errors import ConfigError
 from gnomon.config import MixConfig, make_config
-from gnomon.data.mix import PARTS
-from gnomon.data.weights import planned_weights
+from gnomon.data.streaming.mix import PARTS
+from gnomon.data.streaming.weights import planned_weights
 
 TOKENS = {"books": 900_000, "code": 90_000, "letters": 10_000}
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from gnomon.data import source as source_module
 from gnomon.data.shards import write_shard
-from gnomon.data.stream import rows_of
+from gnomon.data.streaming import source as source_module
+from gnomon.data.streaming.stream import rows_of
 from gnomon.evaluate import loss as loss_module
 from gnomon.evaluate import parity as parity_module
 from gnomon.evaluate.loss import Score, joined

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gnomon.data.rows import Rows
+from gnomon.data.streaming.rows import Rows
 from gnomon.model import blocked
 from gnomon.model.attention import Pieces, Segments
 from gnomon.model.lm import LanguageModel, Output

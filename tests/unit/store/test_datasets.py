@@ -14,7 +14,7 @@ from gnomon.base.errors import DataError, IntegrityError
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
 from gnomon.data.prepare import prepare
-from gnomon.data.stream import validation_rows
+from gnomon.data.streaming.stream import validation_rows
 from gnomon.store.datasets import Dataset, list_datasets, open_dataset, verify_dataset
 from gnomon.store.manifest import describe, write_manifest
 from tests.world import small_dataset, write_corpus
@@ -42,7 +42,7 @@ def seal(dataset: Dataset, body: dict[str, Any]) -> None:
 def test_the_same_text_in_many_shards_is_the_same_text(
     whole: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gnomon.data.prepare.SHARD_BYTES", 20_000)
+    monkeypatch.setattr("gnomon.data.work.SHARD_BYTES", 20_000)
     write_corpus(tmp_path / "texts")
     data = DataConfig(train=[str(tmp_path / "texts")], root=str(tmp_path / "datasets"))
     many = prepare(data, TokenizerConfig(), 512, silent)

@@ -16,8 +16,8 @@ from gnomon.assemble import build_state
 from gnomon.base.files import read_json, sha256_bytes
 from gnomon.bundle import load_bundle
 from gnomon.config import make_config
-from gnomon.data.rows import make_rows
-from gnomon.data.stream import Batch
+from gnomon.data.streaming.rows import make_rows
+from gnomon.data.streaming.stream import Batch
 from gnomon.plan import Plan
 from gnomon.store.checkpoint import Checkpoint
 from gnomon.store.checkpoints import CheckpointStore

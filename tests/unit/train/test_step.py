@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gnomon.config import OptimizerKind
-from gnomon.data.rows import Rows
-from gnomon.data.stream import Batch
+from gnomon.data.streaming.rows import Rows
+from gnomon.data.streaming.stream import Batch
 from gnomon.events.types import StepDone
 from gnomon.model.attention import Segments
 from gnomon.train.readback import COLUMNS, Note, Readback

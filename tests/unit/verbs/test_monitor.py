@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from gnomon.base.errors import DataError
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
-from gnomon.data.check import check_text
+from gnomon.data.monitoring.check import check_text
 from gnomon.data.prepare import prepare
 from gnomon.events.types import TextShifted
 from gnomon.observe.console import Console

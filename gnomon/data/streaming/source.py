@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gnomon.base.seeds import derive, permutation
-from gnomon.data.pack import WINDOW_DOCUMENTS, pack, rows_needed
+from gnomon.data.streaming.pack import WINDOW_DOCUMENTS, pack, rows_needed
 from gnomon.store.datasets import Split
 
 

@@ -1,6 +1,6 @@
 """The process that fetches the rows of a data set from the Hugging Face Hub. The only file that knows `datasets`.
 
-    python -m gnomon.data.hub_rows ADDRESS FOLDER
+    python -m gnomon.data.reading.hub_rows ADDRESS FOLDER
 
 It writes rows.jsonl.zst into FOLDER, and says on its standard output, a JSON object a line, how far it is (`stage`,
 `rows`, `bytes`), and at its end either what it fetched (`done`) or why it could not (`error`). It ends with the process
@@ -23,7 +23,7 @@ from gnomon import __version__
 from gnomon.base.errors import GnomonError
 from gnomon.base.files import sha256_file
 from gnomon.base.optional import need
-from gnomon.data.hub_address import HubAddress
+from gnomon.data.reading.hub_address import HubAddress
 
 ROWS = "rows.jsonl.zst"
 EMPTY = "the data set has no rows"

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from gnomon.data.unpack import READ_BYTES, open_errors
+from gnomon.data.reading.unpack import READ_BYTES, open_errors
 
 
 @dataclass(frozen=True)

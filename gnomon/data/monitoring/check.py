@@ -8,8 +8,8 @@ import numpy as np
 
 from gnomon.base.errors import DataError
 from gnomon.base.progress import Progress
-from gnomon.data.monitor import WINDOW_TOKENS, Finding, Monitor
-from gnomon.data.shift import Reference, references_of
+from gnomon.data.monitoring.monitor import WINDOW_TOKENS, Finding, Monitor
+from gnomon.data.monitoring.shift import Reference, references_of
 from gnomon.store.datasets import Dataset
 from gnomon.tokenizer.tokenizer import Tokenizer
 

@@ -31,9 +31,9 @@ from gnomon.base.files import (
     write_synced,
 )
 from gnomon.base.progress import Progress
-from gnomon.data.hub_address import HubAddress
-from gnomon.data.hub_rows import ROWS
-from gnomon.data.read import Source
+from gnomon.data.reading.hub_address import HubAddress
+from gnomon.data.reading.hub_rows import ROWS
+from gnomon.data.reading.read import Source
 from gnomon.store.runs import only_writer
 
 SOURCE = "source.json"
@@ -129,12 +129,12 @@ class _Fetcher:
                 process.kill()
 
     def _process(self, folder: Path, said: IO[bytes]) -> subprocess.Popen[bytes]:
-        ways = [str(Path(__file__).parents[2]), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        ways = [str(Path(__file__).parents[3]), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         quiet = dict.fromkeys(QUIET, "1") | dict.fromkeys(TIMEOUTS, str(ANSWER_SECONDS))
         quiet |= {"HF_UPDATE_DOWNLOAD_COUNTS": "0", "USE_TORCH": "0"}
         places = {k: str(Path(v).resolve()) for k, v in os.environ.items() if k in SHOWN[:3] and v}
         return subprocess.Popen(
-            [sys.executable, "-m", "gnomon.data.hub_rows", str(self.address), "."],
+            [sys.executable, "-m", "gnomon.data.reading.hub_rows", str(self.address), "."],
             cwd=folder,  # or a folder here that is named as the data set would be taken for it
             env=quiet
             | dict(os.environ)

@@ -15,11 +15,11 @@ from gnomon.base.files import canonical_json, write_atomic
 from gnomon.base.progress import Progress
 from gnomon.config import DecontaminateConfig
 from gnomon.data.blocks import Block
+from gnomon.data.contamination.decontaminate import Index, Weights, apply, boilerplate
+from gnomon.data.contamination.suites import read_suite
 from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, Removal
-from gnomon.data.decontaminate import Index, Weights, apply, boilerplate
 from gnomon.data.document import fingerprint
 from gnomon.data.engine import Engine, Job
-from gnomon.data.suites import read_suite
 from gnomon.data.worker import Tell
 
 BATCH_BYTES = 4 << 20
@@ -58,7 +58,7 @@ def remove_contamination(
         write_array(path := folder / f"searched-{b:06d}.npy", np.flatnonzero(corpus.status[_span(corpus, b)] == TRAIN))
         args = base | {"block": str(corpus.block(b).folder), "chosen": str(path)}
         size = int(corpus.documents(b)["bytes"].sum(dtype=np.int64))
-        jobs.append(Job("gnomon.data.contamination:count", args, size))
+        jobs.append(Job("gnomon.data.contamination.removal:count", args, size))
     counted = engine("counting what suites have in common with the text", jobs, told)
     index = _index_of(base)
     counts, documents = _summed(counted)
@@ -69,7 +69,7 @@ def remove_contamination(
         write_array(path := folder / f"common-{b:06d}.npy", common[corpus.places[b][0].source])
         more = {"common": str(path), "action": wanted.action, "threshold": wanted.threshold}
         more |= {"totals": str(totals), "documents": documents, "found": str(folder / f"found-{b:06d}.json")}
-        searches.append(Job("gnomon.data.contamination:search", job.args | more, job.weight))
+        searches.append(Job("gnomon.data.contamination.removal:search", job.args | more, job.weight))
     paths = engine("looking for items of suites", searches, told)
     found = [orjson.loads(Path(path).read_bytes()) for path in paths]
     hits, changed, holders = list[dict[str, Any]](), dict[int, Path](), set[int]()

@@ -14,7 +14,7 @@ from statistics import NormalDist
 import numpy as np
 
 from gnomon.base.seeds import derive, permutation, scatter
-from gnomon.data.pack import WINDOW_DOCUMENTS, Layout, pack, rows_needed
+from gnomon.data.streaming.pack import WINDOW_DOCUMENTS, Layout, pack, rows_needed
 from gnomon.store.datasets import Dataset, Split
 
 DRAWS = 48

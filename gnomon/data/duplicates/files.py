@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from gnomon.data.document import Removed
-from gnomon.data.near import Near, clusters
-from gnomon.data.read import Source, find_sources, read_records
+from gnomon.data.duplicates.near import Near, clusters
+from gnomon.data.reading.read import Source, find_sources, read_records
 
 
 @dataclass(frozen=True)

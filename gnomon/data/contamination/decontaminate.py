@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gnomon.data.suites import Item, Part
-from gnomon.data.words import chunks
+from gnomon.data.contamination.suites import Item, Part
+from gnomon.data.contamination.words import chunks
 
 Action = Literal["drop", "cut", "flag"]
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from gnomon.base.errors import ConfigError
 from gnomon.config import MixConfig
-from gnomon.data.mix import PARTS, Weights
+from gnomon.data.streaming.mix import PARTS, Weights
 
 Stages = list[tuple[int, dict[str, int]]]
 """From which row on each source has which weight, in PARTS."""

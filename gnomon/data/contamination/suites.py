@@ -10,7 +10,7 @@ import orjson
 
 from gnomon.base.errors import DataError
 from gnomon.base.files import sha256_file
-from gnomon.data.unpack import open_unpacked
+from gnomon.data.reading.unpack import open_unpacked
 
 Role = Literal["question", "answer", "choice", "context"]
 

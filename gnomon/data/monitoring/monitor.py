@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gnomon.data.shift import (
+from gnomon.data.monitoring.shift import (
     DRAWS,
     LEAST_DIVERGENCE,
     LEAST_REPEATED,

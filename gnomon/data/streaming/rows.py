@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gnomon.data.source import Pieces
+from gnomon.data.streaming.source import Pieces
 from gnomon.store.datasets import Split
 
 IGNORE = -100

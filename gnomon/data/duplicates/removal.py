@@ -14,9 +14,9 @@ from gnomon.base.files import staged_folder
 from gnomon.base.progress import Progress
 from gnomon.data.blocks import Block
 from gnomon.data.corpus import PART_DOCUMENTS, REMOVED, Corpus
+from gnomon.data.duplicates.minhash import Bands, Shingles, shingle_sets
+from gnomon.data.duplicates.near import candidates, components, jaccard, merge
 from gnomon.data.engine import Engine, Job
-from gnomon.data.minhash import Bands, Shingles, shingle_sets
-from gnomon.data.near import candidates, components, jaccard, merge
 from gnomon.data.worker import Tell
 
 COMPARED_BYTES = 32 << 20
@@ -51,7 +51,7 @@ def remove_near(corpus: Corpus, bands: Bands, threshold: float, folder: Path, en
     for first, last in pairwise([0, *(np.flatnonzero(np.diff(job_of)) + 1).tolist(), len(pairs)]):
         write_array(path := folder / f"pairs-{first:012d}.npy", pairs[first:last])
         args = {"pairs": str(path), "sets": folders, "starts": corpus.starts}
-        jobs.append(Job("gnomon.data.alike:compare", args, int(sizes[first:last].sum())))
+        jobs.append(Job("gnomon.data.duplicates.removal:compare", args, int(sizes[first:last].sum())))
     found = engine("comparing texts", jobs, told)
     values = np.concatenate([np.zeros(0), *(load_array(Path(path)) for path in found)])
     passed = pairs[values >= threshold]
@@ -88,7 +88,7 @@ def _sets(corpus: Corpus, wanted: np.ndarray, folder: Path, engine: Engine, told
         write_array(path := folder / f"candidates-{b:06d}.npy", inside)
         args = {"block": str(corpus.block(b).folder), "chosen": str(path), "folder": str(folder / f"sets-{b:06d}")}
         size = int(corpus.documents(b)["bytes"][inside].sum(dtype=np.int64))
-        jobs.append(Job("gnomon.data.alike:write_sets", args, size))
+        jobs.append(Job("gnomon.data.duplicates.removal:write_sets", args, size))
     return engine("reading near duplicates", jobs, told)
 
 

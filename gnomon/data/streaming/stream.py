@@ -12,9 +12,9 @@ import numpy as np
 
 from gnomon.base.errors import DataError, IntegrityError
 from gnomon.base.seeds import derive, permutation
-from gnomon.data.mix import Mix, parts_of
-from gnomon.data.rows import Rows, gather
-from gnomon.data.source import Pieces, SourceRows, Windows, together
+from gnomon.data.streaming.mix import Mix, parts_of
+from gnomon.data.streaming.rows import Rows, gather
+from gnomon.data.streaming.source import Pieces, SourceRows, Windows, together
 from gnomon.events.journal import Decisions
 from gnomon.store.datasets import Dataset, Split
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gnomon.data import repetition
-from gnomon.data.repetition import KEEP, LATER, TOP, Ints, Words
+from gnomon.data.cleaning import repetition
+from gnomon.data.cleaning.repetition import KEEP, LATER, TOP, Ints, Words
 
 SCORES: dict[str, str] = {
     "characters": "characters of the text",

@@ -12,9 +12,9 @@ import orjson
 from gnomon.base.errors import DataError
 from gnomon.base.files import sha256_file
 from gnomon.data.document import MAX_BYTES, Document, Note, Removed, cut, part_end
-from gnomon.data.span import WHOLE, Span, seek_to_line, seek_to_mark
-from gnomon.data.table import TABLE_KINDS, table_texts
-from gnomon.data.unpack import PACKINGS, open_errors, open_unpacked
+from gnomon.data.reading.span import WHOLE, Span, seek_to_line, seek_to_mark
+from gnomon.data.reading.table import TABLE_KINDS, table_texts
+from gnomon.data.reading.unpack import PACKINGS, open_errors, open_unpacked
 
 TEXT_KINDS, RECORD_KINDS = (".txt", ".md"), (".jsonl",)
 KINDS = f"{' '.join(TEXT_KINDS + RECORD_KINDS)}, also .gz or .zst, {' '.join(TABLE_KINDS)}"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gnomon.base.errors import DataError
-from gnomon.data.minhash import EMPTY, HASH_BITS, Shingles, band_hashes, bands_for, shingle_sets
+from gnomon.data.duplicates.minhash import EMPTY, HASH_BITS, Shingles, band_hashes, bands_for, shingle_sets
 
 WINDOW = 8
 """In a group of equal band hashes each document is paired with this many before it, and with the first.

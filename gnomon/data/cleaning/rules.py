@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnomon.base.errors import ConfigError
-from gnomon.data.quality import SCORES
-from gnomon.data.repetition import LATER, TOP
+from gnomon.data.cleaning.quality import SCORES
+from gnomon.data.cleaning.repetition import LATER, TOP
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import torch
 
-from gnomon.data.rows import Rows
-from gnomon.data.stream import Batch, Stream
+from gnomon.data.streaming.rows import Rows
+from gnomon.data.streaming.stream import Batch, Stream
 
 AHEAD = 2  # batches that each worker keeps ready
 

@@ -1,0 +1,35 @@
+"""The options of a run, as a user writes them: every one of them is in `options.py`."""
+
+from gnomon.config.load import load_config, make_config, read_written
+from gnomon.config.options import (
+    MAX_THREADS,
+    Config,
+    DataConfig,
+    DecontaminateConfig,
+    Dtype,
+    MixConfig,
+    ModelConfig,
+    OptimizerKind,
+    ShardingKind,
+    SourceConfig,
+    TokenizerConfig,
+    parse_budget,
+)
+
+__all__ = [
+    "MAX_THREADS",
+    "Config",
+    "DataConfig",
+    "DecontaminateConfig",
+    "Dtype",
+    "MixConfig",
+    "ModelConfig",
+    "OptimizerKind",
+    "ShardingKind",
+    "SourceConfig",
+    "TokenizerConfig",
+    "load_config",
+    "make_config",
+    "parse_budget",
+    "read_written",
+]

@@ -1,0 +1,1 @@
+"""Texts are mended, personal data replaced, and quality scored and judged."""

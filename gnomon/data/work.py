@@ -1,0 +1,262 @@
+"""The stages of a preparation, in their order: what reads, decides, learns, encodes and writes."""
+
+import shutil
+from collections import Counter
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gnomon.base.arrays import write_array
+from gnomon.base.errors import DataError
+from gnomon.base.files import (
+    canonical_json,
+    sha256_bytes,
+    sweep_staging,
+)
+from gnomon.base.progress import Progress
+from gnomon.data.blocks import Wanted, key_of
+from gnomon.data.cleaning.rules import choose
+from gnomon.data.contamination.removal import Contamination, remove_contamination
+from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, File, remove_equal, remove_poor
+from gnomon.data.duplicates.minhash import bands_for
+from gnomon.data.duplicates.removal import Alike, remove_near
+from gnomon.data.encode import SPLITS, dtype_of, write_unigrams
+from gnomon.data.engine import Engine, Job
+from gnomon.data.reading.read import can_split
+from gnomon.data.reading.span import WHOLE, cut_spans
+from gnomon.data.recipe import Input, Recipe
+from gnomon.data.shards import SHARD_BYTES
+from gnomon.data.split import held_out
+from gnomon.tokenizer.tokenizer import BLOCK, Tokenizer
+from gnomon.tokenizer.train import SMALLEST, train_tokenizer
+
+BLOCKS = ".blocks"
+"""Beside the versions of a dataset: what was read of its files."""
+WORK = ".work"
+"""Beside them while one is made: what would be made again after a kill."""
+
+SPAN_BYTES = 64 << 20
+"""Of a file that can be cut: what one job reads."""
+
+
+class Work:
+    """One preparation: its stages in their order."""
+
+    def __init__(self, recipe: Recipe, engine: Engine, progress: Progress) -> None:
+        self.recipe, self._engine, self._progress = recipe, engine, progress
+        self._blocks = (recipe.folder / BLOCKS).absolute()
+        self._folder = (recipe.folder / WORK / recipe.digest[:16]).absolute()
+        self._keys: set[str] = set()
+        self._named = [path for source in recipe.data.named for path in source.paths] + recipe.data.validation
+        near = recipe.data.dedup.near
+        self._bands = None if near is None else bands_for(near)
+        self._rules = choose(recipe.data.clean.rules, recipe.data.clean.thresholds)
+        self.cleaned = {"repaired": Counter[str](), "replaced": Counter[str]()}
+        self.alike: Alike | None = None
+        self.contamination = Contamination()
+        self.unusable: list[dict[str, str]] = []  # records of the files, in their order
+
+    def forget_others(self) -> None:
+        """Remove what preparations of other recipes left when they were killed."""
+        for folder in self._folder.parent.glob("*"):
+            if folder != self._folder:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def read(self) -> Corpus:
+        """Read and measure every file, unless that has been done, and return its documents, all of them kept.
+
+        Raises DataError when too many records cannot be used, or none can.
+        """
+        read = [(i, job) for i in self.recipe.inputs for job in self._reading(i)]
+        results = self._engine("reading text", [job for _, job in read], self._progress)
+        files = []
+        for (i, job), result in zip(read, results, strict=True):
+            files.append(File(i.file.name, i.source, i.split, Path(job.args["folder"]), result["blocks"]))
+            for what, counts in self.cleaned.items():
+                counts.update(result[what])
+            for place, reason, detail in result["unusable"]:
+                self.unusable.append({"origin": f"{i.file.name}{place}", "reason": reason, "detail": detail})
+        corpus = Corpus(files)
+        self._judge_unusable(corpus.count)
+        return corpus
+
+    def _reading(self, file: Input) -> list[Job]:
+        """Return the jobs that read a file: one, or one for each span of a large one."""
+        bands = None if self._bands is None else (self._bands.count, self._bands.rows)
+        clean = self.recipe.data.clean
+        scores = clean.scores or bool(self._rules)
+        wanted = Wanted(file.text_field, file.separator, bands, clean.repair, clean.pii, scores)
+        path, size = file.file.path.absolute(), file.file.bytes
+        stamp, jobs = file.stamp, list[Job]()
+        for span in cut_spans(path, SPAN_BYTES) if can_split(file.file, file.separator) else [WHOLE]:
+            key = key_of(file.sha256, path, span, wanted)
+            self._keys.add(key)
+            args = {"path": str(path), "bytes": size, "stamp": stamp, "folder": str(self._blocks / key)}
+            args |= {"wanted": vars(wanted), "span": vars(span)}
+            jobs.append(Job("gnomon.data.blocks:make_blocks", args, (span.stop or size) - span.start))
+        return jobs
+
+    def decide(self, corpus: Corpus) -> None:
+        """Remove poor texts, equal ones and near duplicates, say which of the others are held out, and remove from
+        training what is in a suite.
+
+        Raises DataError where one side would be empty.
+        """
+        if self._rules:
+            remove_poor(corpus, self._rules, self._progress)
+        self._progress("looking for equal texts", 0, None, "documents")
+        remove_equal(corpus)
+        near = self.recipe.data.dedup.near
+        if near is not None and self._bands is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self.alike = remove_near(corpus, self._bands, near, self._folder, self._engine, self._progress)
+        self._hold_out(corpus)
+        if self.recipe.suites:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            wanted, suites = self.recipe.data.decontaminate, self.recipe.suites
+            asked = remove_contamination(corpus, suites, wanted, self._folder, self._engine, self._progress)
+            self.contamination = asked
+            self._demand(corpus, TRAIN, [str(path) for path, _ in suites], "nothing is left of the training text")
+
+    def _hold_out(self, corpus: Corpus) -> None:
+        own = corpus.first_train > 0 or bool(self.recipe.data.validation)
+        if own:
+            self._demand(corpus, VALIDATION, self.recipe.data.validation, "the validation text is empty")
+        self._demand(corpus, TRAIN, self._named, "the text is empty")
+        if own:
+            return
+        numbers, ids, sizes = corpus.ids_of(TRAIN)
+        if len(numbers) < 2:
+            raise DataError(
+                "one document is too little: it cannot be both trained on and held out",
+                where=", ".join(self._named),
+                do="add text, cut it with data.separator, or give other text in data.validation",
+            )
+        chosen = held_out(ids, sizes, self.recipe.data.validation_share)
+        corpus.status[numbers[chosen]] = VALIDATION
+
+    def learn(self, corpus: Corpus) -> Tokenizer:
+        """Return the tokenizer learned from a sample of the training text; DataError when it is smaller than was asked
+        for.
+        """
+        chosen, ids = sample_of(corpus, self.recipe.tokenizer.sample_bytes)
+        options = [self.recipe.vocabulary, self.recipe.tokenizer.pretokenizer]
+        key = sha256_bytes(canonical_json(options) + ids.tobytes())[:16]
+        if (path := self._folder / f"learned-{key}.json").exists():  # by a preparation that was killed later on
+            learned = Tokenizer.load(path)
+        else:
+            texts = list(corpus.texts(np.sort(chosen)))
+            in_order = (texts[i] for i in np.argsort(np.argsort(chosen)).tolist())
+            learned = train_tokenizer(in_order, options[0], options[1], self._progress)
+            learned.save(path)
+        asked = self.recipe.tokenizer.vocabulary
+        if asked and learned.vocabulary < asked:
+            supported = max(SMALLEST, learned.tokens // BLOCK * BLOCK)
+            raise DataError(
+                f"the text does not support a vocabulary of {asked:,}, only {learned.tokens:,} tokens",
+                where="tokenizer.vocabulary",
+                do=f"ask for {supported:,} or less, leave the key out, or add text",
+            )
+        return learned
+
+    def encode(self, corpus: Corpus, tokenizer: Tokenizer) -> list[Path]:
+        """Encode what is kept of every block and return where it lies, block by block."""
+        tokenizer.save(path := self._folder / f"tokenizer-{tokenizer.digest[:16]}.json")
+        jobs = []
+        for b, (start, rows) in enumerate(corpus.blocks()):
+            status = corpus.status[start : start + len(rows)]
+            folder = corpus.block(b).folder
+            changed = self.contamination.changed.get(b)
+            said = changed.read_bytes() if changed else b""
+            key = sha256_bytes(
+                f"{folder.parent.name}/{folder.name} {tokenizer.digest} ".encode() + status.tobytes() + said
+            )
+            write_array(kept := self._folder / f"{key[:32]}.npy", status)
+            args: dict[str, Any] = {"block": str(folder), "status": str(kept), "tokenizer": str(path)}
+            args["changed"] = str(changed) if changed else None
+            size = int(rows["bytes"][status != REMOVED].sum(dtype=np.int64))
+            jobs.append(Job("gnomon.data.encode:encode_block", args | {"folder": str(self._folder / key[:32])}, size))
+        self._encoded = self._engine("encoding", jobs, self._progress)
+        return [Path(job.args["folder"]) for job in jobs]
+
+    def write(self, corpus: Corpus, encoded: list[Path], tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
+        """Write the shards of every split and source below `folder` and return the splits' manifest entries."""
+        dtype, jobs = dtype_of(tokenizer.vocabulary), []
+        names = list(dict.fromkeys(file.source for file, _ in corpus.places))
+        for split in SPLITS:
+            (folder / split).mkdir()
+            number = 0
+            for source in names:
+                mine = [b for b, (file, _) in enumerate(corpus.places) if file.source == source]
+                size = sum(self._encoded[b][split]["tokens"] for b in mine) * dtype.itemsize
+                held = [[str(encoded[b]), corpus.places[b][0].name] for b in mine if self._encoded[b][split]["tokens"]]
+                parts = -(-size // SHARD_BYTES)
+                for part in range(parts):
+                    args = {"encoded": held, "split": split, "source": source, "part": part, "parts": parts}
+                    args |= {"number": number, "folder": str(folder / split), "dtype": dtype.str}
+                    args["vocabulary"] = tokenizer.vocabulary
+                    jobs.append(Job("gnomon.data.encode:make_shard", args, size // parts))
+                    number += 1
+        entries = self._engine("writing", jobs, self._progress)
+        splits = {}
+        for split in SPLITS:
+            shards = [e for e, job in zip(entries, jobs, strict=True) if job.args["split"] == split]
+            splits[split] = {
+                "documents": sum(s["documents"] for s in shards),
+                "tokens": sum(s["tokens"] for s in shards),
+                "bytes": sum(e[split]["bytes"] for e in self._encoded),
+                "protected": split != "train",
+                "shards": shards,
+            }
+            write_unigrams(folder / split, [s["source"] for s in shards])
+        return splits
+
+    def sweep(self) -> None:
+        """Remove what the making of a version left behind; of the blocks, what this recipe does not need."""
+        sweep_staging(self.recipe.folder)
+        shutil.rmtree(self._folder.parent, ignore_errors=True)
+        for folder in self._blocks.iterdir():
+            if folder.name not in self._keys or not self.recipe.data.keep_blocks:
+                shutil.rmtree(folder, ignore_errors=True)
+        if not self.recipe.data.keep_blocks:
+            self._blocks.rmdir()
+
+    def _demand(self, corpus: Corpus, status: int, paths: list[str], empty: str) -> None:
+        """Raise DataError unless there are documents of this status."""
+        if not (corpus.status == status).any():
+            entries = islice(chain(self.unusable, corpus.ledger()), 3)
+            shown = [f"{e['origin']}: {e['reason']}" + (f" ({e['detail']})" if e["detail"] else "") for e in entries]
+            raise DataError(
+                "\n      ".join([empty + (", or nothing of it can be used:" if shown else ""), *shown]),
+                where=", ".join(paths),
+                do="check that the files hold text of their own",
+            )
+
+    def _judge_unusable(self, documents: int) -> None:
+        """Raise DataError when too many records cannot be used. Empty ones lose nothing and do not count."""
+        bad = [b for b in self.unusable if b["reason"] != "empty"]
+        records = documents + len(bad)
+        if len(bad) > self.recipe.data.max_bad_share * records:
+            shown = "".join(f"\n      {b['origin']}: {b['reason']} ({b['detail']})" for b in bad[:3])
+            share = min(1.0, len(bad) / records + 0.01)
+            do = f"mend them, or accept the loss with data.max_bad_share={share:.2f}"
+            if all(b["detail"].startswith("the record has no") for b in bad):
+                do = f"name the key that holds the text with data.text_field; or {do}"
+            raise DataError(
+                f"{len(bad):,} of {records:,} records cannot be used, more than data.max_bad_share allows{shown}",
+                where=", ".join(self._named),
+                do=do,
+            )
+
+
+def sample_of(corpus: Corpus, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers and ids of the training texts with the lowest ids that make up `limit` bytes, in their order.
+
+    Ids are hashes, so this is a fair share, and equal corpora give equal samples, in whatever order their files come.
+    """
+    numbers, ids, sizes = corpus.ids_of(TRAIN)
+    order = np.lexsort((ids[:, 1], ids[:, 0]))
+    taken = order[: int((sizes[order].cumsum() - sizes[order] < limit).sum())]
+    return numbers[taken], ids[taken]
