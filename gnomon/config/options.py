@@ -83,6 +83,7 @@ class DataConfig(_Section):
     validation: list[str] = []  # own validation text; empty: a share of the training text is held out
     validation_share: float = Field(default=0.02, gt=0, lt=0.5)  # of documents, chosen by their hash
     text_field: str = "text"  # the key that holds the text in .jsonl
+    id_field: str | None = "id"  # the key of a record's own id, by which it is found again; null: they have none
     separator: str | None = None  # cuts .txt and .md files into documents; None: a file is a document
     max_bad_share: float = Field(default=0.01, ge=0, le=1)  # of records that may be unreadable before preparation stops
     name: str | None = None  # of the dataset; None: the first path's name

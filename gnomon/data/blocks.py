@@ -1,9 +1,10 @@
 """Blocks: documents as they were read, cleaned and measured, once, in folders that are whole or not there.
 
-<root>/<name>/.blocks/<key>/00000/    key: of the file's content, its place in the file and what was asked of it
+<root>/<name>/.blocks/<key>/00000/    key: of the files' content, the place in a file and what was asked of it
     texts.zst       frames of about 1 MiB of text
     frames.npy      where each frame begins, and where the last one ends: uint64
     documents.npy   a row a document, see DOCUMENT
+    ids.zst         the records' own ids, one after another
     bands.npy       for near duplicates: uint64 [documents, bands]
     scores.npy      for quality rules: float32 [documents, scores]
 <root>/<name>/.blocks/<key>/result.json     how much is in them, and what could not be used
@@ -14,7 +15,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,15 @@ DOCUMENT = np.dtype(
     [
         ("id", "<u8", (2,)),  # the document's id as a number, the first half first
         ("key", "<u8", (2,)),  # equal for equal texts
+        ("own", "<u8"),  # a hash of its record's own id; 0: it has none
         ("line", "<u8"),
+        ("file", "<u4"),  # of those that were read together, from 0
         ("part", "<u4"),  # of a long record, from 1
         ("frame", "<u4"),
         ("start", "<u4"),  # byte of the frame
         ("bytes", "<u4"),
+        ("named", "<u2"),  # bytes of its record's own id
+        ("goes_on", "<u1"),  # 1: a later part of the text that the document before it is of
     ]
 )
 
@@ -58,44 +63,51 @@ class Wanted:
 
     text_field: str
     separator: str | None
+    id_field: str | None  # what the records' own ids stand under
     bands: tuple[int, int] | None  # for near duplicates: how many, and minima in each
     repair: bool = False
     pii: bool = False
     scores: bool = False
 
 
-def key_of(sha256: str, path: Path, span: Span, wanted: Wanted) -> str:
-    """Return the name of the blocks of a span of a file: equal content, kind and options, equal name."""
-    kind = "".join(path.suffixes[-2:]).lower()
-    what = {"file": sha256, "kind": kind, "span": asdict(span), "wanted": asdict(wanted), "form": 1}
+def key_of(files: Sequence[tuple[str, Path]], span: Span, wanted: Wanted) -> str:
+    """Return the name of the blocks of files, by hash and path, or of a span of one: equal content, kinds and options,
+    equal name.
+    """
+    said = [[sha256, "".join(path.suffixes[-2:]).lower()] for sha256, path in files]
+    what = {"files": said, "span": asdict(span), "wanted": asdict(wanted), "form": 2}
     return sha256_bytes(canonical_json(what))[:32]
 
 
 def make_blocks(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
-    """Read a span of a file into blocks, unless that has been done, and return what `result.json` says of them.
+    """Read files, or a span of one, into blocks, unless that has been done; return what `result.json` says of them.
 
-    Raises DataError for a file that cannot be read, or that another program changed after its hash was taken.
+    `files` are path, bytes and stamp of each. Raises DataError for one that cannot be read, or that another program
+    changed after its hash was taken.
     """
     folder = Path(args["folder"])
     if known := _known(folder):
         return known
     shutil.rmtree(folder, ignore_errors=True)  # a damaged one
-    source = Source(Path(args["path"]), "", args["bytes"])
     with staged_folder(folder.parent, "blocks") as staged:
-        wanted, unusable = Wanted(**args["wanted"]), list[Removed]()
-        writer = _Writer(staged.path, wanted, unusable)
-        options = wanted.text_field, wanted.separator, unusable.append, tell, Span(**args["span"])
-        for document in read_documents(source, *options):
-            writer.add(document)
+        wanted, before = Wanted(**args["wanted"]), 0
+        writer = _Writer(staged.path, wanted)
+        for number, (name, size, stamp) in enumerate(args["files"]):
+            source, writer.file = Source(Path(name), "", size), number
+            at = partial(_told, tell, before)
+            options = wanted.text_field, wanted.separator, writer.note, at, Span(**args["span"]), wanted.id_field
+            for document in read_documents(source, *options):
+                writer.add(document)
+            _refuse_changed(source.path, stamp)
+            before += size
         writer.close()
-        _refuse_changed(source.path, args["stamp"])
         result = {
             "blocks": writer.blocks,
             "documents": writer.documents,
             "bytes": writer.bytes,
             "repaired": dict(sorted(writer.repaired.items())),
             "replaced": dict(sorted(writer.replaced.items())),
-            "unusable": [[r.origin, r.reason, r.detail] for r in unusable],
+            "unusable": sorted(writer.unusable),
             "arrays": {
                 p.relative_to(staged.path).as_posix(): sha256_file(p) for p in sorted(staged.path.glob("*/*.npy"))
             },
@@ -104,6 +116,10 @@ def make_blocks(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
         faults.point("prepare.source_read")
         staged.publish_once(folder)
     return result
+
+
+def _told(tell: Tell, before: int, at: int) -> None:
+    tell(before + at)
 
 
 def _known(folder: Path) -> dict[str, Any] | None:
@@ -135,8 +151,11 @@ def _refuse_changed(path: Path, stamp: list[int]) -> None:
 class _Writer:
     """Takes documents one by one and writes blocks, frame by frame."""
 
-    def __init__(self, folder: Path, wanted: Wanted, unusable: list[Removed]) -> None:
-        self._folder, self._wanted, self._unusable = folder, wanted, unusable
+    def __init__(self, folder: Path, wanted: Wanted) -> None:
+        self._folder, self._wanted = folder, wanted
+        self.file = 0  # that is being read
+        self.unusable: list[tuple[int, int, int, str, str]] = []  # file, line, part, reason, detail
+        self._begun = False  # a part of the text that the next document may go on from is kept
         self._bands = Bands(*wanted.bands) if wanted.bands else None
         self.repaired, self.replaced = Counter[str](), Counter[str]()
         self.blocks = self.documents = self.bytes = 0
@@ -149,12 +168,20 @@ class _Writer:
         self._frames, self._in_block = [0], 0
         self._hashes: list[np.ndarray] = []
         self._scores: list[np.ndarray] = []
-        self._waiting: list[Document] = []
+        self._own_ids: list[bytes] = []
+        self._waiting: list[tuple[int, Document]] = []
         self._waiting_bytes = 0
+
+    def note(self, removed: Removed) -> None:
+        """Take down that a record of the file cannot be used."""
+        self._note(self.file, removed)
+
+    def _note(self, file: int, removed: Removed) -> None:
+        self.unusable.append((file, *_place(removed.origin), removed.reason, removed.detail))
 
     def add(self, document: Document) -> None:
         """Take one document."""
-        self._waiting.append(document)
+        self._waiting.append((self.file, document))
         self._waiting_bytes += len(document.text)
         if self._waiting_bytes >= FRAME_BYTES:
             self._end_frame()
@@ -168,7 +195,7 @@ class _Writer:
             self._end_block()
 
     def _end_frame(self) -> None:
-        texts, places = self._cleaned()
+        texts, kept = self._cleaned()
         self._waiting, self._waiting_bytes = [], 0
         if not texts:
             return
@@ -180,7 +207,12 @@ class _Writer:
         sizes = np.array([len(data) for data in encoded], np.int64)
         rows["id"] = _halves(hashlib.sha256(data).digest() for data in encoded)
         rows["key"] = _halves(fingerprint(text) for text in texts)
-        rows["line"], rows["part"] = [line for line, _ in places], [part for _, part in places]
+        own_ids = [document.own_id.encode() for _, document, _ in kept]
+        self._own_ids += own_ids
+        rows["own"] = [int.from_bytes(hashlib.sha256(own).digest()[:8]) | 1 if own else 0 for own in own_ids]
+        rows["named"] = [len(own) for own in own_ids]
+        rows["file"], rows["goes_on"] = [file for file, _, _ in kept], [goes_on for _, _, goes_on in kept]
+        rows["line"], rows["part"] = np.array([_place(d.origin) for _, d, _ in kept], np.uint64).T
         rows["frame"] = len(self._frames) - 1
         rows["start"], rows["bytes"] = sizes.cumsum() - sizes, sizes
         self._rows.append(rows)
@@ -194,21 +226,27 @@ class _Writer:
         self.documents, self.bytes = self.documents + len(rows), self.bytes + int(sizes.sum())
         self._in_block += int(sizes.sum())
 
-    def _cleaned(self) -> tuple[list[str], list[tuple[int, int]]]:
-        """Return the waiting documents' texts as they are kept, and their places; of what is empty then, a note."""
-        texts, places = [document.text for document in self._waiting], [_place(d.origin) for d in self._waiting]
+    def _cleaned(self) -> tuple[list[str], list[tuple[int, Document, bool]]]:
+        """Return the waiting documents' texts as they are kept; of each its file, the document as it was, and whether
+        it goes on from the one before it. Of what is empty then, a note.
+        """
+        texts = [document.text for _, document in self._waiting]
         if self._wanted.repair:
             texts, counts = repair_all(texts)
             self.repaired += counts
-            for document, text in zip(self._waiting, texts, strict=True):
-                if not text.strip():
-                    self._unusable.append(Removed(document.origin, "empty"))
-            kept = [i for i, text in enumerate(texts) if text.strip()]
-            texts, places = [texts[i] for i in kept], [places[i] for i in kept]
+        kept, whole = [], []
+        for (file, document), text in zip(self._waiting, texts, strict=True):
+            self._begun &= document.goes_on
+            if not text.strip():
+                self._note(file, Removed(document.origin, "empty"))
+                continue
+            kept.append((file, document, self._begun))
+            whole.append(text)
+            self._begun = True
         if self._wanted.pii:
-            texts, counts = replace_all(texts)
+            whole, counts = replace_all(whole)
             self.replaced += counts
-        return texts, places
+        return whole, kept
 
     def _end_block(self) -> None:
         folder = self._folder / f"{self.blocks:05d}"
@@ -220,6 +258,7 @@ class _Writer:
             self._open = None
         write_array(folder / "frames.npy", np.array(self._frames, np.uint64))
         write_array(folder / "documents.npy", np.concatenate(self._rows) if self._rows else np.zeros(0, DOCUMENT))
+        (folder / "ids.zst").write_bytes(self._packer.compress(b"".join(self._own_ids)))
         if self._bands:
             write_array(
                 folder / "bands.npy", np.concatenate([np.zeros((0, self._bands.count), np.uint64), *self._hashes])
@@ -265,17 +304,30 @@ class Block:
             data = self._read(int(row["frame"]))
             yield data[int(row["start"]) : int(row["start"]) + int(row["bytes"])].decode()
 
+    def own_ids(self, chosen: Sequence[int] | np.ndarray) -> list[str]:
+        """Return the own ids of documents' records; "" for one without."""
+        data, ends, sizes = self._own
+        return [data[e - n : e].decode() for e, n in zip(ends[chosen].tolist(), sizes[chosen].tolist(), strict=True)]
+
+    @cached_property
+    def _own(self) -> tuple[bytes, np.ndarray, np.ndarray]:
+        sizes = self.documents["named"].astype(np.int64)
+        return self._unpacked((self.folder / "ids.zst").read_bytes()), sizes.cumsum(), sizes
+
     def _read(self, frame: int) -> bytes:
         if self._frame is None or self._frame[0] != frame:
             start, stop = int(self._frames[frame]), int(self._frames[frame + 1])
             with (self.folder / "texts.zst").open("rb") as f:
                 f.seek(start)
                 packed = f.read(stop - start)
-            try:
-                self._frame = frame, zstandard.ZstdDecompressor().decompress(packed)
-            except zstandard.ZstdError:
-                raise damaged_block(self.folder) from None
+            self._frame = frame, self._unpacked(packed)
         return self._frame[1]
+
+    def _unpacked(self, packed: bytes) -> bytes:
+        try:
+            return zstandard.ZstdDecompressor().decompress(packed)
+        except zstandard.ZstdError:
+            raise damaged_block(self.folder) from None
 
 
 def damaged_block(folder: Path) -> IntegrityError:

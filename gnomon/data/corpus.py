@@ -31,10 +31,10 @@ PART_DOCUMENTS = 4 << 20
 
 
 @dataclass(frozen=True)
-class File:
-    """A file of the corpus: what people call it, whose text it is, and its blocks."""
+class Files:
+    """Files that were read together, or a span of one: what people call them, whose text they are, and their blocks."""
 
-    name: str
+    names: list[str]
     source: str
     split: str  # "train" or "validation"
     folder: Path
@@ -54,10 +54,11 @@ class Removal:
 class Corpus:
     """The documents of all files, their status, and the removals so far."""
 
-    def __init__(self, files: list[File]) -> None:
+    def __init__(self, files: list[Files]) -> None:
         self.files = files
         self.places = [(file, i) for file in files for i in range(file.blocks)]
         self._documents: dict[int, np.ndarray] = {}  # the blocks that were asked for last
+        self._named: tuple[int, Block] | None = None  # the block whose own ids were asked for last
         self.changed: dict[int, str] = {}
         sizes = [len(self.documents(b)) for b in range(len(self.places))]
         self.starts = [0, *accumulate(sizes)]
@@ -138,7 +139,26 @@ class Corpus:
         """Return where a document came from, such as `stories.jsonl:6`."""
         block, inside = self.locate(number)
         row = self.documents(block)[inside]
-        return origin_of(self.places[block][0].name, int(row["line"]), int(row["part"]))
+        return origin_of(self.places[block][0].names[int(row["file"])], int(row["line"]), int(row["part"]))
+
+    def own_id(self, number: int) -> str:
+        """Return the own id of a document's record; "" where it has none."""
+        block, inside = self.locate(number)
+        if self._named is None or self._named[0] != block:
+            self._named = block, self.block(block)
+        return self._named[1].own_ids([inside])[0]
+
+    def records(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the number of the first document of each one's record; the numbers of documents rise."""
+        found = np.empty(len(numbers), np.int64)
+        cuts, last = np.searchsorted(numbers, self.starts), 0
+        for b in range(len(self.places)):
+            rows = self.documents(b)["goes_on"]
+            first = np.where(rows == 0, self.starts[b] + np.arange(len(rows)), last)
+            first = np.maximum.accumulate(first)
+            found[cuts[b] : cuts[b + 1]] = first[numbers[cuts[b] : cuts[b + 1]] - self.starts[b]]
+            last = int(first[-1]) if len(first) else last
+        return found
 
     def remove(self, removal: Removal) -> None:
         """Take documents out. What is out already keeps its first reason."""
@@ -177,6 +197,8 @@ class Corpus:
         for i in np.argsort(numbers).tolist():
             removal, inside, number = self.removals[which[i]], int(place[i]), int(numbers[i])
             entry = {"id": self.id(number), "origin": self.origin(number)}
+            if own := self.own_id(number):
+                entry["own_id"] = own
             detail = ""
             if removal.others is not None:
                 detail = f"of {self.origin(int(removal.others[inside]))}"

@@ -15,11 +15,13 @@ still be split.
 @dataclass(frozen=True)
 class Document:
     """A text and where it came from, as `file:line`, with `#2`, `#3`, … for the later parts of a long
-    record.
+    record; the record's own id, "" where it has none; and whether the text goes on from the document before it.
     """
 
     text: str
     origin: str
+    own_id: str = ""
+    goes_on: bool = False
 
     @cached_property
     def id(self) -> str:
@@ -54,7 +56,7 @@ def cut(document: Document) -> Iterator[Document]:
     while start < len(data):
         end = part_end(data, start)
         origin = document.origin if number == 1 else f"{document.origin}#{number}"
-        yield Document(data[start:end].decode(), origin)
+        yield Document(data[start:end].decode(), origin, document.own_id, number > 1)
         start, number = end, number + 1
 
 

@@ -1,7 +1,7 @@
 """Jobs that turn the kept documents of a block into ids, and the ids of all blocks into shards."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,12 @@ ENCODED = np.dtype(
         ("id", "<u8", (2,)),
         ("line", "<u8"),
         ("start", "<u8"),  # of its ids in ids.npy
+        ("own", "<u8"),  # where its record's own id begins in own.npy
+        ("file", "<u4"),
         ("part", "<u4"),
         ("bytes", "<u4"),
         ("tokens", "<u4"),
+        ("named", "<u2"),
         ("status", "<u1"),
     ]
 )
@@ -67,8 +70,10 @@ def encode_block(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
         tell(int(documents["bytes"][: first + BATCH_DOCUMENTS].sum(dtype=np.int64)))
     order = np.lexsort((documents["id"][:, 1], documents["id"][:, 0], status[kept]))
     rows = np.zeros(len(kept), ENCODED)
-    for name in ("id", "line", "part", "bytes"):
+    for name in ("id", "line", "file", "part", "bytes", "named"):
         rows[name] = documents[name][order]
+    own = "".join(block.own_ids(kept[order])).encode()
+    rows["own"] = rows["named"].cumsum(dtype=np.uint64) - rows["named"]
     rows["status"] = status[kept][order]
     rows["tokens"] = [len(encoded[i]) for i in order]
     rows["start"] = rows["tokens"].cumsum(dtype=np.uint64) - rows["tokens"]
@@ -80,6 +85,7 @@ def encode_block(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     with staged_folder(folder.parent, "encoded") as staged:
         write_array(staged.path / "ids.npy", ids)
         write_array(staged.path / "documents.npy", rows)
+        write_array(staged.path / "own.npy", np.frombuffer(own, np.uint8))
         (staged.path / "result.json").write_bytes(canonical_json(result))
         staged.publish_once(folder)
     faults.point("prepare.encoded")
@@ -110,11 +116,13 @@ def make_shard(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
 
     It takes the documents whose id falls into its part of all ids, in their order: a run of neighbours is a fair
     sample, and the files do not depend on the order in which documents came. How often each id is in it goes into a
-    file of its own, for `write_unigrams`.
+    file of its own, for `write_unigrams`. `encoded` are blocks, each with the place of its files' names in `names`, a
+    file of JSON.
     """
     status, part, parts = SPLITS[args["split"]], args["part"], args["parts"]
-    rows, ids, names, origins = [], [], [], []
-    for number, (folder, name) in enumerate(args["encoded"]):
+    names = orjson.loads(Path(args["names"]).read_bytes())
+    rows, ids, origins, own_ids = [], [], list[str](), list[str]()
+    for folder, place in args["encoded"]:
         every, held = load_array(Path(folder) / "documents.npy"), load_array(Path(folder) / "ids.npy")
         first, last = np.searchsorted(every["status"], [status, status + 1])
         halves = every["id"][first:last, 0]
@@ -125,9 +133,10 @@ def make_shard(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
         rows.append(mine)
         if len(mine):
             ids.append(np.array(held[int(mine["start"][0]) : int(mine["start"][-1]) + int(mine["tokens"][-1])]))
-        names.append(name)
-        origins.append(np.full(len(mine), number))
-    row, origin = np.concatenate(rows), np.concatenate(origins)
+            own_ids += _own_ids(mine, load_array(Path(folder) / "own.npy"))
+        whence = zip(mine["file"].tolist(), mine["line"].tolist(), mine["part"].tolist(), strict=True)
+        origins += [origin_of(names[place][file], line, part_) for file, line, part_ in whence]
+    row = np.concatenate(rows)
     together = np.concatenate([np.empty(0, np.dtype(args["dtype"])), *ids])
     begins = row["tokens"].cumsum(dtype=np.int64) - row["tokens"]
     order = np.lexsort((row["id"][:, 1], row["id"][:, 0]))
@@ -141,11 +150,21 @@ def make_shard(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
         here = slice(int(ends[first] - sizes[first]), int(ends[some.stop - 1]))
         shard[here] = together[np.repeat(shift, sizes[some]) + np.arange(here.start, here.stop)]
         counts += np.bincount(shard[here], minlength=len(counts))
-    lines = _lines(row[order], [names[i] for i in origin[order].tolist()])
+    lines = (
+        document_line(hex_id(row["id"][i]), origins[i], int(row["bytes"][i]), int(row["tokens"][i]), own_ids[i])
+        for i in order.tolist()
+    )
     entry = write_shard(Path(args["folder"]), args["number"], shard, sizes.tolist(), lines)
     write_array(_counts_of(Path(args["folder"]), args["number"]), counts.astype(np.uint64))
     tell(int(sizes.sum()) * together.itemsize)
     return entry | {"source": args["source"], "bytes": int(row["bytes"].sum(dtype=np.int64))}
+
+
+def _own_ids(rows: np.ndarray, held: np.ndarray) -> list[str]:
+    """Return the own ids of the records of neighbouring documents; "" for those without one."""
+    starts = (rows["own"] - rows["own"][0]).tolist()
+    data = held[int(rows["own"][0]) : int(rows["own"][-1]) + int(rows["named"][-1])].tobytes()
+    return [data[a : a + n].decode() for a, n in zip(starts, rows["named"].tolist(), strict=True)]
 
 
 def write_unigrams(folder: Path, sources: Sequence[str]) -> None:
@@ -164,9 +183,3 @@ def write_unigrams(folder: Path, sources: Sequence[str]) -> None:
 
 def _counts_of(folder: Path, number: int) -> Path:
     return folder / f"counts-{number:05d}.npy"
-
-
-def _lines(rows: np.ndarray, names: list[str]) -> Iterator[bytes]:
-    for row, name in zip(rows, names, strict=True):
-        origin = origin_of(name, int(row["line"]), int(row["part"]))
-        yield document_line(hex_id(row["id"]), origin, int(row["bytes"]), int(row["tokens"]))

@@ -1,7 +1,8 @@
 """What decides the content of a dataset, and the version that was made by it."""
 
+from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gnomon.base.errors import ConfigError, IntegrityError
@@ -19,7 +20,9 @@ from gnomon.tokenizer.tokenizer import BLOCK
 from gnomon.tokenizer.train import SMALLEST
 
 OPTIONS: dict[str, Any] = {
-    **dict.fromkeys(("validation_share", "text_field", "separator", "max_bad_share", "clean", "dedup"), True),
+    **dict.fromkeys(
+        ("validation_share", "text_field", "id_field", "separator", "max_bad_share", "clean", "dedup"), True
+    ),
     "decontaminate": {"action", "threshold", "fields", "contexts"},
 }
 """Keys of `data` that decide what a dataset holds; the others say where things lie."""
@@ -31,6 +34,8 @@ class Input:
     """A file of the corpus with its hash, the split and source that it belongs to, and how it is read."""
 
     file: Source
+    name: str  # that tells it from the others of its source
+    origin: str  # that tells it from all others
     sha256: str
     split: str  # "train" or "validation"
     source: str
@@ -39,8 +44,8 @@ class Input:
     stamp: list[int]  # size and time, before it was hashed
 
     def described(self) -> dict[str, Any]:
-        """Return what the manifest says of it: nothing of where it lies."""
-        names = {"split": self.split, "source": self.source, "name": self.file.name}
+        """Return what the manifest says of it: no more of where it lies than tells it from others."""
+        names = {"split": self.split, "source": self.source, "name": self.name}
         return names | {"bytes": self.file.bytes, "sha256": self.sha256}
 
 
@@ -67,17 +72,20 @@ class Recipe:
         found = [("validation", s, _files(s.paths, root, progress)) for s in held]
         found += [("train", s, _files(s.paths, root, progress)) for s in _distinct(data.named)]
         total, done = sum(f.bytes for _, _, files in found for f in files), 0
+        names = [_told_apart(files) for _, _, files in found]
+        origins = _origins([source.name or "" for _, source, _ in found], names)
         inputs: list[Input] = []
-        for split, source, files in found:
+        for (split, source, files), plain, full in zip(found, names, origins, strict=True):
             here = []
-            for file in files:
+            for file, short, origin in zip(files, plain, full, strict=True):
                 field = file.text_field or source.text_field or data.text_field
                 separator = source.separator or data.separator
                 stamp = stamp_of(file.path)
-                here.append(Input(file, file.sha256(), split, source.name or "", field, separator, stamp))
+                sha256 = file.sha256()
+                here.append(Input(file, short, origin, sha256, split, source.name or "", field, separator, stamp))
                 done += file.bytes
                 progress("checking files", done, total, "bytes")
-            inputs += sorted(here, key=lambda i: (i.file.name, i.sha256))  # by name and content, never by place
+            inputs += sorted(here, key=lambda i: i.name)
         suites = [(p, sha256_file(p)) for p in suite_files(map(Path, data.decontaminate.against))]
         content = {
             "format": FORMAT,
@@ -97,7 +105,31 @@ def _files(paths: list[str], root: Path, progress: Progress) -> list[Source]:
     there = [path for path in paths if path.startswith(PREFIX)]
     here = [path for path in paths if path not in there]
     fetched = [hub_source(HubAddress.parse(path), root, progress) for path in there]
-    return (find_sources(here) if here else []) + fetched
+    return (find_sources(here) if here else []) + list({file.path: file for file in fetched}.values())
+
+
+def _told_apart(files: list[Source]) -> list[str]:
+    """Return a name for each file: its own, and before it, where others have the same, as few folders of its path as
+    tell them apart.
+    """
+    names = [file.name for file in files]
+    while len(set(names)) < len(names):
+        count = Counter(names)
+        for i in [i for i, name in enumerate(names) if count[name] > 1]:
+            parts = files[i].path.absolute().parts
+            names[i] = PurePosixPath(*parts[max(0, len(parts) - len(PurePosixPath(names[i]).parts) - 1) :]).as_posix()
+    return names
+
+
+def _origins(sources: list[str], names: list[list[str]]) -> list[list[str]]:
+    """Return what tells the files from all others, source by source: their names, with the source's before those that
+    several sources have.
+    """
+    count = Counter(name for here in names for name in here)
+    full = [[f"{source}/{n}" if count[n] > 1 else n for n in here] for source, here in zip(sources, names, strict=True)]
+    if len({name for here in full for name in here}) < sum(map(len, full)):  # a folder of one has the name of another
+        return [[f"{source}/{n}" for n in here] for source, here in zip(sources, names, strict=True)]
+    return full
 
 
 def _distinct(sources: list[SourceConfig]) -> list[SourceConfig]:

@@ -99,7 +99,7 @@ def write_shard(
     return {"documents": len(tokens), "tokens": len(ids)}
 
 
-def document_line(document: str, origin: str, size: int, tokens: int) -> bytes:
-    """Return what is to be known of a document of a shard, as a line of JSON."""
-    said = {"bytes": size, "id": document, "origin": origin, "tokens": tokens}
-    return orjson.dumps(said) + b"\n"
+def document_line(document: str, origin: str, size: int, tokens: int, own_id: str = "") -> bytes:
+    """Return what is to be known of a document of a shard, as a line of JSON; `own_id` is its record's own."""
+    said: dict[str, Any] = {"bytes": size, "id": document, "origin": origin, "tokens": tokens}
+    return orjson.dumps(said | {"own_id": own_id} if own_id else said) + b"\n"

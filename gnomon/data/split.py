@@ -7,6 +7,24 @@ from gnomon.base.seeds import derive, scatter
 SALT = "validation"
 
 
+def held_out_records(records: np.ndarray, ids: np.ndarray, sizes: np.ndarray, share: float) -> np.ndarray:
+    """Return the places of the documents that are held out, rising: all those of a record or none.
+
+    `records` are the numbers of each document's record, equal ones side by side. A record goes by the id of its first
+    document. One that is itself more than `share` of the text, as a book in a file may be, is held out in parts.
+    """
+    begins = np.concatenate([[True], records[1:] != records[:-1]])[: len(records)]
+    whole = np.bincount(begins.cumsum() - 1, sizes).astype(np.int64)
+    large = whole > share * int(sizes.sum(dtype=np.int64))
+    begins |= large[begins.cumsum() - 1]
+    unit = begins.cumsum() - 1
+    first = np.flatnonzero(begins)
+    summed = np.add.reduceat(sizes.astype(np.int64), first)
+    chosen = np.zeros(len(first), bool)
+    chosen[held_out(ids[first], summed, share)] = True
+    return np.flatnonzero(chosen[unit])
+
+
 def held_out(ids: np.ndarray, sizes: np.ndarray, share: float) -> np.ndarray:
     """Return the places of two or more documents that are held out: at least one, never all, rising.
 

@@ -19,16 +19,17 @@ from gnomon.base.progress import Progress
 from gnomon.data.blocks import Wanted, key_of
 from gnomon.data.cleaning.rules import choose
 from gnomon.data.contamination.removal import Contamination, remove_contamination
-from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, File, remove_equal, remove_poor
+from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, Files, origin_of, remove_equal, remove_poor
 from gnomon.data.duplicates.minhash import bands_for
 from gnomon.data.duplicates.removal import Alike, remove_near
 from gnomon.data.encode import SPLITS, dtype_of, write_unigrams
 from gnomon.data.engine import Engine, Job
+from gnomon.data.groups import grouped
 from gnomon.data.reading.read import can_split
 from gnomon.data.reading.span import WHOLE, cut_spans
 from gnomon.data.recipe import Input, Recipe
 from gnomon.data.shards import SHARD_BYTES
-from gnomon.data.split import held_out
+from gnomon.data.split import held_out_records
 from gnomon.tokenizer.tokenizer import BLOCK, Tokenizer
 from gnomon.tokenizer.train import SMALLEST, train_tokenizer
 
@@ -69,32 +70,36 @@ class Work:
 
         Raises DataError when too many records cannot be used, or none can.
         """
-        read = [(i, job) for i in self.recipe.inputs for job in self._reading(i)]
+        read = [(group, job) for group in grouped(self.recipe.inputs) for job in self._reading(group)]
         results = self._engine("reading text", [job for _, job in read], self._progress)
         files = []
-        for (i, job), result in zip(read, results, strict=True):
-            files.append(File(i.file.name, i.source, i.split, Path(job.args["folder"]), result["blocks"]))
+        for (group, job), result in zip(read, results, strict=True):
+            names, one = [i.origin for i in group], group[0]
+            files.append(Files(names, one.source, one.split, Path(job.args["folder"]), result["blocks"]))
             for what, counts in self.cleaned.items():
                 counts.update(result[what])
-            for place, reason, detail in result["unusable"]:
-                self.unusable.append({"origin": f"{i.file.name}{place}", "reason": reason, "detail": detail})
+            for file, line, part, reason, detail in result["unusable"]:
+                self.unusable.append({"origin": origin_of(names[file], line, part), "reason": reason, "detail": detail})
         corpus = Corpus(files)
         self._judge_unusable(corpus.count)
         return corpus
 
-    def _reading(self, file: Input) -> list[Job]:
-        """Return the jobs that read a file: one, or one for each span of a large one."""
+    def _reading(self, group: list[Input]) -> list[Job]:
+        """Return the jobs that read a group of files: one, or one for each span of a large file."""
         bands = None if self._bands is None else (self._bands.count, self._bands.rows)
-        clean = self.recipe.data.clean
-        scores = clean.scores or bool(self._rules)
-        wanted = Wanted(file.text_field, file.separator, bands, clean.repair, clean.pii, scores)
-        path, size = file.file.path.absolute(), file.file.bytes
-        stamp, jobs = file.stamp, list[Job]()
-        for span in cut_spans(path, SPAN_BYTES) if can_split(file.file, file.separator) else [WHOLE]:
-            key = key_of(file.sha256, path, span, wanted)
+        data, first = self.recipe.data, group[0]
+        scores = data.clean.scores or bool(self._rules)
+        wanted = Wanted(
+            first.text_field, first.separator, data.id_field, bands, data.clean.repair, data.clean.pii, scores
+        )
+        files = [[str(i.file.path.absolute()), i.file.bytes, i.stamp] for i in group]
+        size, jobs, spans = sum(i.file.bytes for i in group), list[Job](), [WHOLE]
+        if len(group) == 1 and size > SPAN_BYTES and can_split(first.file, first.separator):
+            spans = cut_spans(first.file.path, SPAN_BYTES)
+        for span in spans:
+            key = key_of([(i.sha256, i.file.path) for i in group], span, wanted)
             self._keys.add(key)
-            args = {"path": str(path), "bytes": size, "stamp": stamp, "folder": str(self._blocks / key)}
-            args |= {"wanted": vars(wanted), "span": vars(span)}
+            args = {"files": files, "folder": str(self._blocks / key), "wanted": vars(wanted), "span": vars(span)}
             jobs.append(Job("gnomon.data.blocks:make_blocks", args, (span.stop or size) - span.start))
         return jobs
 
@@ -134,7 +139,7 @@ class Work:
                 where=", ".join(self._named),
                 do="add text, cut it with data.separator, or give other text in data.validation",
             )
-        chosen = held_out(ids, sizes, self.recipe.data.validation_share)
+        chosen = held_out_records(corpus.records(numbers), ids, sizes, self.recipe.data.validation_share)
         corpus.status[numbers[chosen]] = VALIDATION
 
     def learn(self, corpus: Corpus) -> Tokenizer:
@@ -185,18 +190,24 @@ class Work:
         """Write the shards of every split and source below `folder` and return the splits' manifest entries."""
         dtype, jobs = dtype_of(tokenizer.vocabulary), []
         names = list(dict.fromkeys(file.source for file, _ in corpus.places))
+        numbers = {id(files): i for i, files in enumerate(corpus.files)}
+        (origins := self._folder / "names.json").write_bytes(canonical_json([files.names for files in corpus.files]))
         for split in SPLITS:
             (folder / split).mkdir()
             number = 0
             for source in names:
                 mine = [b for b, (file, _) in enumerate(corpus.places) if file.source == source]
                 size = sum(self._encoded[b][split]["tokens"] for b in mine) * dtype.itemsize
-                held = [[str(encoded[b]), corpus.places[b][0].name] for b in mine if self._encoded[b][split]["tokens"]]
+                held = [
+                    [str(encoded[b]), numbers[id(corpus.places[b][0])]]
+                    for b in mine
+                    if self._encoded[b][split]["tokens"]
+                ]
                 parts = -(-size // SHARD_BYTES)
                 for part in range(parts):
                     args = {"encoded": held, "split": split, "source": source, "part": part, "parts": parts}
                     args |= {"number": number, "folder": str(folder / split), "dtype": dtype.str}
-                    args["vocabulary"] = tokenizer.vocabulary
+                    args |= {"vocabulary": tokenizer.vocabulary, "names": str(origins)}
                     jobs.append(Job("gnomon.data.encode:make_shard", args, size // parts))
                     number += 1
         entries = self._engine("writing", jobs, self._progress)

@@ -30,8 +30,8 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_parts_joined_are_the_file_and_say_where_they_were(text: str) -> None:
     data = text.encode()
     parts = list(text_parts(io.BytesIO(data), b""))
-    assert b"".join(p for p, _, _ in parts) == data
-    for part, offset, line in parts:
+    assert b"".join(p for p, *_ in parts) == data
+    for part, offset, line, _ in parts:
         assert 0 < len(part) <= 32
         assert part.decode("utf-8"), "no character is cut"
         assert data[offset : offset + len(part)] == part
@@ -50,8 +50,8 @@ def test_a_separator_gives_back_what_was_between_it(documents: list[str], separa
     assume(b"\n" * 32 not in data.lstrip(b"\n"))  # as many as a part has
     whole = [d.strip("\r\n").encode() for d in data.decode().split(separator)]
     got = list(text_parts(io.BytesIO(data), separator.encode()))
-    assert b"".join(p for p, _, _ in got) == b"".join(whole)
-    for part, offset, line in got:
+    assert b"".join(p for p, *_ in got) == b"".join(whole)
+    for part, offset, line, _ in got:
         assert data[offset : offset + len(part)] == part
         assert line == 1 + data.count(b"\n", 0, offset)
         assert separator.encode() not in part
@@ -63,4 +63,4 @@ def test_a_long_record_is_cut_as_a_file_is(text: str) -> None:
     parts = [d.text for d in cut(Document(text, "f:1"))]
     assert "".join(parts) == text
     if len(text.encode()) > 32:
-        assert parts == [p.decode() for p, _, _ in text_parts(io.BytesIO(text.encode()), b"")]
+        assert parts == [p.decode() for p, *_ in text_parts(io.BytesIO(text.encode()), b"")]

@@ -27,6 +27,9 @@ MAX_RECORD_BYTES = 64 << 20
 
 READ_BYTES = 1 << 20
 
+MAX_ID_CHARACTERS = 256
+"""A longer value under the key of the id is not taken for one."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -87,11 +90,17 @@ def _files(path: Path, text: str) -> list[Path]:
 
 
 def read_documents(
-    source: Source, text_field: str, separator: str | None, note: Note, at: Callable[[int], None], span: Span = WHOLE
+    source: Source,
+    text_field: str,
+    separator: str | None,
+    note: Note,
+    at: Callable[[int], None],
+    span: Span = WHOLE,
+    id_field: str | None = None,
 ) -> Iterator[Document]:
     """Yield the documents of one file, or those whose first byte lies in `span`; long ones in parts. `note` is told of
-    every record that cannot be used, `at` of how many bytes of the file, as it lies on disk, have been read. Memory
-    holds one record, one part of a text file, or some rows of a table.
+    every record that cannot be used, `at` of how many bytes of the file, as it lies on disk, have been read; `id_field`
+    names the key of the records' own ids. Memory holds one record, one part of a text file, or some rows of a table.
 
     The documents of all of a file's spans, in order, are those of the file: same texts, same origins, same notes.
 
@@ -103,11 +112,11 @@ def read_documents(
     stop = source.bytes if span.stop is None else span.stop
     with open_unpacked(source.path) as (stream, raw):
         if kind in TABLE_KINDS:
-            for row in _rows(source, raw, text_field, note, at):
+            for row in _rows(source, raw, text_field, note, at, id_field):
                 yield from cut(row)
             return
         if kind in RECORD_KINDS:
-            documents = _records(stream, name, text_field, note, span)
+            documents = _records(stream, name, text_field, note, span, id_field)
         else:
             documents = _texts(stream, name, separator, note, span)
         for document in documents:
@@ -143,22 +152,39 @@ def can_split(source: Source, separator: str | None) -> bool:
     return kind in RECORD_KINDS or (kind in TEXT_KINDS and bool(separator))
 
 
-def _rows(source: Source, raw: BinaryIO, text_field: str, note: Note, at: Callable[[int], None]) -> Iterator[Document]:
+def _rows(
+    source: Source, raw: BinaryIO, text_field: str, note: Note, at: Callable[[int], None], id_field: str | None = None
+) -> Iterator[Document]:
     """Yield the rows of a table, whole."""
-    for number, data in table_texts(source.path, raw, text_field, at):
+    for number, data, value in table_texts(source.path, raw, text_field, at, id_field):
         origin = f"{source.name}:{number}"
         if data is None:
             note(Removed(origin, "no text", f'"{text_field}" is null in this row'))
         elif len(data) > MAX_RECORD_BYTES:
             note(_too_long(origin, "record"))
-        elif (text := _decoded(data, origin, "text", 0, note)) is not None and (usable := _usable(text, origin, note)):
+        elif (text := _decoded(data, origin, "text", 0, note)) is not None and (
+            usable := _usable(text, origin, note, own_id(value))
+        ):
             yield usable
 
 
-def _records(stream: BinaryIO, name: str, text_field: str, note: Note, span: Span) -> Iterator[Document]:
+def _records(
+    stream: BinaryIO, name: str, text_field: str, note: Note, span: Span, id_field: str | None
+) -> Iterator[Document]:
     for origin, fields in _lines(stream, name, text_field, note, span):
-        if usable := _usable(fields[text_field], origin, note):
+        value = fields.get(id_field) if id_field else None
+        if usable := _usable(fields[text_field], origin, note, own_id(value)):
             yield from cut(usable)
+
+
+def own_id(value: Any) -> str:
+    """Return what a record says its id is, as text; "" where that is no whole number and no string of at most
+    MAX_ID_CHARACTERS.
+    """
+    if isinstance(value, str):
+        return "" if len(value) > MAX_ID_CHARACTERS or _has_lone_surrogate(value) else value
+    whole = isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**64
+    return str(value) if whole else ""
 
 
 def _lines(
@@ -223,11 +249,13 @@ def _texts(stream: BinaryIO, name: str, separator: str | None, note: Note, span:
     """Yield a text file's documents, in parts where they are long. A part that cannot be used is left out
     alone.
     """
-    for part, offset, line in text_parts(stream, separator.encode() if separator else b"", span):
-        origin = f"{name}:{line}"
+    begun = False  # a part of the document that the next one may go on from has been yielded
+    for part, offset, line, goes_on in text_parts(stream, separator.encode() if separator else b"", span):
+        origin, begun = f"{name}:{line}", begun and goes_on
         text = _decoded(part, origin, "file", offset, note)
-        if text is not None and (usable := _usable(text, origin, note)):
+        if text is not None and (usable := _usable(text, origin, note, goes_on=begun)):
             yield usable
+            begun = True
 
 
 def _decoded(data: bytes, origin: str, whole: str, offset: int, note: Note) -> str | None:
@@ -239,9 +267,9 @@ def _decoded(data: bytes, origin: str, whole: str, offset: int, note: Note) -> s
         return None
 
 
-def text_parts(stream: BinaryIO, mark: bytes, span: Span = WHOLE) -> Iterator[tuple[bytes, int, int]]:
+def text_parts(stream: BinaryIO, mark: bytes, span: Span = WHOLE) -> Iterator[tuple[bytes, int, int, bool]]:
     """Yield the text between the marks, MAX_BYTES at a time, with its first byte's place and line in the
-    file. Of a `span`, the documents that begin in it: right after a mark, or with the file.
+    file, and whether it goes on from the part before it. Of a `span`, the documents that begin in it: right after a mark, or with the file.
 
     Without a mark the file is one document. Line ends next to a mark, and a byte order mark, belong to no
     document; where MAX_BYTES of them or more end a document, the first of these stay.
@@ -274,14 +302,14 @@ def text_parts(stream: BinaryIO, mark: bytes, span: Span = WHOLE) -> Iterator[tu
         last = closes or (ended and end == len(data))
         text = part[lead:].rstrip(b"\r\n") if mark and last else part[lead:]
         if wanted and (text or (opens and last)):  # an empty document is one; an empty rest of one is nothing
-            yield text, before + start + lead, line + part.count(b"\n", 0, lead)
+            yield text, before + start + lead, line + part.count(b"\n", 0, lead), not opens
         opens, end = closes or (opens and lead == len(part)), end + len(mark) * closes
         line += data.count(b"\n", start, end)
         begun = before + end if closes else begun
         start = end
 
 
-def _usable(text: str, origin: str, note: Note) -> Document | None:
+def _usable(text: str, origin: str, note: Note, own_id: str = "", *, goes_on: bool = False) -> Document | None:
     if not text.strip():
         note(Removed(origin, "empty"))
     elif "\x00" in text:
@@ -289,7 +317,7 @@ def _usable(text: str, origin: str, note: Note) -> Document | None:
     elif _has_lone_surrogate(text):
         note(Removed(origin, "invalid Unicode", "half of a surrogate pair"))
     else:
-        return Document(text, origin)
+        return Document(text, origin, own_id, goes_on)
     return None
 
 

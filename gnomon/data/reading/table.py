@@ -1,6 +1,7 @@
 """Texts out of tables: .parquet, and .arrow as `datasets` saves it. The only file that knows pyarrow."""
 
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,22 +14,24 @@ BUFFER_BYTES = 1 << 20  # read of a column at once; without it a whole row group
 
 
 def table_texts(
-    path: Path, file: BinaryIO, column: str, at: Callable[[int], None]
-) -> Iterator[tuple[int, bytes | None]]:
+    path: Path, file: BinaryIO, column: str, at: Callable[[int], None], id_column: str | None = None
+) -> Iterator[tuple[int, bytes | None, Any]]:
     """Yield the number, from 1, and the text of every row of an open file, as UTF-8 that nobody has checked; None where
-    the table has none. `at` is told how many bytes of the file lie behind.
+    the table has none; and what is in `id_column`, a number or a string, None where there is no such column. `at` is
+    told how many bytes of the file lie behind.
 
-    Only `column` is read, and memory holds a few of its rows. Raises DataError for a file that is cut or damaged, and
-    for a column that is not there or holds no text; DependencyError without pyarrow.
+    Only these columns are read, and memory holds a few of their rows. Raises DataError for a file that is cut or
+    damaged, and for a column that is not there or holds no text; DependencyError without pyarrow.
     """
     pa = need("pyarrow", extra="data", why=f"reading {path.suffix}")
     try:
         rows = _parquet if path.suffix.lower() == ".parquet" else _arrow
         number = 0
-        for values, share in rows(pa, file, column):
-            for value in values.cast(pa.large_binary()).to_pylist():
+        for values, ids, share in rows(pa, file, column, id_column):
+            own = repeat(None) if ids is None else _ids(pa, ids)
+            for value, said in zip(values.cast(pa.large_binary()).to_pylist(), own, strict=False):
                 number += 1
-                yield number, value
+                yield number, value, said
             at(int(share * path.stat().st_size))
     except _NoText as e:
         raise DataError(str(e), where=str(path), do=e.do) from None
@@ -48,17 +51,24 @@ class _NoText(Exception):
         self.do = do
 
 
-def _parquet(pa: Any, file: BinaryIO, column: str) -> Iterator[tuple[Any, float]]:
+def _ids(pa: Any, values: Any) -> list[Any]:
+    if pa.types.is_integer(values.type):
+        return values.to_pylist()
+    return [None if v is None else v.decode("utf-8", "replace") for v in values.cast(pa.large_binary()).to_pylist()]
+
+
+def _parquet(pa: Any, file: BinaryIO, column: str, id_column: str | None) -> Iterator[tuple[Any, Any, float]]:
     parquet = need("pyarrow.parquet", extra="data", why="reading .parquet")
     with parquet.ParquetFile(file, buffer_size=BUFFER_BYTES, page_checksum_verification=True) as table:
         _check(pa, table.schema_arrow, column)
+        own = _id_column(pa, table.schema_arrow, id_column)
         done = 0
-        for batch in table.iter_batches(BATCH_ROWS, columns=[column]):
+        for batch in table.iter_batches(BATCH_ROWS, columns=[column] if own is None else sorted({column, own})):
             done += len(batch)
-            yield batch.column(0), done / table.metadata.num_rows
+            yield batch.column(column), None if own is None else batch.column(own), done / table.metadata.num_rows
 
 
-def _arrow(pa: Any, file: BinaryIO, column: str) -> Iterator[tuple[Any, float]]:
+def _arrow(pa: Any, file: BinaryIO, column: str, id_column: str | None) -> Iterator[tuple[Any, Any, float]]:
     """Yield as `_parquet` does, from either of Arrow's two forms."""
     if file.peek(6)[:6] == b"ARROW1":  # pyright: ignore[reportAttributeAccessIssue]
         table = pa.ipc.open_file(file)
@@ -66,9 +76,20 @@ def _arrow(pa: Any, file: BinaryIO, column: str) -> Iterator[tuple[Any, float]]:
     else:
         table = batches = pa.ipc.open_stream(file)
     _check(pa, table.schema, column)
+    own = _id_column(pa, table.schema, id_column)
     for batch in batches:
         for start in range(0, len(batch), BATCH_ROWS):
-            yield batch.column(column).slice(start, BATCH_ROWS), 0.0
+            ids = None if own is None else batch.column(own).slice(start, BATCH_ROWS)
+            yield batch.column(column).slice(start, BATCH_ROWS), ids, 0.0
+
+
+def _id_column(pa: Any, schema: Any, name: str | None) -> str | None:
+    """Return the name of the column of ids; None where the table has no such column, or it holds something else."""
+    if name is None or schema.names.count(name) != 1:
+        return None
+    kind = schema.field(name).type
+    tests = (pa.types.is_integer, pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return name if any(test(kind) for test in tests) else None
 
 
 def _check(pa: Any, schema: Any, column: str) -> None:

@@ -75,17 +75,29 @@ def test_the_digest_depends_on_the_text_and_not_on_names_order_or_place(tmp_path
     assert made(tmp_path / "b").digest != first.digest
 
 
-def test_files_of_one_name_are_told_apart_by_content_and_not_by_place(tmp_path: Path) -> None:
+def test_files_of_one_name_are_told_apart_by_their_folders_wherever_these_lie(tmp_path: Path) -> None:
     versions = []
-    for number, names in enumerate((("x", "y"), ("y", "x"))):
-        folder = tmp_path / str(number)
-        for i, name in enumerate(names):
+    for where in ("here", "there"):
+        folder = tmp_path / where
+        for i, name in enumerate("xy"):
             write_corpus(folder / name, documents=40, seed=i)
-            with (folder / name / "stories.jsonl").open("a") as f:
-                f.write(json.dumps({"text": "There twice." + " " * i}) + "\n")
-        data = DataConfig(train=[str(folder / n) for n in "xy"], root=str(folder / "datasets"), name="both")
-        versions.append(prepare(data, TokenizerConfig(), 512, silent).version)
-    assert versions[0] == versions[1]
+        paths = [str(folder / name) for name in ("yx" if where == "there" else "xy")]
+        data = DataConfig(train=paths, root=str(folder / "datasets"), name="both")
+        versions.append(prepare(data, TokenizerConfig(), 512, silent))
+    assert versions[0].version == versions[1].version
+    origins = [t.origin for t in everything(versions[0])]
+    assert len(set(origins)) == len(origins) == 80
+    assert {"x/stories.jsonl:7", "y/stories.jsonl:7", "y/one.txt:1"} <= set(origins)
+
+
+def test_files_of_one_name_in_two_sources_have_the_source_before_it(tmp_path: Path) -> None:
+    for i, name in enumerate("xy"):
+        write_corpus(tmp_path / name, documents=40, seed=i)
+    sources = [{"paths": [str(tmp_path / name)], "name": f"source-{name}"} for name in "xy"]
+    data = DataConfig.model_validate({"sources": sources, "root": str(tmp_path / "datasets"), "name": "both"})
+    origins = [t.origin for t in everything(prepare(data, TokenizerConfig(), 512, silent))]
+    assert len(set(origins)) == len(origins) == 80
+    assert {"source-x/stories.jsonl:7", "source-y/stories.jsonl:7"} <= set(origins)
 
 
 def test_the_tokenizer_learns_nothing_from_held_out_text(tmp_path: Path) -> None:
@@ -243,6 +255,7 @@ def test_every_removed_text_is_in_the_ledger_with_its_keeper(tmp_path: Path) -> 
     entries = [json.loads(line) for line in unpacked(dataset, "ledger")]
     assert entries[0].pop("id") == Document(json.loads(lines[5])["text"], "").id
     assert all(len(entry.pop("id")) == 32 for entry in entries[1:])
+    assert [entry.pop("own_id") for entry in entries] == ["5", "3", "7"]
     assert entries == [
         {"origin": "stories.jsonl:6", "reason": "in validation", "detail": "of held.jsonl:1"},
         {"origin": "twice.jsonl:1", "reason": "duplicate", "detail": "of stories.jsonl:4"},
