@@ -5,7 +5,6 @@
     frames.npy      where each frame begins, and where the last one ends: uint64
     documents.npy   a row a document, see DOCUMENT
     ids.zst         the records' own ids, one after another
-    bands.npy       for near duplicates: uint64 [documents, bands]
     scores.npy      for quality rules: float32 [documents, scores]
 <root>/<name>/.blocks/<key>/result.json     how much is in them, and what could not be used
 """
@@ -31,7 +30,6 @@ from gnomon.data.cleaning.clean import repair_all
 from gnomon.data.cleaning.pii import replace_all
 from gnomon.data.cleaning.quality import SCORES, measure
 from gnomon.data.document import Document, Removed, fingerprint
-from gnomon.data.duplicates.minhash import Bands, band_hashes
 from gnomon.data.reading.read import Source, read_documents
 from gnomon.data.reading.span import Span
 from gnomon.data.worker import Tell
@@ -64,7 +62,6 @@ class Wanted:
     text_field: str
     separator: str | None
     id_field: str | None  # what the records' own ids stand under
-    bands: tuple[int, int] | None  # for near duplicates: how many, and minima in each
     repair: bool = False
     pii: bool = False
     scores: bool = False
@@ -156,7 +153,6 @@ class _Writer:
         self.file = 0  # that is being read
         self.unusable: list[tuple[int, int, int, str, str]] = []  # file, line, part, reason, detail
         self._begun = False  # a part of the text that the next document may go on from is kept
-        self._bands = Bands(*wanted.bands) if wanted.bands else None
         self.repaired, self.replaced = Counter[str](), Counter[str]()
         self.blocks = self.documents = self.bytes = 0
         self._packer = zstandard.ZstdCompressor(level=1, write_checksum=True)
@@ -166,7 +162,6 @@ class _Writer:
     def _reset(self) -> None:
         self._rows: list[np.ndarray] = []
         self._frames, self._in_block = [0], 0
-        self._hashes: list[np.ndarray] = []
         self._scores: list[np.ndarray] = []
         self._own_ids: list[bytes] = []
         self._waiting: list[tuple[int, Document]] = []
@@ -216,8 +211,6 @@ class _Writer:
         rows["frame"] = len(self._frames) - 1
         rows["start"], rows["bytes"] = sizes.cumsum() - sizes, sizes
         self._rows.append(rows)
-        if self._bands:
-            self._hashes.append(band_hashes(texts, self._bands))
         if self._wanted.scores:
             self._scores.append(measure(texts))
         packed = self._packer.compress(b"".join(encoded))
@@ -259,10 +252,6 @@ class _Writer:
         write_array(folder / "frames.npy", np.array(self._frames, np.uint64))
         write_array(folder / "documents.npy", np.concatenate(self._rows) if self._rows else np.zeros(0, DOCUMENT))
         (folder / "ids.zst").write_bytes(self._packer.compress(b"".join(self._own_ids)))
-        if self._bands:
-            write_array(
-                folder / "bands.npy", np.concatenate([np.zeros((0, self._bands.count), np.uint64), *self._hashes])
-            )
         if self._wanted.scores:
             write_array(folder / "scores.npy", np.concatenate([np.zeros((0, len(SCORES)), np.float32), *self._scores]))
         self.blocks += 1

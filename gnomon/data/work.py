@@ -20,6 +20,7 @@ from gnomon.data.blocks import Wanted, key_of
 from gnomon.data.cleaning.rules import choose
 from gnomon.data.contamination.removal import Contamination, remove_contamination
 from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, Files, origin_of, remove_equal, remove_poor
+from gnomon.data.duplicates.banding import name_of
 from gnomon.data.duplicates.minhash import bands_for
 from gnomon.data.duplicates.removal import Alike, remove_near
 from gnomon.data.encode import SPLITS, dtype_of, write_unigrams
@@ -86,19 +87,16 @@ class Work:
 
     def _reading(self, group: list[Input]) -> list[Job]:
         """Return the jobs that read a group of files: one, or one for each span of a large file."""
-        bands = None if self._bands is None else (self._bands.count, self._bands.rows)
         data, first = self.recipe.data, group[0]
         scores = data.clean.scores or bool(self._rules)
-        wanted = Wanted(
-            first.text_field, first.separator, data.id_field, bands, data.clean.repair, data.clean.pii, scores
-        )
+        wanted = Wanted(first.text_field, first.separator, data.id_field, data.clean.repair, data.clean.pii, scores)
         files = [[str(i.file.path.absolute()), i.file.bytes, i.stamp] for i in group]
         size, jobs, spans = sum(i.file.bytes for i in group), list[Job](), [WHOLE]
         if len(group) == 1 and size > SPAN_BYTES and can_split(first.file, first.separator):
             spans = cut_spans(first.file.path, SPAN_BYTES)
         for span in spans:
             key = key_of([(i.sha256, i.file.path) for i in group], span, wanted)
-            self._keys.add(key)
+            self._keys |= {key} if self._bands is None else {key, name_of(self._bands, key)}
             args = {"files": files, "folder": str(self._blocks / key), "wanted": vars(wanted), "span": vars(span)}
             jobs.append(Job("gnomon.data.blocks:make_blocks", args, (span.stop or size) - span.start))
         return jobs
@@ -229,7 +227,8 @@ class Work:
         sweep_staging(self.recipe.folder)
         shutil.rmtree(self._folder.parent, ignore_errors=True)
         for folder in self._blocks.iterdir():
-            if folder.name not in self._keys or not self.recipe.data.keep_blocks:
+            wanted = {folder.name, folder.name.rpartition("-")[0]} & self._keys
+            if not wanted or not self.recipe.data.keep_blocks:
                 shutil.rmtree(folder, ignore_errors=True)
         if not self.recipe.data.keep_blocks:
             self._blocks.rmdir()

@@ -22,7 +22,7 @@ from tests.world import write_corpus
 
 POINTS = (
     "prepare.source_read@1",
-    "prepare.source_read@2",
+    "prepare.banded",
     "prepare.encoded@1",
     "prepare.shard_written@2",
     "prepare.manifest_written",

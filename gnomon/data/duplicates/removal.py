@@ -14,6 +14,7 @@ from gnomon.base.files import staged_folder
 from gnomon.base.progress import Progress
 from gnomon.data.blocks import Block
 from gnomon.data.corpus import PART_DOCUMENTS, REMOVED, Corpus
+from gnomon.data.duplicates.banding import band_jobs, load_bands
 from gnomon.data.duplicates.minhash import Bands, Shingles, shingle_sets
 from gnomon.data.duplicates.near import candidates, components, jaccard, merge
 from gnomon.data.engine import Engine, Job
@@ -42,6 +43,7 @@ def remove_near(corpus: Corpus, bands: Bands, threshold: float, folder: Path, en
     of shingles are written below `folder`. Memory holds one band of PART_DOCUMENTS documents, the candidate pairs at
     16 bytes, and the sets of one job.
     """
+    engine("measuring likeness", band_jobs(corpus, bands), told)
     pairs = merge(_paired(corpus, bands, told))
     wanted = np.unique(pairs)
     folders = _sets(corpus, wanted, folder, engine, told)
@@ -69,7 +71,7 @@ def _paired(corpus: Corpus, bands: Bands, told: Progress) -> Iterator[np.ndarray
             columns = [np.zeros((0, 2), np.uint64)]
             numbers = [np.zeros(0, np.int64)]
             for b in range(len(corpus.places)):
-                start, hashes = corpus.starts[b], load_array(corpus.block(b).folder / "bands.npy")
+                start, hashes = corpus.starts[b], load_bands(corpus, b, bands)
                 both = hashes[:, [band, (band + 1) % bands.count]]
                 alive = corpus.status[start : start + len(both)] != REMOVED
                 mine = np.flatnonzero(alive & (both[:, 0] % np.uint64(parts) == part))

@@ -269,7 +269,8 @@ def _decoded(data: bytes, origin: str, whole: str, offset: int, note: Note) -> s
 
 def text_parts(stream: BinaryIO, mark: bytes, span: Span = WHOLE) -> Iterator[tuple[bytes, int, int, bool]]:
     """Yield the text between the marks, MAX_BYTES at a time, with its first byte's place and line in the
-    file, and whether it goes on from the part before it. Of a `span`, the documents that begin in it: right after a mark, or with the file.
+    file, and whether it goes on from the part before it. Of a `span`, the documents that begin in it: right after a
+    mark, or with the file.
 
     Without a mark the file is one document. Line ends next to a mark, and a byte order mark, belong to no
     document; where MAX_BYTES of them or more end a document, the first of these stay.
