@@ -30,6 +30,10 @@ def card_of(body: dict[str, Any]) -> str:
         suites = ", ".join(held["suites"])
         lines.append(f"Searched for {held['searched']:,} texts of {suites}: {held['documents']:,} documents hold some.")
         lines[-1] += f" {held['too_short']:,} items are too short to be searched for."
+    for source, repeated in body["repeated_ids"].items():
+        ids, records, (own, first, second) = repeated["ids"], repeated["records"], repeated["examples"][0]
+        lines.append(f"{ids:,} ids of source {source} stand for more than one text, in {records:,} records:")
+        lines[-1] += f" `{own}` in {first} and {second}."
     for title, counts in said.items():
         if counts:
             lines.append(f"{title}: " + ", ".join(f"{n:,} ({reason})" for reason, n in counts.items()) + ".")

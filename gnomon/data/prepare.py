@@ -27,6 +27,7 @@ from gnomon.data.corpus import Corpus
 from gnomon.data.engine import open_engine
 from gnomon.data.reading.unpack import PACKINGS
 from gnomon.data.recipe import OPTIONS, Recipe, find_version
+from gnomon.data.records import repeated_ids
 from gnomon.data.work import BLOCKS, WORK, Work
 from gnomon.store.datasets import FORMAT, Dataset, open_dataset
 from gnomon.store.manifest import describe, write_manifest
@@ -144,6 +145,7 @@ def _manifest(
         },
         "splits": splits,
         "removed": corpus.reasons(),
+        "repeated_ids": repeated_ids(corpus),
         "suites": [[path.name, sha256] for path, sha256 in recipe.suites],
         "flow": flow_of(corpus),
         "contamination": work.contamination.facts,

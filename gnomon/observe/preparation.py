@@ -36,7 +36,8 @@ def preparation_html(dataset: Dataset) -> str:
     for number, (heading, figure) in enumerate(figures):
         drawn = figure.to_html(full_html=False, include_plotlyjs=number == 0, config={"displaylogo": False})
         parts.append(f"<h2>{heading}</h2>{drawn}")
-    return "\n".join([*parts, _sources(dataset), _samples(dataset), _inputs(body)])
+    repeated = _repeated(body.get("repeated_ids", {}))
+    return "\n".join([*parts, _sources(dataset), repeated, _samples(dataset), _inputs(body)])
 
 
 def _facts(body: dict[str, Any]) -> str:
@@ -106,6 +107,16 @@ def _sources(dataset: Dataset) -> str:
         cells = [name, said.get("domain") or "", said.get("licence") or "not said", f"{split.documents:,}"]
         rows.append([*cells, f"{split.n_tokens:,}", f"{split.n_tokens / dataset.split('train').n_tokens:.1%}"])
     return "<h2>Sources</h2>" + _table(["source", "domain", "licence", "documents", "tokens", "share"], rows)
+
+
+def _repeated(found: dict[str, dict[str, Any]]) -> str:
+    """Return the ids under which different texts stand, a few of each source."""
+    if not found:
+        return ""
+    rows = [[source, *example] for source, said in found.items() for example in said["examples"]]
+    count = sum(said["ids"] for said in found.values())
+    head = f"<h2>Ids of more than one text: {count:,}</h2>"
+    return head + _table(["source", "id", "one text", "another"], rows)
 
 
 def _samples(dataset: Dataset) -> str:

@@ -26,27 +26,29 @@ class Trace:
     id: str | None = None
     source: str | None = None
     tokens: int | None = None
+    own_id: str | None = None
     reason: str | None = None
     detail: str | None = None
 
 
 def trace(dataset: Dataset, wanted: str) -> list[Trace]:
-    """Return what is known of the documents that an id, its first digits, or an origin such as `a.jsonl:6` names.
+    """Return what is known of the documents that a hash, its first digits, an origin such as `a.jsonl:6`, or their
+    record's own id names.
 
-    An origin names all parts of a long record. For a document that is in the dataset, those that were removed for being
-    like it come after it. Raises ConfigError where there is none.
+    An origin and an own id name all parts of a long record. For a document that is in the dataset, those that were
+    removed for being like it come after it. Raises ConfigError where there is none.
     """
     is_id = len(wanted) >= SHORTEST_ID and not set(wanted) - set("0123456789abcdef")
     found = [
         t
         for t in everything(dataset)
-        if t.origin.partition("#")[0] == wanted or t.origin == wanted or (is_id and (t.id or "").startswith(wanted))
+        if wanted in (t.origin, t.origin.rpartition("#")[0], t.own_id) or (is_id and (t.id or "").startswith(wanted))
     ]
     if not found:
         raise ConfigError(
             f"no document {wanted!r} is in this dataset, and none was removed",
             where=str(dataset.folder),
-            do=f"give a document's hash, {SHORTEST_ID} digits or more, or file and line, as stories.jsonl:6",
+            do=f"give its own id, file and line, as stories.jsonl:6, or {SHORTEST_ID} digits or more of its hash",
         )
     kept = {f"of {t.origin}" for t in found if t.status in SPLITS}
     twins = [t for t in _removed(dataset) if t.detail in kept] if kept else []
@@ -60,7 +62,8 @@ def everything(dataset: Dataset) -> Iterator[Trace]:
         for files, entry in zip(dataset.split(name).files, shards, strict=True):
             for line in document_lines(files.documents):
                 said = json.loads(line)
-                yield Trace(said["origin"], name, said["id"], entry.get("source"), said["tokens"])
+                own_id = said.get("own_id")
+                yield Trace(said["origin"], name, said["id"], entry.get("source"), said["tokens"], own_id)
     yield from _removed(dataset)
     for said in packed_lines(dataset.folder / "quarantine.jsonl.zst"):
         yield Trace(said["origin"], "unusable", reason=said["reason"], detail=said["detail"])
@@ -68,7 +71,8 @@ def everything(dataset: Dataset) -> Iterator[Trace]:
 
 def _removed(dataset: Dataset) -> Iterator[Trace]:
     for said in packed_lines(dataset.folder / "ledger.jsonl.zst"):
-        yield Trace(said["origin"], "removed", said.get("id"), reason=said["reason"], detail=said["detail"])
+        why = {what: said.get(what) for what in ("own_id", "reason", "detail")}
+        yield Trace(said["origin"], "removed", said.get("id"), **why)
 
 
 def packed_lines(path: Path) -> Iterator[dict[str, Any]]:

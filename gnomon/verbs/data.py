@@ -111,7 +111,7 @@ def diff(old: Version, new: Version, as_json: Json = False) -> None:
 def trace(
     folder: Version,
     document: Annotated[
-        str, typer.Argument(help="A document's hash or its first digits, or file and line: stories.jsonl:6.")
+        str, typer.Argument(help="A record's own id, its file and line (stories.jsonl:6), or its text's hash.")
     ],
     as_json: Json = False,
 ) -> None:
@@ -134,7 +134,8 @@ def trace(
         return
     for t in found:
         why = f"{t.reason} {t.detail or ''}".rstrip() if t.reason else f"{t.tokens:,} tokens, source {t.source}"
-        typer.echo(f"{t.id or '':<32}  {t.origin:<32} {t.status:<10}  {why}")
+        own = f"id {t.own_id}, " if t.own_id else ""
+        typer.echo(f"{t.id or '':<32}  {t.origin:<32} {t.status:<10}  {own}{why}")
 
 
 @data_app.command()
