@@ -30,7 +30,8 @@ from gnomon.data.recipe import OPTIONS, Recipe, find_version
 from gnomon.data.records import repeated_ids
 from gnomon.data.work import BLOCKS, WORK, Work
 from gnomon.store.datasets import FORMAT, Dataset, open_dataset
-from gnomon.store.manifest import describe, write_manifest
+from gnomon.store.manifest import write_manifest
+from gnomon.store.packed import describe_content, digest_of
 from gnomon.store.runs import only_writer
 from gnomon.tokenizer.tokenizer import Tokenizer
 
@@ -83,8 +84,9 @@ def _make(recipe: Recipe, progress: Progress) -> Dataset:
             _write_lines(staged.path / "contamination.jsonl.zst", work.contamination.hits)
             body = _manifest(recipe, work, corpus, learned, splits)
             write_synced(staged.path / "card.md", card_of(body).encode())
-            body["files"] = describe(staged.path, [p for p in staged.path.rglob("*") if p.is_file()])
-            final = recipe.folder / write_manifest(staged.path, body)[:12]
+            body |= describe_content(staged.path, [p for p in staged.path.rglob("*") if p.is_file()])
+            write_manifest(staged.path, body)
+            final = recipe.folder / digest_of(body)[:12]
             faults.point("prepare.manifest_written")
             if final.exists():  # this very version, but damaged, or `find_version` would have found it
                 final.rename(recipe.folder / f"{STAGING_PREFIX}damaged-{final.name}")

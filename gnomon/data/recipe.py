@@ -16,6 +16,7 @@ from gnomon.data.reading.hub_address import PREFIX, HubAddress
 from gnomon.data.reading.read import Source, find_sources
 from gnomon.store.datasets import FORMAT, Dataset, open_dataset
 from gnomon.store.manifest import NAME
+from gnomon.store.packed import on_disk
 from gnomon.tokenizer.tokenizer import BLOCK
 from gnomon.tokenizer.train import SMALLEST
 
@@ -176,7 +177,7 @@ def find_version(recipe: Recipe) -> Dataset | None:
             continue
         if dataset.manifest["recipe"] == recipe.digest and all(
             (path := dataset.folder / f["path"]).is_file() and path.stat().st_size == f["bytes"]
-            for f in dataset.manifest["files"]
+            for f in on_disk(dataset.manifest)
         ):
             return dataset
     return None

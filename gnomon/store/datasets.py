@@ -23,11 +23,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gnomon.base.disk import DISK
 from gnomon.base.errors import DataError, IntegrityError
-from gnomon.base.files import STAGING_PREFIX, canonical_json, sha256_bytes
-from gnomon.store.manifest import NAME, Damage, damaged, read_manifest
+from gnomon.base.files import STAGING_PREFIX
+from gnomon.store.manifest import NAME, Damage, read_manifest
+from gnomon.store.packed import damaged_content, digest_of
 from gnomon.store.schema import Count
 
-FORMAT = 2
+FORMAT = 3
+READ = (2, FORMAT)
+"""Formats that can be read; 2 knows packed files by their packed bytes alone, and no own ids of records."""
 MAX_LINE_BYTES = 1 << 16  # of what is known of a document
 HEAD_BYTES = 256
 UNIGRAMS = "unigrams.npy"
@@ -97,6 +100,7 @@ class _Body(BaseModel):
     tokenizer: _Tokenizer
     splits: _Splits
     files: Annotated[list[_File], Field(fail_fast=True)]
+    packed: Annotated[list[_File], Field(fail_fast=True)] = []
     removed: dict[str, int]
 
 
@@ -231,8 +235,8 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the canonical manifest: equal digests, equal data."""
-        return sha256_bytes(canonical_json(self.manifest))
+        """The SHA-256 of the canonical manifest, without what depends on the packer: equal digests, equal data."""
+        return digest_of(self.manifest)
 
     @property
     def tokenizer_path(self) -> Path:
@@ -283,9 +287,9 @@ def open_dataset(folder: Path) -> Dataset:
     if not (folder / NAME).exists():
         raise DataError("there is no dataset here", where=str(folder), do="prepare one: gnomon data prepare CONFIG")
     manifest = read_manifest(folder)
-    if manifest.get("format") != FORMAT:
+    if manifest.get("format") not in READ:
         raise IntegrityError(
-            f"the dataset has format {manifest.get('format')} and this version reads {FORMAT}",
+            f"the dataset has format {manifest.get('format')} and this version reads {READ[0]} to {FORMAT}",
             where=str(folder),
             do="update gnomon, or prepare the text anew",
         )
@@ -320,7 +324,7 @@ def verify_dataset(folder: Path) -> list[Damage]:
     Raises DataError or IntegrityError when there is no dataset that could be opened.
     """
     dataset = open_dataset(folder)
-    found = damaged(folder, dataset.manifest["files"])
+    found = damaged_content(folder, dataset.manifest)
     if found:
         return found
     return [

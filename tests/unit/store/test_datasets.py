@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zstandard
 
 from gnomon.base.errors import DataError, IntegrityError
+from gnomon.base.files import sha256_file
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
 from gnomon.data.prepare import prepare
 from gnomon.data.streaming.stream import validation_rows
 from gnomon.store.datasets import Dataset, list_datasets, open_dataset, verify_dataset
+from gnomon.store.lineage import everything
 from gnomon.store.manifest import describe, write_manifest
 from tests.world import small_dataset, write_corpus
 
@@ -75,6 +78,48 @@ def test_one_changed_bit_is_found_with_its_file_and_place(copy: Dataset, place: 
     path.write_bytes(data)
     (damage,) = verify_dataset(copy.folder)
     assert (damage.file, damage.offset) == ("train/tokens-00000.npy", 0)
+
+
+def test_the_digest_does_not_depend_on_how_files_are_packed_and_a_bit_of_the_packed_file_does_matter(
+    whole: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packer, compress = zstandard.ZstdCompressor, zstandard.compress
+    monkeypatch.setattr(zstandard, "ZstdCompressor", lambda level=19, **said: packer(level, **said))
+    monkeypatch.setattr(zstandard, "compress", lambda data: compress(data, 19))
+    write_corpus(tmp_path / "texts")
+    data = DataConfig(train=[str(tmp_path / "texts")], root=str(tmp_path / "datasets"), workers=1)
+    other = prepare(data, TokenizerConfig(), 512, silent)
+    files = [dataset.folder / "train" / "documents-00000.jsonl.zst" for dataset in (whole, other)]
+    assert files[0].read_bytes() != files[1].read_bytes()
+    assert (other.digest, other.version) == (whole.digest, whole.version)
+    assert (other.manifest["packed"] != whole.manifest["packed"]) == (verify_dataset(other.folder) == [])
+    packed = bytearray(files[1].read_bytes())
+    packed[len(packed) // 2] ^= 1
+    files[1].write_bytes(packed)
+    (damage,) = verify_dataset(other.folder)
+    assert (damage.file, damage.offset) == ("train/documents-00000.jsonl.zst", 0)
+    files[1].write_bytes(zstandard.compress(b'{"other": "lines"}\n'))
+    seal_packed(other)
+    (damage,) = verify_dataset(other.folder)
+    assert "what it holds differs" in damage.why
+
+
+def seal_packed(dataset: Dataset) -> None:
+    """Have the manifest say what packed files are on disk, whatever they hold."""
+    paths = [dataset.folder / f["path"] for f in dataset.manifest["packed"]]
+    write_manifest(dataset.folder, dataset.manifest | {"packed": describe(dataset.folder, paths)})
+
+
+def test_a_dataset_of_the_format_before_is_read(copy: Dataset) -> None:
+    older = {key: value for key, value in copy.manifest.items() if key not in ("packed", "repeated_ids")}
+    seal(copy, older | {"format": 2})
+    assert verify_dataset(copy.folder) == []
+    again = open_dataset(copy.folder)
+    assert again.digest == sha256_file(copy.folder / "manifest.json")
+    assert len(list(everything(again))) == len(list(everything(copy)))
+    seal(copy, older | {"format": 1})
+    with pytest.raises(IntegrityError, match="reads 2 to 3"):
+        open_dataset(copy.folder)
 
 
 def too_large(ids: np.ndarray, offsets: np.ndarray) -> None:
