@@ -1,24 +1,27 @@
 """Text to ids, MB/s: ours beside plain `tokenizers` and `datasets.map` (where installed), in turn, on 1 core and 2.
 
     python bench/tokenizing.py wikipedia_train.jsonl.zst --megabytes 32
-    python bench/tokenizing.py wikipedia_train.jsonl.zst novels_train.jsonl.zst --learn 64 --json
+    python bench/tokenizing.py wikipedia_train.jsonl.zst novels_train.jsonl.zst --train 1000 --json
 
 Each measures in a process of its own, twice through, and the best of --rounds counts: what comes first pays for caches,
 and ours for the proof that its faster encoder gives the same ids. Two cores are two processes with half of the text
-each, as preparation works; `tokenizers` is measured with two threads as well. With --learn, the time and memory of
-learning a vocabulary from that many MiB instead.
+each, as preparation works; `tokenizers` is measured with two threads as well. With --train, the time and memory of
+learning a vocabulary from that many MB instead. Where the files hold less, they come again and again, one word in 100
+with two letters exchanged, so that the number of different words grows too.
 """
 
 import argparse
 import json
 import os
+import random
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -44,13 +47,13 @@ def main() -> None:
     """Measure each in turn and print."""
     arguments = _arguments()
     if arguments.one:
-        print(json.dumps(_learn(arguments) if arguments.one == "learn" else _one(arguments)))
+        print(json.dumps(_train(arguments) if arguments.one == "train" else _one(arguments)))
         return
-    if arguments.learn:
-        found = _child("learn", sys.argv[1:])
-        megabytes = found["bytes"] / 2**20
-        said = f"{megabytes:,.0f} MiB to {found['tokens']:,} tokens: {found['seconds']:.1f} s"
-        print(json.dumps(found) if arguments.json else f"{said}, peak {found['peak'] / 2**20:,.0f} MiB")
+    if arguments.train:
+        found = _child("train", sys.argv[1:])
+        said = f"{found['bytes'] / 1e6:,.0f} MB to {found['tokens']:,} tokens: {found['seconds']:.1f} s,"
+        said += f" {found['cpu']:.1f} s of processor, peak {found['peak'] / 2**20:,.0f} MiB"
+        print(json.dumps(found) if arguments.json else said)
         return
     with TemporaryDirectory() as folder:
         path = Path(folder) / "tokenizer.json"
@@ -172,20 +175,33 @@ def _mark(ids: list[list[int]]) -> int:
     return sum(len(one) + 7919 * one[0] + 104729 * one[-1] for one in ids if one)
 
 
-def _learn(arguments: argparse.Namespace) -> dict[str, Any]:
-    size = 0
+def _train(arguments: argparse.Namespace) -> dict[str, Any]:
+    size, limit, draw = 0, int(arguments.train * 1e6), random.Random(0)
 
-    def counted() -> Any:
+    def enough() -> Iterator[str]:
         nonlocal size
-        for text in _texts(arguments.files, int(arguments.learn * 2**20)):
-            size += len(text.encode())
-            yield text
+        for again in count():
+            for text in _texts(arguments.files, limit):
+                text = _misspelt(text, draw) if again else text
+                size += len(text.encode())
+                yield text
+                if size >= limit:
+                    return
 
-    began = time.perf_counter()
-    learned = train_tokenizer(counted(), arguments.vocabulary, arguments.pretokenizer)
-    seconds = time.perf_counter() - began
+    began, before = time.perf_counter(), time.process_time()
+    learned = train_tokenizer(enough(), arguments.vocabulary, arguments.pretokenizer)
+    seconds, cpu = time.perf_counter() - began, time.process_time() - before
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"bytes": size, "tokens": learned.tokens, "seconds": seconds, "peak": peak}
+    return {"bytes": size, "tokens": learned.tokens, "seconds": seconds, "cpu": cpu, "peak": peak}
+
+
+def _misspelt(text: str, draw: random.Random) -> str:
+    words = text.split(" ")
+    for _ in range(len(words) // 100):
+        i = draw.randrange(len(words))
+        at = draw.randrange(max(1, len(words[i])))
+        words[i] = words[i][:at] + words[i][at : at + 2][::-1] + words[i][at + 2 :]
+    return " ".join(words)
 
 
 def _texts(files: list[str], limit: int) -> Any:
@@ -200,8 +216,8 @@ def _texts(files: list[str], limit: int) -> Any:
 
 def _child(name: str, words: list[str]) -> dict[str, Any]:
     each = "1" if name != "tokenizers, 2 threads" else "2"
-    environment = os.environ | {"RAYON_NUM_THREADS": each if name != "learn" else str(os.cpu_count())}
-    if name != "learn":
+    environment = os.environ | {"RAYON_NUM_THREADS": each if name != "train" else str(os.cpu_count())}
+    if name != "train":
         environment |= {"TOKENIZERS_PARALLELISM": "false" if each == "1" else "true"}
     ran = subprocess.run(
         [sys.executable, __file__, *words, "--one", name],
@@ -220,7 +236,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--vocabulary", type=int, default=32768)
     parser.add_argument("--pretokenizer", default="qwen2")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--learn", type=float, help="MiB to learn a vocabulary from, instead")
+    parser.add_argument("--train", type=float, help="MB to learn a vocabulary from, instead")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--tokenizer", help=argparse.SUPPRESS)

@@ -130,7 +130,7 @@ def finish(run: Run, config: Config, dataset: Dataset, console: Console) -> dict
 
 def prepare_data(config: Config, console: Console) -> Dataset:
     """Return the dataset version of the config's text, made now unless it is there already."""
-    dataset = prepare(config.data, config.tokenizer, asked_vocabulary(config), console.progress)
+    dataset = prepare(config.data, config.learned, asked_vocabulary(config), console.progress)
     if not (dataset.folder / DATASET_REPORT).exists():
         with suppress(StorageError):  # others' datasets may be looked at, and not written to
             write_dataset_report(dataset)
@@ -353,7 +353,7 @@ def _samples(bundle: Bundle, config: Config, dataset: Dataset) -> list[dict[str,
 
 def prepared(config: Config) -> Dataset | None:
     """Return the config's dataset if it has been prepared, without preparing it; None otherwise."""
-    return find_prepared(config.data, config.tokenizer, asked_vocabulary(config))
+    return find_prepared(config.data, config.learned, asked_vocabulary(config))
 
 
 def simulate_mix(config: Config, console: Console) -> dict[str, Any]:

@@ -292,7 +292,9 @@ def _why_shape(config: Config, shape: Shape) -> str:
     changed = [k for k, v in config.model.model_dump().items() if v is not None]
     why = f"preset {config.size}" + (f", with your {', '.join(changed)}" if changed else "")
     asked = asked_vocabulary(config)
-    if shape.vocabulary < asked:
+    if config.tokenizer.path is not None:
+        why += f"; vocabulary {shape.vocabulary:,}, that of {config.tokenizer.path}"
+    elif shape.vocabulary < asked:
         why += f"; vocabulary {shape.vocabulary:,} instead of {asked:,}, which is what the text supports"
     return why
 

@@ -122,11 +122,19 @@ def _name_of(path: str) -> str:
 
 
 class TokenizerConfig(_Section):
-    """How text becomes ids: byte-level BPE, trained on the run's own text."""
+    """How text becomes ids: byte-level BPE, trained on the run's own text, or a tokenizer that is there already."""
 
+    path: str | None = None  # of a tokenizer to use: folder, tokenizer.json, .model, .tiktoken; None: one is trained
     vocabulary: int | None = None  # ids in all, a multiple of 64; None: the size's own
     pretokenizer: Literal["qwen2", "llama-bpe"] = "qwen2"  # qwen2: digits one by one; llama-bpe: in groups of 1 to 3
     sample_bytes: int = Field(default=64 << 20, gt=0)  # of text that the merges are learned from
+    sample_weights: dict[str, float] | Literal["mix"] | None = None  # of sources in it; mix: mix.weights; None: by size
+
+    @model_validator(mode="after")
+    def _possible_sample(self) -> "TokenizerConfig":
+        if isinstance(self.sample_weights, dict):
+            _refuse_weights(self.sample_weights)
+        return self
 
 
 class ModelConfig(_Section):
@@ -275,6 +283,20 @@ class Config(_Section):
     def _meant_budget(cls, value: str) -> str:
         parse_budget(value)
         return value
+
+    @model_validator(mode="after")
+    def _known_weights(self) -> "Config":
+        if self.tokenizer.sample_weights == "mix" and self.mix.temperature is not None:
+            why = "mix.temperature goes by tokens, which are counted once there is a tokenizer"
+            raise ValueError(f"tokenizer.sample_weights cannot be mix: {why}; give mix.weights, or weights there")
+        return self
+
+    @property
+    def learned(self) -> TokenizerConfig:
+        """How the tokenizer is made, with the weights of training in place of `mix`."""
+        if self.tokenizer.sample_weights != "mix":
+            return self.tokenizer
+        return self.tokenizer.model_copy(update={"sample_weights": self.mix.weights or None})
 
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])", re.I | re.ASCII)

@@ -15,13 +15,12 @@ EXCERPT = 600
 
 def flow_of(corpus: Corpus) -> dict[str, Any]:
     """Return, by source, [documents, bytes] of what came `in`, of `train`, `validation`, and of `removed` by reason."""
-    sources = list(dict.fromkeys(file.source for file, _ in corpus.places))
-    index = {name: i for i, name in enumerate(sources)}
+    sources, _ = corpus.sources_of(np.zeros(0, np.int64))
     removed: dict[str, dict[str, list[int]]] = {name: {} for name in sources}
     for removal in corpus.removals:
-        whose = _source(corpus, index, removal.numbers)
+        _, whose = corpus.sources_of(removal.numbers)
         sizes = corpus.rows(removal.numbers)["bytes"].astype(np.int64)
-        for name, i in index.items():
+        for i, name in enumerate(sources):
             if (mine := whose == i).any():
                 said = removed[name].setdefault(removal.reason, [0, 0])
                 said[0], said[1] = said[0] + int(mine.sum()), said[1] + int(sizes[mine].sum())
@@ -36,11 +35,6 @@ def flow_of(corpus: Corpus) -> dict[str, Any]:
         for kind, mine in (("in", status >= REMOVED), ("train", status == TRAIN), ("validation", status == VALIDATION)):
             said[kind] = [said[kind][0] + int(mine.sum()), said[kind][1] + int(sizes[mine].sum())]
     return flow
-
-
-def _source(corpus: Corpus, index: dict[str, int], numbers: np.ndarray) -> np.ndarray:
-    of_block = np.array([index[file.source] for file, _ in corpus.places], np.int64)
-    return of_block[np.searchsorted(corpus.starts, numbers, side="right") - 1]
 
 
 def samples_of(corpus: Corpus) -> Iterator[dict[str, str]]:

@@ -117,6 +117,12 @@ class Corpus:
         inside = [numbers[cuts[b] : cuts[b + 1]] - self.starts[b] for b in range(len(self.places))]
         return np.concatenate([np.zeros(0, DOCUMENT), *(self.documents(b)[i] for b, i in enumerate(inside))])
 
+    def sources_of(self, numbers: np.ndarray) -> tuple[list[str], np.ndarray]:
+        """Return the names of the sources, and the place among them of each document's."""
+        names = list(dict.fromkeys(files.source for files, _ in self.places))
+        of_block = np.array([names.index(files.source) for files, _ in self.places], np.int64)
+        return names, of_block[np.searchsorted(self.starts, numbers, side="right") - 1]
+
     def texts(self, numbers: np.ndarray) -> Iterator[str]:
         """Yield the texts of documents, given in rising order."""
         cuts = np.searchsorted(numbers, self.starts)

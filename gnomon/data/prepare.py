@@ -135,7 +135,7 @@ def _manifest(
         "sources": [s.model_dump(include={"name", "domain", "licence"}) for s in recipe.data.named],
         "config": {
             "data": recipe.data.model_dump(include=OPTIONS),
-            "tokenizer": recipe.tokenizer.model_dump(),
+            "tokenizer": {} if recipe.brought else recipe.tokenizer.model_dump(exclude={"path"}),
         },
         "tokenizer": {
             "digest": tokenizer.digest,

@@ -17,7 +17,8 @@ from gnomon.data.reading.read import Source, find_sources
 from gnomon.store.datasets import FORMAT, Dataset, open_dataset
 from gnomon.store.manifest import NAME
 from gnomon.store.packed import on_disk
-from gnomon.tokenizer.tokenizer import BLOCK
+from gnomon.tokenizer.foreign import import_tokenizer
+from gnomon.tokenizer.tokenizer import BLOCK, Tokenizer
 from gnomon.tokenizer.train import SMALLEST
 
 OPTIONS: dict[str, Any] = {
@@ -61,12 +62,14 @@ class Recipe:
     tokenizer: TokenizerConfig
     vocabulary: int
     suites: list[tuple[Path, str]]  # that must not be in the training text, with their hashes
+    brought: Tokenizer | None  # that is used instead of learning one
     digest: str
 
     @classmethod
     def of(cls, data: DataConfig, tokenizer: TokenizerConfig, vocabulary: int, progress: Progress) -> "Recipe":
         """Return the recipe of a config. Reads every file once, for its hash; raises as `prepare` does."""
-        _check_vocabulary(tokenizer.vocabulary)
+        brought = _brought(tokenizer)
+        _check_sample(tokenizer, data)
         name = _name(data)
         held = [SourceConfig(paths=data.validation, name=VALIDATION)] if data.validation else []
         root = Path(data.root)
@@ -94,11 +97,11 @@ class Recipe:
             "inputs": [i.described() for i in inputs],
             "sources": [s.model_dump(exclude={"paths"}) for s in data.named],
             "data": data.model_dump(include=OPTIONS),
-            "tokenizer": tokenizer.model_dump(),
-            "vocabulary": vocabulary,
+            "tokenizer": brought.digest if brought else tokenizer.model_dump(exclude={"path"}),
+            "vocabulary": (vocabulary := brought.vocabulary if brought else vocabulary),
         }
         digest = sha256_bytes(canonical_json(content))
-        return cls(root / name, name, inputs, data, tokenizer, vocabulary, suites, digest)
+        return cls(root / name, name, inputs, data, tokenizer, vocabulary, suites, brought, digest)
 
 
 def _files(paths: list[str], root: Path, progress: Progress) -> list[Source]:
@@ -181,6 +184,35 @@ def find_version(recipe: Recipe) -> Dataset | None:
         ):
             return dataset
     return None
+
+
+def _brought(options: TokenizerConfig) -> Tokenizer | None:
+    """Return the tokenizer that the config names; None where one is to be learned, of a vocabulary that can be.
+
+    Raises as `import_tokenizer` does, and ConfigError where another vocabulary is asked for than it has.
+    """
+    if options.path is None:
+        _check_vocabulary(options.vocabulary)
+        return None
+    brought = import_tokenizer(Path(options.path))
+    if options.vocabulary not in (None, brought.vocabulary):
+        raise ConfigError(
+            f"a vocabulary of {options.vocabulary:,} is asked for, and this tokenizer has {brought.vocabulary:,} ids",
+            where=f"tokenizer.path {options.path}",
+            do="leave tokenizer.vocabulary out",
+        )
+    return brought
+
+
+def _check_sample(options: TokenizerConfig, data: DataConfig) -> None:
+    """Raise ConfigError for weights of sources that there are not."""
+    names, weights = [s.name or "" for s in data.named], options.sample_weights
+    if weights == "mix":
+        why = "the weights of training are not known here"
+        raise ConfigError(why, where="tokenizer.sample_weights", do="give them by the names of the sources")
+    if unknown := sorted(set(weights or {}) - set(names)):
+        do = f"name some of {', '.join(names)}"
+        raise ConfigError(f"there is no source {unknown[0]!r}", where="tokenizer.sample_weights", do=do)
 
 
 def _check_vocabulary(asked: int | None) -> None:

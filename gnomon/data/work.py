@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from gnomon.data.groups import grouped
 from gnomon.data.reading.read import can_split
 from gnomon.data.reading.span import WHOLE, cut_spans
 from gnomon.data.recipe import Input, Recipe
+from gnomon.data.sample import granted
 from gnomon.data.shards import SHARD_BYTES
 from gnomon.data.split import held_out_records
 from gnomon.tokenizer.tokenizer import BLOCK, Tokenizer
@@ -141,10 +143,14 @@ class Work:
         corpus.status[numbers[chosen]] = VALIDATION
 
     def learn(self, corpus: Corpus) -> Tokenizer:
-        """Return the tokenizer learned from a sample of the training text; DataError when it is smaller than was asked
-        for.
+        """Return the tokenizer learned from a sample of the training text, or the one that was brought along; DataError
+        when it is smaller than was asked for.
         """
-        chosen, ids = sample_of(corpus, self.recipe.tokenizer.sample_bytes)
+        if self.recipe.brought:
+            return self.recipe.brought
+        weights = self.recipe.tokenizer.sample_weights
+        assert weights != "mix"
+        chosen, ids = sample_of(corpus, self.recipe.tokenizer.sample_bytes, weights)
         options = [self.recipe.vocabulary, self.recipe.tokenizer.pretokenizer]
         key = sha256_bytes(canonical_json(options) + ids.tobytes())[:16]
         if (path := self._folder / f"learned-{key}.json").exists():  # by a preparation that was killed later on
@@ -261,12 +267,24 @@ class Work:
             )
 
 
-def sample_of(corpus: Corpus, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numbers and ids of the training texts with the lowest ids that make up `limit` bytes, in their order.
+def sample_of(corpus: Corpus, limit: int, weights: dict[str, float] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers and ids of the training texts with the lowest ids that make up `limit` bytes, in their order;
+    of each source by its weight, where there are weights. What a source has too little of goes to the others.
 
     Ids are hashes, so this is a fair share, and equal corpora give equal samples, in whatever order their files come.
     """
     numbers, ids, sizes = corpus.ids_of(TRAIN)
     order = np.lexsort((ids[:, 1], ids[:, 0]))
-    taken = order[: int((sizes[order].cumsum() - sizes[order] < limit).sum())]
+    if weights is None:
+        taken = order[: int((sizes[order].cumsum() - sizes[order] < limit).sum())]
+        return numbers[taken], ids[taken]
+    names, of = corpus.sources_of(numbers)
+    inside = {name: order[of[order] == i] for i, name in enumerate(names)}
+    there = {name: int(sizes[mine].sum()) for name, mine in inside.items()}
+    shares = {name: Fraction(weights.get(name, 0)) for name in names}
+    kept = np.zeros(len(numbers), bool)
+    for name, grant in granted(limit, shares, there).items():
+        mine = inside[name]
+        kept[mine[sizes[mine].cumsum() - sizes[mine] < grant]] = True
+    taken = order[kept[order]]
     return numbers[taken], ids[taken]

@@ -1,0 +1,119 @@
+"""What a preparation's tokenizer is: one that was brought along, or one learned from so much of each source."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gnomon.base.errors import ConfigError, DataError
+from gnomon.base.progress import silent
+from gnomon.config import Config, DataConfig, TokenizerConfig
+from gnomon.data.document import Document
+from gnomon.data.prepare import find_prepared, prepare
+from gnomon.data.sample import SharedSample
+from gnomon.data.work import sample_of
+from gnomon.store.datasets import Dataset
+from gnomon.tokenizer.tokenizer import Tokenizer
+from gnomon.tokenizer.train import train_tokenizer
+from tests.world import write_corpus
+
+
+def made(folder: Path, **tokenizer: Any) -> Dataset:
+    data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"))
+    return prepare(data, TokenizerConfig.model_validate(tokenizer), 512, silent)
+
+
+def test_a_tokenizer_that_is_there_is_used_and_a_version_known_by_its_content(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "texts")
+    words = [f"some word{i % 7} and another{i % 11}" for i in range(200)]
+    brought = train_tokenizer(words, 448, "llama-bpe")
+    for where in ("here", "there"):
+        (tmp_path / where).mkdir()
+        brought.save(tmp_path / where / "tokenizer.json")
+    first = made(tmp_path, path=str(tmp_path / "here"))
+    assert Tokenizer.load(first.tokenizer_path).digest == brought.digest == first.manifest["tokenizer"]["digest"]
+    assert first.manifest["tokenizer"]["vocabulary"] == first.manifest["tokenizer"]["requested"] == 448
+    assert made(tmp_path, path=str(tmp_path / "there" / "tokenizer.json"), vocabulary=448).folder == first.folder
+    assert str(tmp_path) not in json.dumps(first.manifest)
+    tokenizer, split = Tokenizer.load(first.tokenizer_path), first.split("train")
+    texts = {json.loads(line)["text"] for line in (tmp_path / "texts" / "stories.jsonl").read_text().splitlines()}
+    texts.add((tmp_path / "texts" / "one.txt").read_text())
+    assert all(tokenizer.decode(split.tokens(i).tolist()) in texts for i in range(split.documents))
+    train_tokenizer(words, 384, "qwen2").save(tmp_path / "here" / "tokenizer.json")
+    assert made(tmp_path, path=str(tmp_path / "here")).version != first.version
+
+
+def test_a_tokenizer_that_cannot_be_used_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "texts")
+    with pytest.raises(DataError, match="no such file"):
+        made(tmp_path, path=str(tmp_path / "nowhere"))
+    train_tokenizer(["a b"], 384, "qwen2").save(tmp_path / "t.json")
+    with pytest.raises(ConfigError, match="512 is asked for, and this tokenizer has 384 ids") as caught:
+        made(tmp_path, path=str(tmp_path / "t.json"), vocabulary=512)
+    assert "leave tokenizer.vocabulary out" in str(caught.value.do)
+
+
+def sources(folder: Path) -> DataConfig:
+    """Two sources of texts of their own words, the first with ten times as many."""
+    for name, word, count in (("a", "zabu", 300), ("b", "qoxi", 30)):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        texts = [{"text": " ".join(f"{word}{i * k % 7}" for k in range(40)) + f" {i}"} for i in range(count)]
+        (folder / name / "t.jsonl").write_text("".join(json.dumps(text) + "\n" for text in texts))
+    named = [{"paths": [str(folder / name)]} for name in "ab"]
+    said = {"sources": named, "root": str(folder / "datasets"), "name": "both", "dedup": {"near": None}}
+    return DataConfig.model_validate(said)
+
+
+def test_the_tokenizer_learns_of_each_source_by_its_weight(tmp_path: Path) -> None:
+    data = sources(tmp_path)
+    tokens = {}
+    for word, weights in (("even", None), ("first", {"a": 1}), ("second", {"a": 0, "b": 2})):
+        dataset = prepare(data, TokenizerConfig(sample_weights=weights), 448, silent)
+        tokens[word] = set(Tokenizer.load(dataset.tokenizer_path).token_texts)
+    assert ("Ġzabu" in tokens["first"], "Ġqoxi" in tokens["first"]) == (True, False)
+    assert ("Ġzabu" in tokens["second"], "Ġqoxi" in tokens["second"]) == (False, True)
+    assert "Ġzabu" in tokens["even"]
+    with pytest.raises(ConfigError, match="no source 'c'"):
+        prepare(data, TokenizerConfig(sample_weights={"c": 1}), 384, silent)
+    with pytest.raises(ConfigError, match="not known here"):
+        find_prepared(data, TokenizerConfig(sample_weights="mix"), 384)
+
+
+def test_the_weights_of_training_stand_for_their_name() -> None:
+    said = {"data": {"train": "texts"}, "tokenizer": {"sample_weights": "mix"}}
+    config = Config.model_validate(said | {"mix": {"weights": {"a": 3, "b": 1}}})
+    assert config.learned.sample_weights == {"a": 3, "b": 1}
+    assert Config.model_validate(said).learned.sample_weights is None
+    with pytest.raises(ValueError, match="goes by tokens"):
+        Config.model_validate(said | {"mix": {"temperature": 2}})
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.text("ab é", min_size=1, max_size=30)), max_size=60, unique_by=lambda d: d[1]
+    ),
+    st.dictionaries(st.sampled_from("xyz"), st.floats(0, 4), min_size=1).filter(lambda w: any(w.values())),
+    st.integers(1, 400),
+)
+def test_the_sample_is_the_one_that_documents_coming_one_by_one_give(
+    documents: list[tuple[int, str]], weights: dict[str, float], limit: int
+) -> None:
+    texts = [Document(text, "") for _, text in documents]
+    ids = np.array([[int(d.id[:16], 16), int(d.id[16:], 16)] for d in texts], np.uint64).reshape(-1, 2)
+    sizes = np.array([len(d.text.encode()) for d in texts], np.int64)
+    corpus: Any = SimpleNamespace(
+        ids_of=lambda _: (np.arange(len(texts)), ids, sizes),
+        sources_of=lambda _: (["x", "y", "z"], np.array([i for i, _ in documents], np.int64)),
+    )
+    numbers, _ = sample_of(corpus, limit, weights)
+    shared = SharedSample(limit, {name: weights.get(name, 0) for name in "xyz"})
+    for (i, _), document in zip(documents, texts, strict=True):
+        shared.add(document, "xyz"[i])
+    expected = sorted(entry for ones in shared.texts().values() for entry in ones)
+    assert [texts[i].text for i in numbers.tolist()] == [text for _, text in expected]
