@@ -1,20 +1,25 @@
 """How rows of several sources follow each other: by weights, exactly, and the same wherever one begins to look.
 
-Rows come in blocks of 256. At the end of every block each source has its quota of the rows since the weights last
-changed, to less than one row: whole rows that are due are given, and of the rest those go first whose deadline is
-first. Giving to the source that is furthest behind would not do: with many sources it leaves some of them more than a
-row behind. Rows are all but full (see `pack`), so shares of rows are shares of loss-bearing tokens.
+Rows come in blocks of 256. A source's quota is the sum, over all blocks, of 256 times the weight that held in each; it
+goes on over a change of weights. At the end of every block a source has its quota to less than one row: whole rows that
+are due are given, and of the rest those go first whose deadline is first. Giving to the source that is furthest behind
+would not do: with many sources it leaves some of them more than a row behind. Rows are all but full (see `pack`), so
+shares of rows are shares of loss-bearing tokens.
 Source: Baruah et al. 1996, "Proportionate progress" (earliest deadline first, in windows, on one resource).
 
-What a stretch of equal weights leaves a source behind or ahead is carried: in the next stretch, those that are a whole
-row ahead give their first rows to those that are a whole row behind. So no source starves, however often weights
-change.
+While weights stay this holds for any weights. After a change it holds unless no division of the block's rows has it: a
+source without weight keeps the part of a row that it is behind or ahead, and once those parts add up to a row, those
+that have weight must share it. Then rows go where most is missing. No rule that does not know the changes to come can do
+without: of eight equal sources that share blocks of half-odd quotas four are half a row ahead; where only these go on,
+and again, the error passes a row (a game whose bound is the logarithm of the sources).
+Source: Ajtai et al. 1998, "Fairness in scheduling" (rounding vectors that are not known beforehand).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import filterfalse, islice
 
 import numpy as np
 
@@ -25,6 +30,7 @@ PARTS = 1 << 20
 """Weights are whole numbers of so many parts. After PARTS rows the counts begin anew."""
 
 CYCLE_BLOCKS = PARTS // BLOCK_ROWS
+FEW_BLOCKS = 16  # worked out at once, to begin with; then twice as many each time
 
 Weights = Mapping[str, float]
 """Of sources by name, in any unit; a source that is left out has none."""
@@ -56,22 +62,18 @@ def check_weights(weights: Weights) -> None:
 
 @dataclass(frozen=True)
 class _Stretch:
-    """Rows of equal weights from block `block` on; `before` it each source had so many rows. `due` are the rows that
-    a source is to get beyond its share, from the first rows of the sources that have some `owed`.
+    """Rows of equal weights from block `block` on; `before` it each source had so many rows, and was `behind` its quota
+    by so many PARTS of a row.
     """
 
     block: int
     parts: tuple[int, ...]
     before: np.ndarray
-    due: np.ndarray
-    owed: np.ndarray
+    behind: tuple[int, ...]
 
     def counts(self, block: int) -> np.ndarray:
         """Return the rows of each source before a block."""
-        share = shared(self.parts, block - self.block)
-        given = np.minimum(share, self.owed)
-        got = np.clip(given.sum() - (self.due.cumsum() - self.due), 0, self.due)
-        return self.before + share - given + got
+        return self.before + shared(self.parts, block - self.block, self.behind)
 
 
 class Mix:
@@ -83,14 +85,14 @@ class Mix:
     def __init__(self, stages: Sequence[tuple[int, tuple[int, ...]]], seed: int) -> None:
         self.stages, self._seed = tuple(stages), seed
         begins = {-(-row // BLOCK_ROWS): parts for row, parts in sorted(self.stages, key=lambda stage: stage[0])}
-        zero = np.zeros(len(self.stages[0][1]), dtype=np.int64)
-        self._stretches, behind = [_Stretch(0, begins.pop(0), zero, zero, zero)], zero
+        none = (0,) * len(self.stages[0][1])
+        self._stretches = [_Stretch(0, begins.pop(0), np.array(none), none)]
         for block, parts in sorted(begins.items()):
             last = self._stretches[-1]
             if parts != last.parts:
-                rows, counts = (block - last.block) * BLOCK_ROWS, last.counts(block)
-                behind = behind + rows * np.array(last.parts) - PARTS * (counts - last.before)
-                self._stretches.append(_Stretch(block, parts, counts, *_debts(behind, parts)))
+                counts = last.counts(block)
+                behind = _behind(last.parts, last.behind, block - last.block, counts - last.before)
+                self._stretches.append(_Stretch(block, parts, counts, behind))
         self._block: tuple[int, np.ndarray, np.ndarray] | None = None  # the newest, its sources and their rows
 
     def parts(self, row: int) -> tuple[int, ...]:
@@ -131,44 +133,90 @@ class Mix:
         return self._block[1], self._block[2]
 
 
-def _debts(behind: np.ndarray, parts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows that each source is to get beyond its share, and those that it is to give: as many in all.
+def shared(parts: tuple[int, ...], blocks: int, behind: tuple[int, ...] | None = None) -> np.ndarray:
+    """Return the rows that each source has of so many blocks: its share of them, and what it is `behind` before them
+    (in PARTS of a row), to less than one row where that can be.
 
-    They are the whole rows of what it is `behind` (in PARTS of a row), or ahead. What is over is the heaviest source's.
+    It goes through one cycle after the other, until one begins as an earlier one did: the second, mostly.
     """
-    takes_part = np.array(parts) > 0
-    due = np.where(takes_part, np.maximum(behind, 0) // PARTS, 0)
-    owed = np.where(takes_part, np.maximum(-behind, 0) // PARTS, 0)
-    heaviest, over = parts.index(max(parts)), int(due.sum() - owed.sum())
-    (owed if over > 0 else due)[heaviest] += abs(over)
-    return due, owed
+    state, (cycles, inside) = behind or (0,) * len(parts), divmod(blocks, CYCLE_BLOCKS)
+    seen, totals = {state: 0}, [np.zeros(len(parts), dtype=np.int64)]
+    while len(totals) <= cycles:
+        rows = _shares(parts, state, CYCLE_BLOCKS)[CYCLE_BLOCKS]
+        state = _behind(parts, state, CYCLE_BLOCKS, rows)
+        totals.append(totals[-1] + rows)
+        if state in seen:
+            first = seen[state]
+            rounds, more = divmod(cycles - first, len(totals) - 1 - first)
+            before = totals[first + more] + rounds * (totals[-1] - totals[first])
+            state = next(one for one, at in seen.items() if at == first + more)
+            break
+        seen[state] = len(totals) - 1
+    else:
+        before = totals[cycles]
+    return before + _shares(parts, state, min(CYCLE_BLOCKS, 1 << inside.bit_length()))[inside]
 
 
-def shared(parts: tuple[int, ...], blocks: int) -> np.ndarray:
-    """Return the rows that each source has of so many blocks, its share of them to less than one row."""
-    cycles, inside = divmod(blocks, CYCLE_BLOCKS)
-    table = _shares(parts, min(CYCLE_BLOCKS, 1 << inside.bit_length()))
-    return cycles * np.array(parts, dtype=np.int64) + table[inside]
+def _behind(parts: tuple[int, ...], behind: tuple[int, ...], blocks: int, rows: np.ndarray) -> tuple[int, ...]:
+    """Return what each source is behind its quota, in PARTS of a row, once it has `rows` of so many blocks."""
+    each = zip(behind, parts, rows.tolist(), strict=True)
+    return tuple(was + blocks * BLOCK_ROWS * part - PARTS * count for was, part, count in each)
 
 
-@lru_cache(maxsize=64)
-def _shares(parts: tuple[int, ...], blocks: int) -> np.ndarray:
+@lru_cache(maxsize=16)
+def _shares(parts: tuple[int, ...], behind: tuple[int, ...], blocks: int) -> np.ndarray:
     """Return what `shared` says of 0 to `blocks` blocks, [blocks + 1, sources]."""
-    each = np.array(parts, dtype=np.int64)
-    quota = np.arange(blocks + 1)[:, None] * BLOCK_ROWS * each  # in PARTS of a row
-    counts = quota // PARTS
-    has_part = quota % PARTS > 0
-    deadline = -(-(counts + 1) * PARTS // (BLOCK_ROWS * np.maximum(each, 1)))  # the block at whose end a row is late
-    first = np.where(has_part, deadline, np.iinfo(np.int64).max).argsort(axis=1, kind="stable").tolist()
-    waiting = (np.arange(blocks + 1) * BLOCK_ROWS - counts.sum(axis=1)).tolist()
-    same = (counts[1:] == counts[:-1]).tolist()
-    early: list[int] = []  # sources that have the row of which their quota is only a part
-    found: list[tuple[int, int]] = []
-    for block in range(1, blocks + 1):
-        kept = [source for source in early if same[block - 1][source]]
-        others = [source for source in first[block] if source not in kept] if kept else first[block]
-        early = kept + others[: waiting[block] - len(kept)]
-        found += [(block, source) for source in early]
-    counts[tuple(np.array(found, dtype=np.int64).reshape(-1, 2).T)] += 1
+    found, done, coming = [np.zeros((1, len(parts)), dtype=np.int64)], 0, FEW_BLOCKS
+    while done < blocks:
+        rows = _by_deadline(parts, behind, min(coming, blocks - done))
+        coming *= 2
+        if not len(rows):
+            rows, coming = _by_deficit(parts, behind)[None], FEW_BLOCKS
+        behind = _behind(parts, behind, len(rows), rows[-1])
+        found.append(found[-1][-1] + rows)
+        done += len(rows)
+    counts = np.concatenate(found)
     counts.setflags(write=False)
     return counts
+
+
+def _by_deadline(parts: tuple[int, ...], behind: tuple[int, ...], blocks: int) -> np.ndarray:
+    """Return the rows that each source has of 1 to `blocks` blocks, all within a row of their quota; of fewer blocks,
+    where such a division ends.
+    """
+    each, begun = np.array(parts), np.array(behind)
+    quota = np.where(each, begun + np.arange(blocks + 1)[:, None] * BLOCK_ROWS * each, 0)  # in PARTS of a row
+    counts = np.maximum(quota // PARTS, 0)
+    has_part = quota > counts * PARTS
+    # the block at whose end a row is late
+    deadline = -((begun - (counts + 1) * PARTS) // (BLOCK_ROWS * np.maximum(each, 1)))
+    first = np.where(has_part, deadline, np.iinfo(np.int64).max).argsort(axis=1, kind="stable").tolist()
+    waiting = (np.arange(blocks + 1) * BLOCK_ROWS - counts.sum(axis=1)).tolist()
+    parted = has_part.sum(axis=1).tolist()
+    same = (counts[1:] == np.concatenate([0 * counts[:1], counts[1:-1]])).tolist()
+    early: list[int] = []  # sources that have the row of which their quota is only a part
+    found: list[int] = []
+    many = [0]
+    for block in range(1, blocks + 1):
+        still = same[block - 1]
+        early = [source for source in early if still[source]]
+        room = waiting[block] - len(early)
+        if not 0 <= room <= parted[block] - len(early):
+            break
+        early += islice(filterfalse(set(early).__contains__, first[block]), room)
+        found += early
+        many.append(len(early))
+    counts[np.repeat(np.arange(len(many)), many), np.array(found, dtype=np.int64)] += 1
+    return counts[1 : len(many)]
+
+
+def _by_deficit(parts: tuple[int, ...], behind: tuple[int, ...]) -> np.ndarray:
+    """Return the rows of each source in a block in which some must be a row off: as little off as can be."""
+    each = np.array(parts)
+    quota = np.array(behind) + BLOCK_ROWS * each
+    rows = np.where(each, np.maximum(quota // PARTS, 0), 0)
+    while (missing := BLOCK_ROWS - int(rows.sum())) > 0:
+        rows[np.where(each, quota - rows * PARTS, np.iinfo(np.int64).min).argmax()] += 1
+    for _ in range(-missing):
+        rows[np.where(rows, quota - rows * PARTS, np.iinfo(np.int64).max).argmin()] -= 1
+    return rows

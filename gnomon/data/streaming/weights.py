@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from gnomon.base.errors import ConfigError
 from gnomon.config import MixConfig
-from gnomon.data.streaming.mix import PARTS, Weights
+from gnomon.data.streaming.mix import BLOCK_ROWS, PARTS, Weights
 
 Stages = list[tuple[int, dict[str, int]]]
 """From which row on each source has which weight, in PARTS."""
@@ -37,13 +37,14 @@ def _stages(mix: MixConfig, tokens: Mapping[str, int], rows: int, length: int) -
     wanted: list[tuple[int, Weights]] = [
         (0, mix.weights or {name: count ** (1 / temperature) for name, count in tokens.items()})
     ]
-    wanted += [(round(share * rows), weights) for share, weights in mix.schedule]
+    wanted += [(-(-round(share * rows) // BLOCK_ROWS) * BLOCK_ROWS, weights) for share, weights in mix.schedule]
     wanted = list(dict(wanted).items())
     most = _most_rows(mix, tokens, length)
     stages: Stages = []
     for (at, weights), end in zip(wanted, [*(at for at, _ in wanted[1:]), rows], strict=True):
         if at >= rows:
             break
+        end = min(end, rows)
         if empty := next((name for name, weight in weights.items() if weight and not tokens[name]), None):
             raise ConfigError(f"the source {empty!r} has no text", where="mix", do="give it no weight")
         parts = _fill({name: Fraction(weights.get(name, 0)) for name in tokens}, end - at, most)
