@@ -11,10 +11,6 @@ WINDOW_DOCUMENTS = 4096
 among themselves.
 """
 
-Piece = tuple[int, int, int]
-"""Tokens start to stop of a document: (document, start, stop)."""
-
-
 @dataclass(frozen=True)
 class Layout:
     """Where the pieces of documents lie. Piece i is tokens `start[i]` to `stop[i]` of document
@@ -43,14 +39,14 @@ def pack(lengths: np.ndarray, length: int) -> Layout:
     document = np.repeat(np.arange(len(lengths)), whole)
     start = length * (np.arange(len(document)) - np.repeat(whole.cumsum() - whole, whole))
     rest = np.flatnonzero(lengths % length)
-    pieces = list(zip(rest.tolist(), (whole[rest] * length).tolist(), lengths[rest].tolist(), strict=True))
-    rows = _fill_gaps(_best_fit(pieces, length), length)
-    flat = np.array([piece for row in rows for piece in row], dtype=np.int64).reshape(-1, 3)
-    counts = np.array([1] * len(document) + [len(row) for row in rows], dtype=np.int64)
+    rest = rest[np.argsort(-(lengths[rest] % length), kind="stable")]
+    rows = _best_fit(lengths[rest] % length, length)
+    row, *pieces = _fill_gaps(rows, np.stack([rest, whole[rest] * length, lengths[rest]]), length)
+    counts = np.concatenate([np.ones(len(document), dtype=np.int64), np.bincount(row)])
     return Layout(
-        np.concatenate([document, flat[:, 0]]),
-        np.concatenate([start, flat[:, 1]]),
-        np.concatenate([start + length, flat[:, 2]]),
+        np.concatenate([document, pieces[0]]),
+        np.concatenate([start, pieces[1]]),
+        np.concatenate([start + length, pieces[2]]),
         np.concatenate([[0], counts.cumsum()]),
     )
 
@@ -60,58 +56,69 @@ def rows_needed(tokens: int, length: int) -> int:
     return -(-tokens // length)
 
 
-def _best_fit(pieces: list[Piece], length: int) -> list[list[Piece]]:
-    """Return the pieces of each row, the fullest row first.
+def _best_fit(sizes: np.ndarray, length: int) -> np.ndarray:
+    """Return the row of each piece; `sizes` fall.
 
     `open_rows[g]` holds the rows with a gap of g; bit g of `gaps` says that there is one, so that the
-    smallest gap that is large enough is found without a search.
+    smallest gap that is large enough is found without a search. Pieces of one size are placed together: they fill one
+    row of that gap after the other.
     """
-    rows: list[list[Piece]] = []
+    placed: list[int] = []
     open_rows: list[list[int]] = [[] for _ in range(length)]
-    gaps = 0
-    for piece in sorted(pieces, key=lambda p: p[1] - p[2]):
-        size = piece[2] - piece[1]
-        large_enough = gaps >> size
-        if large_enough:
-            gap = size + (large_enough & -large_enough).bit_length() - 1
-            row = open_rows[gap].pop()
-            if not open_rows[gap]:
-                gaps ^= 1 << gap
-            rows[row].append(piece)
-        else:
-            gap, row = length, len(rows)
-            rows.append([piece])
-        left = gap - size
-        if left:
-            open_rows[left].append(row)
-            gaps |= 1 << left
-    return sorted(rows, key=_minus_tokens)
+    gaps = rows = 0
+    distinct, counts = np.unique(sizes, return_counts=True)
+    for size, count in zip(distinct[::-1].tolist(), counts[::-1].tolist(), strict=True):
+        while count:
+            large_enough = gaps >> size
+            gap = size + (large_enough & -large_enough).bit_length() - 1 if large_enough else length
+            each = min(gap // size, count)  # pieces of a row
+            if large_enough:
+                stack = open_rows[gap]
+                chosen = stack[: -(count // each) - 1 : -1]
+                del stack[-len(chosen) :]
+                if not stack:
+                    gaps ^= 1 << gap
+            else:
+                chosen = list(range(rows, rows + count // each))
+                rows += len(chosen)
+            placed += chosen if each == 1 else [row for row in chosen for _ in range(each)]
+            count -= each * len(chosen)
+            left = gap - each * size
+            if left:
+                open_rows[left] += chosen
+                gaps |= 1 << left
+    return np.array(placed, dtype=np.int64)
 
 
-def _minus_tokens(row: list[Piece]) -> int:
-    """Return the row's tokens, negative: a sort key that puts full rows first, and its gap once `length`
-    is added.
+def _fill_gaps(row: np.ndarray, pieces: np.ndarray, length: int) -> np.ndarray:
+    """Return the row, document, start and stop of each piece, row by row, the fullest first; the pieces of the last
+    rows, from the end on and cut to size, in the gaps of the first ones, so that only the last has a gap.
     """
-    return sum(start - stop for _, start, stop in row)
+    if not len(row):
+        return np.empty((4, 0), dtype=np.int64)
+    sizes = pieces[2] - pieces[1]
+    filled = np.zeros(int(row.max()) + 1, dtype=np.int64)
+    np.add.at(filled, row, sizes)
+    place = np.empty_like(filled)
+    place[np.argsort(-filled, kind="stable")] = np.arange(len(filled))
+    filled = np.sort(filled)[::-1]
+    order = np.argsort(place[row], kind="stable")
+    row, pieces, sizes = place[row][order], pieces[:, order], sizes[order]
 
+    count = rows_needed(int(sizes.sum()), length)
+    gaps = length - filled[:count]
+    moved = max(int(gaps[:-1].sum()), int(filled[count:].sum()))
+    ends = sizes[::-1].cumsum()  # of what is moved, the last piece first
+    filled_up = np.minimum(gaps.cumsum(), moved)
+    edges = np.unique(np.concatenate([[0], ends[ends < moved], filled_up]))[:-1] if moved else ends[:0]
+    stops = np.append(edges[1:], moved)[: len(edges)]
+    giver = np.searchsorted(ends, edges, side="right")
+    came = len(sizes) - 1 - giver
+    start = pieces[1][came] + edges - (ends - sizes[::-1])[giver]
+    added = np.stack([np.searchsorted(filled_up, edges, side="right"), pieces[0][came], start, start + stops - edges])
 
-def _fill_gaps(rows: list[list[Piece]], length: int) -> list[list[Piece]]:
-    """Move pieces of the last rows, cut to size, into the gaps of the first ones, until only the last has
-    a gap.
-    """
-    here = 0
-    gap = length + _minus_tokens(rows[0]) if rows else 0
-    while here < len(rows) - 1:
-        if gap == 0:
-            here += 1
-            gap = length + _minus_tokens(rows[here])
-            continue
-        document, start, stop = rows[-1].pop()
-        taken = min(gap, stop - start)
-        rows[here].append((document, start, start + taken))
-        gap -= taken
-        if taken < stop - start:
-            rows[-1].append((document, start + taken, stop))
-        if not rows[-1]:
-            rows.pop()
-    return rows
+    taken = np.clip(moved - (ends - sizes[::-1]), 0, sizes[::-1])[::-1]
+    stays = taken < sizes
+    kept = np.stack([row, pieces[0], pieces[1] + taken, pieces[2]])[:, stays]
+    both = np.concatenate([kept, added], axis=1)
+    return both[:, np.argsort(both[0], kind="stable")]
