@@ -1,6 +1,6 @@
 """A micro-batch of packed rows, as tensors: pieces of text side by side, each with its own positions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,6 +12,7 @@ from gnomon.data.streaming.source import Pieces
 from gnomon.store.datasets import Split
 
 IGNORE = -100
+FEW_TOKENS = 48  # of a piece on average, measured: from here on it is faster to copy pieces than tokens
 
 
 @dataclass(frozen=True)
@@ -43,35 +44,49 @@ def gather(splits: Sequence[Split], pieces: Pieces, length: int, longest: int | 
         behind = pieces.first[short + 1]
         sizes, text = np.insert(sizes, behind, length - tokens[short]), np.insert(text, behind, False)
     starts = (sizes.cumsum() - sizes)[text]
-    inputs = np.empty(count * length, dtype=np.int64)
+    shards = (pieces.source << 32) + pieces.shard
+    every = {one: np.asarray(splits[one >> 32].shards[one & 0xFFFFFFFF]) for one in set(shards.tolist())}
+    inputs = _text(every, pieces, shards)
+    if len(short):
+        gaps = length - tokens[short]
+        ends = starts[pieces.first[short + 1] - 1] + pieces.size[pieces.first[short + 1] - 1]
+        inputs = np.insert(inputs, np.repeat(ends - (gaps.cumsum() - gaps), gaps), splits[0].end_of_text)
     following = np.full(len(starts), splits[0].end_of_text, dtype=np.int64)
-    for some, ids in _by_shard(splits, pieces):
-        begin, size, start = pieces.begin[some], pieces.size[some], starts[some]
-        before = size.cumsum() - size
-        steps = np.arange(int(before[-1] + size[-1]))
-        found = ids[np.repeat(begin - before, size) + steps]
-        if len(found) == len(inputs):
-            inputs[:] = found
-        else:
-            inputs[np.repeat(start - before, size) + steps] = found
-        goes_on = some[~pieces.ends[some]]
-        following[goes_on] = ids[pieces.begin[goes_on] + pieces.size[goes_on]]
+    goes_on = np.flatnonzero(~pieces.ends)
+    for one, ids in every.items():
+        some = goes_on if len(every) == 1 else goes_on[shards[goes_on] == one]
+        following[some] = ids[pieces.begin[some] + pieces.size[some]]
     labels = np.empty_like(inputs)
     labels[:-1] = inputs[1:]
     labels[starts + pieces.size - 1] = following
     for row in short.tolist():
-        gap = slice(row * length + int(tokens[row]), (row + 1) * length)
-        inputs[gap], labels[gap] = splits[0].end_of_text, IGNORE
+        labels[row * length + int(tokens[row]) : (row + 1) * length] = IGNORE
     if longest is not None and longest < length:
         sizes, text = _cut(sizes, text, longest)
     return _as_rows(inputs.reshape(count, length), labels.reshape(count, length), sizes, text, int(tokens.sum()))
 
 
-def _by_shard(splits: Sequence[Split], pieces: Pieces) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield which pieces lie in a shard, and its ids, for each shard that is needed."""
-    where = (pieces.source << 32) + pieces.shard
-    for one in sorted(set(where.tolist())):
-        yield np.flatnonzero(where == one), np.asarray(splits[one >> 32].shards[one & 0xFFFFFFFF])
+def _text(every: Mapping[int, np.ndarray], pieces: Pieces, shards: np.ndarray) -> np.ndarray:
+    """Return the tokens of all pieces, one after the other; `every` shard by the number that is in `shards`.
+
+    Long pieces are copied one by one, short ones token by token.
+    """
+    if int(pieces.size.sum()) >= FEW_TOKENS * len(shards):
+        begins, stops = pieces.begin.tolist(), (pieces.begin + pieces.size).tolist()
+        found = [every[one][a:b] for one, a, b in zip(shards.tolist(), begins, stops, strict=True)]
+        return np.concatenate(found, dtype=np.int64)
+    starts = pieces.size.cumsum() - pieces.size
+    inputs = np.empty(int(pieces.size.sum()), dtype=np.int64)
+    for one, ids in every.items():
+        some = np.flatnonzero(shards == one)
+        begin, size, start = pieces.begin[some], pieces.size[some], starts[some]
+        before = size.cumsum() - size
+        steps = _steps(int(before[-1] + size[-1]))
+        found = ids[np.repeat(begin - before, size) + steps]
+        if len(every) == 1:
+            return found.astype(np.int64)
+        inputs[np.repeat(start - before, size) + steps] = found
+    return inputs
 
 
 def _cut(sizes: np.ndarray, text: np.ndarray, longest: int) -> tuple[np.ndarray, np.ndarray]:
@@ -111,11 +126,11 @@ def _as_rows(inputs: np.ndarray, labels: np.ndarray, sizes: np.ndarray, text: np
     starts = sizes.cumsum() - sizes
     row = starts // length
     number = np.arange(len(sizes)) - np.searchsorted(row, np.arange(count))[row]  # in its row
-    positions = np.arange(count * length)
-    positions -= np.repeat(starts, sizes)
+    positions = np.repeat(starts, sizes)
+    np.subtract(_steps(count * length), positions, out=positions)
     segments = np.repeat(np.where(text, number, -1).astype(np.int32), sizes)
     whole = len(sizes) == count
-    buckets, inverse = ([], np.empty(0, dtype=np.int64)) if whole else _bucket(starts, sizes, positions, length)
+    buckets, inverse = ([], np.empty(0, dtype=np.int64)) if whole else _bucket(starts, sizes, length)
     return Rows(
         tokens=torch.from_numpy(inputs),
         labels=torch.from_numpy(labels),
@@ -127,26 +142,36 @@ def _as_rows(inputs: np.ndarray, labels: np.ndarray, sizes: np.ndarray, text: np
     )
 
 
-def _bucket(
-    starts: np.ndarray, sizes: np.ndarray, positions: np.ndarray, longest: int
-) -> tuple[list[np.ndarray], np.ndarray]:
+def _bucket(starts: np.ndarray, sizes: np.ndarray, longest: int) -> tuple[list[np.ndarray], np.ndarray]:
     """Return the buckets, shortest first, and the inverse; see Rows."""
     classes = _bucket_lengths(longest)
     which = np.searchsorted(classes, sizes)
     order = which.argsort(kind="stable")
     width = classes[which[order]]
     slots = width.cumsum() - width  # where a piece begins in the concatenated buckets
-    taken = np.arange(int(width.sum()))
-    taken += np.repeat(starts[order] - slots, width)
+    taken = np.repeat(starts[order] - slots, width)
+    taken += _steps(len(taken))
     np.minimum(taken, np.repeat((starts + sizes - 1)[order], width), out=taken)
     inverse = np.empty_like(slots)
     inverse[order] = slots
-    inverse = np.repeat(inverse, sizes)
-    inverse += positions
+    inverse = np.repeat(inverse - starts, sizes)
+    inverse += _steps(len(inverse))
     edges = np.flatnonzero(np.diff(width)) + 1
     firsts, lasts = slots[[0, *edges]].tolist(), [*slots[edges].tolist(), len(taken)]
     widths = width[[0, *edges]].tolist()
     return [taken[a:b].reshape(-1, w) for a, b, w in zip(firsts, lasts, widths, strict=True)], inverse
+
+
+def _steps(count: int) -> np.ndarray:
+    """Return 0 to `count` - 1, not to be written to; made anew only for more of them than ever before."""
+    return _all_steps(1 << (count - 1).bit_length())[:count]
+
+
+@cache
+def _all_steps(count: int) -> np.ndarray:
+    steps = np.arange(count)
+    steps.setflags(write=False)
+    return steps
 
 
 @cache

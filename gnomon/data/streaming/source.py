@@ -17,13 +17,15 @@ class Pieces:
     `first[r + 1]`, side by side from the row's beginning.
     """
 
-    source: np.ndarray
-    document: np.ndarray
-    shard: np.ndarray
-    begin: np.ndarray
-    size: np.ndarray
-    ends: np.ndarray
+    table: np.ndarray  # [6, pieces], in this order
     first: np.ndarray
+
+    source = property(lambda self: self.table[0])
+    document = property(lambda self: self.table[1])
+    shard = property(lambda self: self.table[2])
+    begin = property(lambda self: self.table[3])
+    size = property(lambda self: self.table[4])
+    ends = property(lambda self: self.table[5] == 1)
 
     def rows(self, wanted: np.ndarray) -> "Pieces":
         """Return these rows, in this order."""
@@ -31,14 +33,11 @@ class Pieces:
         count = self.first[wanted + 1] - begin
         first = _from_zero(count)
         at = np.repeat(begin - first[:-1], count) + np.arange(first[-1])
-        return Pieces(**{name: getattr(self, name)[at] for name in _OF_PIECES}, first=first)
+        return Pieces(self.table.take(at, axis=1), first)
 
     def tokens(self) -> np.ndarray:
         """Return the tokens of each row."""
         return np.add.reduceat(self.size, self.first[:-1])
-
-
-_OF_PIECES = ("source", "document", "shard", "begin", "size", "ends")
 
 
 def together(parts: Sequence[Pieces]) -> Pieces:
@@ -46,8 +45,7 @@ def together(parts: Sequence[Pieces]) -> Pieces:
     if len(parts) == 1:
         return parts[0]
     counts = np.concatenate([np.diff(part.first) for part in parts])
-    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _OF_PIECES}
-    return Pieces(**joined, first=_from_zero(counts))
+    return Pieces(np.concatenate([part.table for part in parts], axis=1), _from_zero(counts))
 
 
 def _from_zero(counts: np.ndarray) -> np.ndarray:
@@ -75,15 +73,10 @@ class Windows:
             layout = pack(lengths, self._length)
             begin = offsets[layout.document] + layout.start
             shard = np.searchsorted(self._shards, begin, side="right") - 1
-            found = Pieces(
-                source=np.full(len(begin), self._source),
-                document=first + layout.document,
-                shard=shard,
-                begin=begin - self._shards[shard],
-                size=layout.stop - layout.start,
-                ends=layout.stop == lengths[layout.document],
-                first=layout.first,
-            )
+            size, ends = layout.stop - layout.start, layout.stop == lengths[layout.document]
+            source, inside = np.full(len(begin), self._source), begin - self._shards[shard]
+            table = np.stack([source, first + layout.document, shard, inside, size, ends])
+            found = Pieces(table, layout.first)
             self._packed = window, found
         return self._packed[1]
 
