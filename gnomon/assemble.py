@@ -173,7 +173,8 @@ def build_loader(plan: Plan, config: Config, dataset: Dataset, journal: Decision
 
     def stream() -> Stream:
         length, rows = plan.shape["context"], plan.rows_per_step
-        place, changes = (world.rank, world.size), (plan.ramp, plan.lengths, plan.weights)
+        place = (world.rank, world.size)
+        changes = (plan.ramp, plan.lengths, plan.weights, config.train.stride)
         return Stream(dataset, length, rows, plan.micro_rows, plan.seed, journal, *place, *changes)
 
     return Loader(stream, config.train.loader_workers, plan.device)
@@ -232,7 +233,7 @@ def build_checks(
 
 def _watch_text(plan: Plan, config: Config, dataset: Dataset, tokenizer: Tokenizer, loader: Loader) -> Check:
     """Return the check that tells what is odd in the text. With several processes it sees the first one's rows."""
-    references = references_of(dataset, plan.shape["context"], WINDOW_TOKENS, EVERY)
+    references = references_of(dataset, plan.shape["context"], WINDOW_TOKENS, EVERY, config.train.stride)
     monitor = Monitor(references, tokenizer.decode, every=EVERY)
     found: list[Finding] = []
 

@@ -379,6 +379,12 @@ def _lengths(config: Config, shape: Shape, all_rows: int) -> tuple[list[tuple[in
 
     Source: Li et al. 2022, arXiv 2108.06084.
     """
+    if config.train.stride is not None and config.train.stride >= shape.context:
+        raise ConfigError(
+            f"windows {config.train.stride} tokens apart do not overlap in a context of {shape.context}",
+            where="train.stride",
+            do="ask for fewer tokens, or leave train.stride out",
+        )
     if config.train.length_ramp == "none":
         return [], "every piece of a document may be as long as the context"
     if config.train.length_from >= shape.context:

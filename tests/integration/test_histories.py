@@ -1,5 +1,5 @@
 """Random histories: any number of processes and loader threads, kills, roll-backs, and weights, lengths and batch sizes
-that change on the way. Every batch is that of one process which nobody stopped.
+that change on the way, with and without windows that overlap. Every batch is that of one process which nobody stopped.
 
 GNOMON_SOAK=1 goes through 1,000 of them.
 """
@@ -52,6 +52,7 @@ class Run:
     dataset: Dataset
     plan: dict[int, dict[str, Any]]
     bad: list[int]
+    stride: int | None = None
     ranks: int = 1
     workers: int = 0
     every: int = 1  # steps between checkpoints
@@ -76,7 +77,7 @@ class Run:
         return Stream(
             self.dataset, LENGTH, PLANNED, MICRO, SEED, self.decisions, rank, self.ranks,
             ramp=[(0, 8), (40, PLANNED)], lengths=[(0, 5), (200, LENGTH)], weights=[(0, {"books": 2.0, "code": 1.0}),
-            (300, {"books": 1, "code": 1, "letters": 1, "rare": 0.01})],
+            (300, {"books": 1, "code": 1, "letters": 1, "rare": 0.01})], stride=self.stride,
         )  # fmt: skip
 
     def run(self) -> list[Served]:
@@ -145,10 +146,11 @@ def test_every_batch_is_that_of_one_process_that_nobody_stopped(dataset: Dataset
     for number in range(HISTORIES):
         draw = random.Random(number)
         plan, bad = history(draw)
-        expected = Run(dataset, plan, bad).run()
+        stride = draw.choice([None, None, 6, 13])
+        expected = Run(dataset, plan, bad, stride).run()
         kills = tuple(draw.sample(range(1, 30), draw.randrange(1, 4)))
         ranks, workers, every = draw.choice([1, 2, 3, 4, 7]), draw.choice([0, 1, 2, 4]), draw.randrange(1, 6)
-        run = Run(dataset, plan, bad, ranks, workers, every, kills)
+        run = Run(dataset, plan, bad, stride, ranks, workers, every, kills)
         assert run.run() == expected, f"history {number}: {ranks} processes, {workers} workers, {plan}, {bad}, {kills}"
         largest = max(largest, sum(len(canonical_json(entry)) + 1 for entry in run.decisions.entries))
         sources.update(*(batch[1] for batch in expected))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from gnomon.data.streaming.pack import pack
 from gnomon.data.streaming.rows import IGNORE, make_rows
+from gnomon.evaluate.windows import windows
 
 lengths_and_length = st.tuples(st.lists(st.integers(1, 300), min_size=1, max_size=80), st.integers(1, 96))
 
@@ -26,6 +27,26 @@ def test_every_token_of_every_document_once_and_rows_full_but_the_last(case: tup
     assert 0 < used[-1] <= length
     again = pack(lengths, length)
     assert all(np.array_equal(getattr(layout, f), getattr(again, f)) for f in ("document", "start", "stop", "first"))
+
+
+@given(lengths_and_length, st.integers(1, 95))
+def test_with_a_stride_the_pieces_are_the_windows_that_evaluation_scores(
+    case: tuple[list[int], int], stride: int
+) -> None:
+    lengths, length = np.array(case[0]), case[1] + 1
+    stride = min(stride, length - 1)
+    layout, without = pack(lengths, length, stride), pack(lengths, length)
+    pieces = zip(layout.document, layout.start, layout.start + layout.seen, layout.stop, strict=True)
+    if lengths.max() <= length:
+        assert all(np.array_equal(a, b) for a, b in zip(vars(layout).values(), vars(without).values(), strict=True))
+        return
+    assert sorted(tuple(map(int, piece)) for piece in pieces) == [
+        (document, window.start, window.scored, window.stop)
+        for document, tokens in enumerate(lengths.tolist())
+        for window in windows(tokens, length, stride)
+    ]
+    used = np.add.reduceat(layout.stop - layout.start, layout.first[:-1])
+    assert used.max() <= length and (np.diff(used) <= 0).all() and not without.seen.any()
 
 
 @given(st.lists(st.lists(st.integers(1, 20), min_size=1, max_size=5), min_size=1, max_size=4))

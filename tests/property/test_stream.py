@@ -200,9 +200,9 @@ def test_a_pass_over_many_windows_packs_each_once(dataset: Dataset, monkeypatch:
     monkeypatch.setattr(source_module, "WINDOW_DOCUMENTS", 5)
     packed: list[int] = []
 
-    def counted(lengths: np.ndarray, length: int) -> Layout:
+    def counted(lengths: np.ndarray, length: int, stride: int | None) -> Layout:
         packed.append(len(lengths))
-        return pack(lengths, length)
+        return pack(lengths, length, stride)
 
     monkeypatch.setattr(source_module, "pack", counted)
     source = stream(dataset)
@@ -228,13 +228,13 @@ weights = st.lists(st.sampled_from([0.0, 0.01, 1.0, 2.5]), min_size=3, max_size=
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=12)
-@given(first=weights, later=weights, steps=st.integers(1, 90))
+@given(first=weights, later=weights, steps=st.integers(1, 90), stride=st.sampled_from([None, 1, 9]))
 def test_what_is_foretold_of_the_sources_is_what_is_served(
-    sources: Dataset, first: list[float], later: list[float], steps: int
+    sources: Dataset, first: list[float], later: list[float], steps: int, stride: int | None
 ) -> None:
     stages = [(0, dict(zip("abc", first, strict=True))), (200, dict(zip("abc", later, strict=True)))]
-    foretold = several(sources, weights=stages).shares(steps * 8)
-    batches = list(islice(several(sources, weights=stages).batches(0), steps))
+    foretold = several(sources, weights=stages, stride=stride).shares(steps * 8)
+    batches = list(islice(several(sources, weights=stages, stride=stride).batches(0), steps))
     rows = Counter(source for batch in batches for source in batch.row_sources)
     tokens: Counter[int] = Counter()
     for batch in batches:
@@ -312,3 +312,49 @@ def test_the_spans_of_rows_are_the_tokens_that_are_served(sources: Dataset, row:
         assert split.known([span.document])[0]["id"] == span.id
         told[span.row - row] += split.tokens(span.document)[span.start : span.stop].tolist()
     assert told == served
+
+
+@pytest.mark.parametrize("stride", [1, 5, 12, 15])
+def test_with_a_stride_every_token_bears_its_loss_once_an_epoch_and_sees_what_came_before_it(
+    sources: Dataset, stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_module, "WINDOW_DOCUMENTS", 8)
+    for number, (name, split) in enumerate(sources.sources("train").items()):
+        stream = several(sources, weights=[(0, {name: 1})], stride=stride)
+        rows = several(sources, weights=[(0, {name: 1})], stride=stride)._rows[number].per_epoch
+        lengths = np.diff(split.offsets.astype(int))
+        assert (lengths > 16).any() and (lengths <= 16).any() or number == 2
+        bears: Counter[tuple[int, int]] = Counter()
+        (micro,) = Stream(sources, 16, rows, rows, 3, Decisions(), weights=[(0, {name: 1})], stride=stride).take(0).micros
+        labels, at, row = micro.labels.tolist(), 0, 0
+        for span in stream.spans(0, rows):
+            at, row = (at, row) if span.row == row else (0, span.row)
+            here = labels[row][at : at + span.stop - span.start]
+            ids = [*split.tokens(span.document).tolist(), split.end_of_text]
+            seen = 16 - stride if span.start and lengths[span.document] > 16 else 0
+            assert here == [-100] * seen + ids[span.start + seen + 1 : span.stop + 1]
+            bears.update((span.document, place) for place in range(span.start + seen, span.stop))
+            at += len(here)
+        assert bears == Counter((d, place) for d, length in enumerate(lengths) for place in range(length))
+        assert micro.loss_tokens == int((micro.labels != -100).sum()) == split.n_tokens
+
+
+def test_with_a_stride_that_no_document_needs_nothing_is_other(sources: Dataset) -> None:
+    for a, b in zip(
+        islice(Stream(sources, 512, 2, 2, 3, Decisions()).batches(0), 40),
+        islice(Stream(sources, 512, 2, 2, 3, Decisions(), stride=100).batches(0), 40),
+        strict=True,
+    ):
+        assert same(a, b)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=10)
+@given(row=st.integers(0, 10**6), ranks=st.sampled_from([1, 3, 4]))
+def test_with_a_stride_too_it_begins_anywhere_and_the_batch_counts_the_tokens_of_all(
+    sources: Dataset, row: int, ranks: int
+) -> None:
+    whole = several(sources, stride=9).take(row)
+    parts = [Stream(sources, 16, 8, 4, 3, Decisions(), rank, ranks, stride=9).take(row) for rank in range(ranks)]
+    labels = torch.cat([rows.labels for part in parts for rows in part.micros])
+    assert {part.loss_tokens for part in parts} == {whole.loss_tokens} == {int((labels != -100).sum())}
+    assert torch.equal(labels, torch.cat([rows.labels for rows in whole.micros]))

@@ -157,8 +157,8 @@ class Reference:
     A window has `rows` rows of `length` tokens, of which one in `every` of the stream's is sampled.
     """
 
-    def __init__(self, counts: np.ndarray, text: Text, *, length: int, rows: int, every: int) -> None:
-        self.counts, self.length, self.rows, self.every = counts, length, rows, every
+    def __init__(self, counts: np.ndarray, text: Text, *, length: int, rows: int, every: int, stride: int | None = None) -> None:
+        self.counts, self.length, self.rows, self.every, self.stride = counts, length, rows, every, stride
         self.end_of_text, self.text_rows = text.end_of_text, rows_needed(text.n_tokens, length)
         self._text = text
 
@@ -192,7 +192,8 @@ class Reference:
             for window in permutation(windows, derive(seed, "windows", epoch)).tolist():
                 first = window * WINDOW_DOCUMENTS
                 if window not in kept:
-                    kept[window] = pack(np.diff(offsets[first : first + WINDOW_DOCUMENTS + 1]), self.length)
+                    lengths = np.diff(offsets[first : first + WINDOW_DOCUMENTS + 1])
+                    kept[window] = pack(lengths, self.length, self.stride)
                 layout = kept[window]
                 chosen = sampled(np.arange(layout.rows), derive(seed, "sample", epoch, window), every)
                 for row in permutation(layout.rows, derive(seed, "rows", epoch, window))[chosen].tolist():
@@ -215,14 +216,16 @@ def sampled(rows: np.ndarray, seed: int, every: int) -> np.ndarray:
     return scatter(rows.astype(np.uint64), seed) % np.uint64(every) == 0
 
 
-def references_of(dataset: Dataset, length: int, tokens: int, every: int) -> dict[str, Reference]:
+def references_of(
+    dataset: Dataset, length: int, tokens: int, every: int, stride: int | None = None
+) -> dict[str, Reference]:
     """Return what windows of about `tokens` tokens, in rows of `length`, are compared with, for each source of a
-    dataset's training split by its name. The text is read when a window is first compared.
+    dataset's training split by its name; long documents are cut with `stride`. The text is read when a window is first compared.
     """
     sources, counts = dataset.sources("train"), dataset.unigrams()
     rows = -(-tokens // length)
     return {
-        name: Reference(counts[name], _text_of(split), length=length, rows=rows, every=every)
+        name: Reference(counts[name], _text_of(split), length=length, rows=rows, every=every, stride=stride)
         for name, split in sources.items()
     }
 

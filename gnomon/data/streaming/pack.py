@@ -14,12 +14,14 @@ among themselves.
 @dataclass(frozen=True)
 class Layout:
     """Where the pieces of documents lie. Piece i is tokens `start[i]` to `stop[i]` of document
-    `document[i]`; row r holds pieces `first[r]` to `first[r + 1]`, side by side from the row's beginning.
+    `document[i]`, of which the first `seen[i]` are in another piece too and bear their loss there; row r holds pieces
+    `first[r]` to `first[r + 1]`, side by side from the row's beginning.
     """
 
     document: np.ndarray
     start: np.ndarray
     stop: np.ndarray
+    seen: np.ndarray
     first: np.ndarray
 
     @property
@@ -27,14 +29,20 @@ class Layout:
         return len(self.first) - 1
 
 
-def pack(lengths: np.ndarray, length: int) -> Layout:
+def pack(lengths: np.ndarray, length: int, stride: int | None = None) -> Layout:
     """Return rows of `length` that hold documents of the given lengths; only the last row may have a gap.
 
     A document longer than a row gives rows of its own and a remainder. Remainders and short documents go,
     longest first, into the fullest row that has room (best fit decreasing); then the emptiest rows are
     dissolved into the gaps of the others, cutting pieces where needed. Equal input gives equal rows,
     `rows_needed` of them. Source: arXiv 2404.10830 (best-fit packing).
+
+    With a `stride`, and where a document is longer than a row, it is cut into windows of `length` tokens, `stride`
+    apart, the last as long as what is left: so no token but the first ones of a document has fewer than `length -
+    stride` before it. Then nothing is cut to fill gaps, and other rows than the last may have one.
     """
+    if stride is not None and (lengths > length).any():
+        return _pack_windows(lengths, length, stride)
     whole = lengths // length
     document = np.repeat(np.arange(len(lengths)), whole)
     start = length * (np.arange(len(document)) - np.repeat(whole.cumsum() - whole, whole))
@@ -47,8 +55,27 @@ def pack(lengths: np.ndarray, length: int) -> Layout:
         np.concatenate([document, pieces[0]]),
         np.concatenate([start, pieces[1]]),
         np.concatenate([start + length, pieces[2]]),
+        np.zeros(len(start) + len(row), dtype=np.int64),
         np.concatenate([[0], counts.cumsum()]),
     )
+
+
+def _pack_windows(lengths: np.ndarray, length: int, stride: int) -> Layout:
+    """Return rows of windows that overlap, full ones first, the rest best fit."""
+    count = np.maximum(0, -(-(lengths - length) // stride)) + 1
+    document = np.repeat(np.arange(len(lengths)), count)
+    number = np.arange(len(document)) - np.repeat(count.cumsum() - count, count)
+    start = number * stride
+    stop = np.minimum(start + length, lengths[document])
+    seen = np.where(number > 0, length - stride, 0)
+    sizes = stop - start
+    whole, rest = np.flatnonzero(sizes == length), np.flatnonzero(sizes < length)
+    rest = rest[np.argsort(-sizes[rest], kind="stable")]
+    row, order = _fullest_first(_best_fit(sizes[rest], length), sizes[rest])
+    order = np.concatenate([whole, rest[order]])
+    counts = np.concatenate([np.ones(len(whole), dtype=np.int64), np.bincount(row)])
+    pieces = [each[order] for each in (document, start, stop, seen)]
+    return Layout(*pieces, np.concatenate([[0], counts.cumsum()]))
 
 
 def rows_needed(tokens: int, length: int) -> int:
@@ -97,13 +124,9 @@ def _fill_gaps(row: np.ndarray, pieces: np.ndarray, length: int) -> np.ndarray:
     if not len(row):
         return np.empty((4, 0), dtype=np.int64)
     sizes = pieces[2] - pieces[1]
-    filled = np.zeros(int(row.max()) + 1, dtype=np.int64)
-    np.add.at(filled, row, sizes)
-    place = np.empty_like(filled)
-    place[np.argsort(-filled, kind="stable")] = np.arange(len(filled))
-    filled = np.sort(filled)[::-1]
-    order = np.argsort(place[row], kind="stable")
-    row, pieces, sizes = place[row][order], pieces[:, order], sizes[order]
+    row, order = _fullest_first(row, sizes)
+    pieces, sizes = pieces[:, order], sizes[order]
+    filled = np.add.reduceat(sizes, np.flatnonzero(np.diff(row, prepend=-1)))
 
     count = rows_needed(int(sizes.sum()), length)
     gaps = length - filled[:count]
@@ -122,3 +145,13 @@ def _fill_gaps(row: np.ndarray, pieces: np.ndarray, length: int) -> np.ndarray:
     kept = np.stack([row, pieces[0], pieces[1] + taken, pieces[2]])[:, stays]
     both = np.concatenate([kept, added], axis=1)
     return both[:, np.argsort(both[0], kind="stable")]
+
+
+def _fullest_first(row: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of all pieces with their rows numbered anew, the fullest first, and the pieces' order by row."""
+    filled = np.zeros(int(row.max(initial=-1)) + 1, dtype=np.int64)
+    np.add.at(filled, row, sizes)
+    place = np.empty_like(filled)
+    place[np.argsort(-filled, kind="stable")] = np.arange(len(filled))
+    order = np.argsort(place[row], kind="stable")
+    return place[row][order], order

@@ -19,7 +19,8 @@ FEW_TOKENS = 48  # of a piece on average, measured: from here on it is faster to
 class Rows:
     """One micro-batch of packed rows, [rows, length] each, int64.
 
-    `labels` are the true next tokens, also where a document was cut; -100 at padding. `positions` count
+    `labels` are the true next tokens, also where a document was cut; -100 at padding, and where a token is there only to
+    be seen. `positions` count
     from 0 in every piece; `segments` number the pieces of a row, -1 at padding. `buckets` and `inverse`
     group the pieces by length for attention: each bucket is [pieces, bucket length] of indices into the
     flattened tokens, where slots beyond a piece's end repeat its last token; `inverse` finds each token
@@ -59,11 +60,15 @@ def gather(splits: Sequence[Split], pieces: Pieces, length: int, longest: int | 
     labels = np.empty_like(inputs)
     labels[:-1] = inputs[1:]
     labels[starts + pieces.size - 1] = following
+    if len(some := np.flatnonzero(pieces.seen)):
+        seen = pieces.seen[some]
+        before = seen.cumsum() - seen
+        labels[np.repeat(starts[some] - before, seen) + _steps(int(seen.sum()))] = IGNORE
     for row in short.tolist():
         labels[row * length + int(tokens[row]) : (row + 1) * length] = IGNORE
     if longest is not None and longest < length:
         sizes, text = _cut(sizes, text, longest)
-    return _as_rows(inputs.reshape(count, length), labels.reshape(count, length), sizes, text, int(tokens.sum()))
+    return _as_rows(inputs.reshape(count, length), labels.reshape(count, length), sizes, text, int(pieces.bearing().sum()))
 
 
 def _text(every: Mapping[int, np.ndarray], pieces: Pieces, shards: np.ndarray) -> np.ndarray:

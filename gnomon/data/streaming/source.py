@@ -13,11 +13,11 @@ from gnomon.store.datasets import Split
 @dataclass(frozen=True)
 class Pieces:
     """Rows as pieces of text. Piece i is `size[i]` tokens from token `begin[i]` on of shard `shard[i]` of a source, in
-    the source's document `document[i]`, whose last ones they are where `ends[i]`; row r holds pieces `first[r]` to
-    `first[r + 1]`, side by side from the row's beginning.
+    the source's document `document[i]`, whose last ones they are where `ends[i]`; the first `seen[i]` of them bear no loss.
+    Row r holds pieces `first[r]` to `first[r + 1]`, side by side from the row's beginning.
     """
 
-    table: np.ndarray  # [6, pieces], in this order
+    table: np.ndarray  # [7, pieces], in this order
     first: np.ndarray
 
     source = property(lambda self: self.table[0])
@@ -26,6 +26,7 @@ class Pieces:
     begin = property(lambda self: self.table[3])
     size = property(lambda self: self.table[4])
     ends = property(lambda self: self.table[5] == 1)
+    seen = property(lambda self: self.table[6])
 
     def rows(self, wanted: np.ndarray) -> "Pieces":
         """Return these rows, in this order."""
@@ -38,6 +39,10 @@ class Pieces:
     def tokens(self) -> np.ndarray:
         """Return the tokens of each row."""
         return np.add.reduceat(self.size, self.first[:-1])
+
+    def bearing(self) -> np.ndarray:
+        """Return the loss-bearing tokens of each row."""
+        return np.add.reduceat(self.size - self.seen, self.first[:-1])
 
 
 def together(parts: Sequence[Pieces]) -> Pieces:
@@ -53,16 +58,32 @@ def _from_zero(counts: np.ndarray) -> np.ndarray:
 
 
 class Windows:
-    """A split cut into windows of documents, each packed when it is first needed; the newest one is kept."""
+    """A split cut into windows of documents, each packed when it is first needed; the newest one is kept.
 
-    def __init__(self, split: Split, length: int, source: int = 0) -> None:
+    With a `stride`, those with a document longer than a row are packed once before, for how many rows they are.
+    """
+
+    def __init__(self, split: Split, length: int, source: int = 0, stride: int | None = None) -> None:
         self._offsets = split.offsets.astype(np.int64)
         self._shards = _from_zero(np.array([len(shard) for shard in split.shards]))
-        self._length, self._source = length, source
+        self._length, self._source, self._stride = length, source, stride
         edges = self._offsets[[*range(0, len(self._offsets) - 1, WINDOW_DOCUMENTS), -1]]
         self.tokens = np.diff(edges)
         self.rows = np.array([rows_needed(tokens, length) for tokens in self.tokens.tolist()], dtype=np.int64)
         self._packed: tuple[int, Pieces] | None = None
+        self._bearing: dict[int, np.ndarray] = {}
+        if stride is not None:
+            longer = np.flatnonzero(np.diff(self._offsets) > length) // WINDOW_DOCUMENTS
+            self._bearing = {window: self.pieces(window).bearing() for window in np.unique(longer).tolist()}
+            for window, bearing in self._bearing.items():
+                self.rows[window] = len(bearing)
+
+    def bearing(self, window: int) -> np.ndarray:
+        """Return the loss-bearing tokens of each row of a window. Packs nothing."""
+        if window in self._bearing:
+            return self._bearing[window]
+        rows, tokens = int(self.rows[window]), int(self.tokens[window])
+        return np.minimum(self._length, tokens - self._length * np.arange(rows))
 
     def pieces(self, window: int) -> Pieces:
         """Return the rows of a window."""
@@ -70,12 +91,12 @@ class Windows:
             first = window * WINDOW_DOCUMENTS
             offsets = self._offsets[first : first + WINDOW_DOCUMENTS + 1]
             lengths = np.diff(offsets)
-            layout = pack(lengths, self._length)
+            layout = pack(lengths, self._length, self._stride)
             begin = offsets[layout.document] + layout.start
             shard = np.searchsorted(self._shards, begin, side="right") - 1
             size, ends = layout.stop - layout.start, layout.stop == lengths[layout.document]
             source, inside = np.full(len(begin), self._source), begin - self._shards[shard]
-            table = np.stack([source, first + layout.document, shard, inside, size, ends])
+            table = np.stack([source, first + layout.document, shard, inside, size, ends, layout.seen])
             found = Pieces(table, layout.first)
             self._packed = window, found
         return self._packed[1]
@@ -84,8 +105,8 @@ class Windows:
 class SourceRows:
     """The rows of a source, endless: in each epoch its windows in another order, and the rows inside each too."""
 
-    def __init__(self, split: Split, length: int, seed: int, source: int = 0) -> None:
-        self._windows, self._length, self._seed = Windows(split, length, source), length, seed
+    def __init__(self, split: Split, length: int, seed: int, source: int = 0, stride: int | None = None) -> None:
+        self._windows, self._seed = Windows(split, length, source, stride), seed
         self.per_epoch = int(self._windows.rows.sum())
         # epoch, its windows in order, where their rows end; (epoch, window), its rows in order
         self._order: tuple[int, np.ndarray, np.ndarray] | None = None
@@ -103,17 +124,12 @@ class SourceRows:
         return together(parts)
 
     def tokens(self, rows: int) -> int:
-        """Return the loss-bearing tokens of the source's first rows. Packs nothing: only a window's last row has a
-        gap.
-        """
+        """Return the loss-bearing tokens of the source's first rows. Packs nothing."""
         windows, (epochs, within) = self._windows, divmod(rows, self.per_epoch)
         window, inside, _ = self._at(rows)
         order, ends = self._windows_of(epochs)
         whole = int(windows.tokens[order[: np.searchsorted(ends, within, side="right")]].sum())
-        last = int(windows.rows[window]) - 1
-        gap = (last + 1) * self._length - int(windows.tokens[window])
-        taken = self._order_in(epochs, window)[:inside]
-        part = inside * self._length - gap * bool((taken == last).any())
+        part = int(windows.bearing(window)[self._order_in(epochs, window)[:inside]].sum())
         return epochs * int(windows.tokens.sum()) + whole + part
 
     def _at(self, row: int) -> tuple[int, int, int]:

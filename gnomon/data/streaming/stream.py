@@ -71,7 +71,8 @@ class Stream:
     the rule for optimizers that divide a gradient by its size, as AdamW and Muon do (Malladi et al. 2022, arXiv
     2205.10287). `lengths` say from which row on no piece of a row has more tokens than how many: longer ones are cut,
     so that order, rows and tokens stay what they are, and each token sees less of what came before it. `weights` say
-    from which row on which source has which weight (see `Mix`); where nothing does, each has that of its tokens.
+    from which row on which source has which weight (see `Mix`); where nothing does, each has that of its rows. With a `stride` long documents are
+    cut into windows that overlap (see `pack`); every token bears its loss once an epoch.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Stream:
         ramp: Sequence[tuple[int, int]] = (),
         lengths: Sequence[tuple[int, int]] = (),
         weights: Sequence[tuple[int, Mapping[str, float]]] = (),
+        stride: int | None = None,
     ) -> None:
         sources = dataset.sources("train")
         self.sources, self._splits = tuple(sources), tuple(sources.values())
@@ -95,7 +97,7 @@ class Stream:
         self._rank, self._world = rank, world
         alone = len(sources) == 1
         self._rows = [
-            SourceRows(split, length, seed if alone else derive(seed, "source", name), number)
+            SourceRows(split, length, seed if alone else derive(seed, "source", name), number, stride)
             for number, (name, split) in enumerate(sources.items())
         ]
         self.rows_per_epoch = sum(source.per_epoch for source in self._rows)
@@ -150,7 +152,7 @@ class Stream:
         share = rows / self.rows_per_batch
         micro_rows = self.decisions.micro_rows(start, self._micro_rows)
         pieces, sources = self._pieces(start, rows)
-        tokens = pieces.tokens()
+        tokens = pieces.bearing()
         longest = self.decisions.in_force("length", start, self.planned["length"])
         first, last = (rank * rows // self._world for rank in (self._rank, self._rank + 1))
         return Batch(

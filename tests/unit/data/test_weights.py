@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gnomon.base.errors import ConfigError
 from gnomon.config import MixConfig, make_config
-from gnomon.data.streaming.mix import PARTS
+from gnomon.data.streaming.mix import BLOCK_ROWS, PARTS, Mix
 from gnomon.data.streaming.weights import planned_weights
 
 TOKENS = {"books": 900_000, "code": 90_000, "letters": 10_000}
@@ -45,8 +45,8 @@ def test_shares_are_those_that_were_asked_for(mix: dict[str, Any], shares: list[
 def test_a_schedule_changes_them_on_the_way() -> None:
     stages, why = planned(weights={"books": 1}, schedule=[(0.5, {"code": 1, "letters": 1})])
     assert stages == [(0, {"books": PARTS, "code": 0, "letters": 0}),
-                      (5000, {"books": 0, "code": PARTS // 2, "letters": PARTS // 2})]  # fmt: skip
-    assert "books: 50.0%, 0.6 epochs; code: 25.0%, 2.8 epochs; letters: 25.0%, 25.0 epochs" in why
+                      (5120, {"books": 0, "code": PARTS // 2, "letters": PARTS // 2})]  # fmt: skip
+    assert "books: 51.2%, 0.6 epochs; code: 24.4%, 2.7 epochs; letters: 24.4%, 24.4 epochs" in why, "by blocks of 256"
 
 
 @given(
@@ -65,7 +65,10 @@ def test_no_source_is_read_more_often_than_it_may_be(
         assert sum(limits.get(name, 1e9) * TOKENS[name] / 100 for name in TOKENS if name in weights) < rows + 4 or later
         return
     ends = [*(at for at, _ in stages[1:]), rows]
+    mix = Mix([(at, tuple(parts.values())) for at, parts in stages], 0)
+    served = dict(zip(TOKENS, mix.counts(rows // BLOCK_ROWS * BLOCK_ROWS).tolist(), strict=True))
     for name, epochs in limits.items():
+        assert served[name] <= epochs * TOKENS[name] / 100 or not served[name]
         given_ = sum(parts[name] * (end - at) / PARTS for (at, parts), end in zip(stages, ends, strict=True))
         assert given_ + 1 <= epochs * TOKENS[name] / 100 + 1e-6 or given_ == 0
     assert all(sum(parts.values()) == PARTS for _, parts in stages)
