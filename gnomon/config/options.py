@@ -205,7 +205,7 @@ class TrainConfig(_Section):
     length_ramp: Literal["none", "fixed"] = "none"  # pieces cut short at first, doubled in length by plan
     length_from: int = Field(default=32, ge=8)  # tokens of the longest pieces at the start
     length_share: float = Field(default=0.3, gt=0, le=1)  # of the run's tokens until pieces are as long as the context
-    stride: int | None = Field(default=None, gt=0)  # tokens between windows of long documents; None: they do not overlap
+    stride: int | None = Field(default=None, gt=0)  # from one window of a long document to the next; None: no overlap
     weight_decay: float = Field(default=0.1, ge=0)  # of matrices; the embedding and gains do not decay
     momentum: float = Field(default=0.85, ge=0, lt=1)  # Muon's memory of gradients
     beta1: float = Field(default=0.9, ge=0, lt=1)  # AdamW's memory of gradients

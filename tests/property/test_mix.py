@@ -99,7 +99,7 @@ def each_block(stages: Stages, blocks: int) -> Iterator[tuple[list[Fraction], li
         behind, before = [d - g for d, g in zip(due, got, strict=True)], counts
 
 
-@quick
+@settings(quick, max_examples=20)
 @given(stages=restless())
 def test_after_a_change_too_each_source_has_its_share_to_less_than_a_row_wherever_that_can_be(stages: Stages) -> None:
     for due, got, weights in each_block(stages, stages[-1][0] // BLOCK_ROWS + 8):
@@ -162,7 +162,7 @@ def test_counts_far_away_are_those_that_one_comes_to_cycle_by_cycle(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mix_module, "CYCLE_BLOCKS", 64)
         patch.setattr(mix_module, "PARTS", 64 * BLOCK_ROWS)
-        each, state = mix_module.parts_of(dict(enumerate(weights)), range(len(weights))), tuple(b // 64 for b in state)
+        each, state = parts(weights), tuple(b // 64 for b in state)
         found = mix_module.shared(each, cycles * 64 + inside % 64, state)
         for size in [64] * cycles + [inside % 64]:
             more = mix_module._shares(each, state, size)[size]

@@ -320,12 +320,13 @@ def test_with_a_stride_every_token_bears_its_loss_once_an_epoch_and_sees_what_ca
 ) -> None:
     monkeypatch.setattr(source_module, "WINDOW_DOCUMENTS", 8)
     for number, (name, split) in enumerate(sources.sources("train").items()):
-        stream = several(sources, weights=[(0, {name: 1})], stride=stride)
-        rows = several(sources, weights=[(0, {name: 1})], stride=stride)._rows[number].per_epoch
+        weights = [(0, {name: 1})]
+        rows = several(sources, weights=weights, stride=stride)._rows[number].per_epoch
+        stream = Stream(sources, 16, rows, rows, 3, Decisions(), weights=weights, stride=stride)
         lengths = np.diff(split.offsets.astype(int))
-        assert (lengths > 16).any() and (lengths <= 16).any() or number == 2
+        assert ((lengths > 16).any() and (lengths <= 16).any()) or number == 2
         bears: Counter[tuple[int, int]] = Counter()
-        (micro,) = Stream(sources, 16, rows, rows, 3, Decisions(), weights=[(0, {name: 1})], stride=stride).take(0).micros
+        (micro,) = stream.take(0).micros
         labels, at, row = micro.labels.tolist(), 0, 0
         for span in stream.spans(0, rows):
             at, row = (at, row) if span.row == row else (0, span.row)

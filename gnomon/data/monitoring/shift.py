@@ -157,7 +157,9 @@ class Reference:
     A window has `rows` rows of `length` tokens, of which one in `every` of the stream's is sampled.
     """
 
-    def __init__(self, counts: np.ndarray, text: Text, *, length: int, rows: int, every: int, stride: int | None = None) -> None:
+    def __init__(
+        self, counts: np.ndarray, text: Text, *, length: int, rows: int, every: int, stride: int | None = None
+    ) -> None:
         self.counts, self.length, self.rows, self.every, self.stride = counts, length, rows, every, stride
         self.end_of_text, self.text_rows = text.end_of_text, rows_needed(text.n_tokens, length)
         self._text = text
@@ -220,7 +222,8 @@ def references_of(
     dataset: Dataset, length: int, tokens: int, every: int, stride: int | None = None
 ) -> dict[str, Reference]:
     """Return what windows of about `tokens` tokens, in rows of `length`, are compared with, for each source of a
-    dataset's training split by its name; long documents are cut with `stride`. The text is read when a window is first compared.
+    dataset's training split by its name; long documents are cut with `stride`. The text is read
+    when a window is first compared.
     """
     sources, counts = dataset.sources("train"), dataset.unigrams()
     rows = -(-tokens // length)

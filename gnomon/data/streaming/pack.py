@@ -11,6 +11,7 @@ WINDOW_DOCUMENTS = 4096
 among themselves.
 """
 
+
 @dataclass(frozen=True)
 class Layout:
     """Where the pieces of documents lie. Piece i is tokens `start[i]` to `stop[i]` of document
@@ -74,8 +75,8 @@ def _pack_windows(lengths: np.ndarray, length: int, stride: int) -> Layout:
     row, order = _fullest_first(_best_fit(sizes[rest], length), sizes[rest])
     order = np.concatenate([whole, rest[order]])
     counts = np.concatenate([np.ones(len(whole), dtype=np.int64), np.bincount(row)])
-    pieces = [each[order] for each in (document, start, stop, seen)]
-    return Layout(*pieces, np.concatenate([[0], counts.cumsum()]))
+    first = np.concatenate([[0], counts.cumsum()])
+    return Layout(document[order], start[order], stop[order], seen[order], first)
 
 
 def rows_needed(tokens: int, length: int) -> int:

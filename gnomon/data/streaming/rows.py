@@ -19,9 +19,8 @@ FEW_TOKENS = 48  # of a piece on average, measured: from here on it is faster to
 class Rows:
     """One micro-batch of packed rows, [rows, length] each, int64.
 
-    `labels` are the true next tokens, also where a document was cut; -100 at padding, and where a token is there only to
-    be seen. `positions` count
-    from 0 in every piece; `segments` number the pieces of a row, -1 at padding. `buckets` and `inverse`
+    `labels` are the true next tokens, also where a document was cut; -100 at padding, and where a token is there only
+    to be seen. `positions` count from 0 in every piece; `segments` number the pieces of a row, -1 at padding. `buckets` and `inverse`
     group the pieces by length for attention: each bucket is [pieces, bucket length] of indices into the
     flattened tokens, where slots beyond a piece's end repeat its last token; `inverse` finds each token
     in the concatenated buckets. No buckets: every row is one piece.
@@ -68,7 +67,8 @@ def gather(splits: Sequence[Split], pieces: Pieces, length: int, longest: int | 
         labels[row * length + int(tokens[row]) : (row + 1) * length] = IGNORE
     if longest is not None and longest < length:
         sizes, text = _cut(sizes, text, longest)
-    return _as_rows(inputs.reshape(count, length), labels.reshape(count, length), sizes, text, int(pieces.bearing().sum()))
+    bearing = int(pieces.bearing().sum())
+    return _as_rows(inputs.reshape(count, length), labels.reshape(count, length), sizes, text, bearing)
 
 
 def _text(every: Mapping[int, np.ndarray], pieces: Pieces, shards: np.ndarray) -> np.ndarray:

@@ -13,20 +13,40 @@ from gnomon.store.datasets import Split
 @dataclass(frozen=True)
 class Pieces:
     """Rows as pieces of text. Piece i is `size[i]` tokens from token `begin[i]` on of shard `shard[i]` of a source, in
-    the source's document `document[i]`, whose last ones they are where `ends[i]`; the first `seen[i]` of them bear no loss.
-    Row r holds pieces `first[r]` to `first[r + 1]`, side by side from the row's beginning.
+    the source's document `document[i]`, whose last ones they are where `ends[i]`; the first `seen[i]` of them bear no
+    loss. Row r holds pieces `first[r]` to `first[r + 1]`, side by side from the row's beginning.
     """
 
     table: np.ndarray  # [7, pieces], in this order
     first: np.ndarray
 
-    source = property(lambda self: self.table[0])
-    document = property(lambda self: self.table[1])
-    shard = property(lambda self: self.table[2])
-    begin = property(lambda self: self.table[3])
-    size = property(lambda self: self.table[4])
-    ends = property(lambda self: self.table[5] == 1)
-    seen = property(lambda self: self.table[6])
+    @property
+    def source(self) -> np.ndarray:
+        return self.table[0]
+
+    @property
+    def document(self) -> np.ndarray:
+        return self.table[1]
+
+    @property
+    def shard(self) -> np.ndarray:
+        return self.table[2]
+
+    @property
+    def begin(self) -> np.ndarray:
+        return self.table[3]
+
+    @property
+    def size(self) -> np.ndarray:
+        return self.table[4]
+
+    @property
+    def ends(self) -> np.ndarray:
+        return self.table[5] == 1
+
+    @property
+    def seen(self) -> np.ndarray:
+        return self.table[6]
 
     def rows(self, wanted: np.ndarray) -> "Pieces":
         """Return these rows, in this order."""

@@ -71,8 +71,8 @@ class Stream:
     the rule for optimizers that divide a gradient by its size, as AdamW and Muon do (Malladi et al. 2022, arXiv
     2205.10287). `lengths` say from which row on no piece of a row has more tokens than how many: longer ones are cut,
     so that order, rows and tokens stay what they are, and each token sees less of what came before it. `weights` say
-    from which row on which source has which weight (see `Mix`); where nothing does, each has that of its rows. With a `stride` long documents are
-    cut into windows that overlap (see `pack`); every token bears its loss once an epoch.
+    from which row on which source has which weight (see `Mix`); where nothing does, each has that of its rows. With a
+    `stride` long documents are cut into windows that overlap (see `pack`); every token bears its loss once an epoch.
     """
 
     def __init__(
