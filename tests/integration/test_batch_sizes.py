@@ -102,3 +102,12 @@ def test_a_fixed_ramp_doubles_by_the_plan(tmp_path: Path) -> None:
         place = event.row / rows
         assert event.rows == (2 if place < 0.2 - 1e-9 else 4 if place < 0.4 - 1e-9 else 8)
     assert rows <= sum(e.rows for e in events) < rows + 8
+
+
+def test_windows_that_overlap_train_each_token_once_an_epoch_and_a_kill_changes_no_bit(tmp_path: Path) -> None:
+    options = {"length_ramp": "none", "stride": 24, "budget": "5K tokens"}
+    whole, stopped = pieces(tmp_path / "whole", set(), **options), pieces(tmp_path / "again", {3, 6}, **options)
+    assert_equal(stopped.state, whole.state)
+    stream = whole.hands.loader.stream
+    assert stream.shares(stream.rows_per_epoch)[0].epochs == 1
+    assert whole.state.tokens == stream.shares(whole.state.row)[0].tokens

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnomon.data.streaming.pack import pack
+from gnomon.data.streaming.pack import _best_fit, pack
 from gnomon.data.streaming.rows import IGNORE, make_rows
 from gnomon.evaluate.windows import windows
 
@@ -27,6 +27,26 @@ def test_every_token_of_every_document_once_and_rows_full_but_the_last(case: tup
     assert 0 < used[-1] <= length
     again = pack(lengths, length)
     assert all(np.array_equal(getattr(layout, f), getattr(again, f)) for f in ("document", "start", "stop", "first"))
+
+
+def slow_best_fit(sizes: list[int], length: int) -> list[int]:
+    """Return the row of each piece: the fullest that has room, of equal ones that which was filled last."""
+    gaps: list[int] = []
+    filled: list[int] = []
+    rows = []
+    for number, size in enumerate(sizes):
+        open_ = [row for row, gap in enumerate(gaps) if gap >= size]
+        row = min(open_, key=lambda row: (gaps[row], -filled[row]), default=len(gaps))
+        gaps[row:], filled[row:] = (gaps[row:] or [length]), (filled[row:] or [0])
+        gaps[row], filled[row] = gaps[row] - size, number
+        rows.append(row)
+    return rows
+
+
+@given(st.lists(st.integers(1, 40), max_size=120), st.integers(40, 90))
+def test_pieces_of_one_size_placed_together_lie_where_they_would_one_by_one(sizes: list[int], length: int) -> None:
+    sizes = sorted(sizes, reverse=True)
+    assert _best_fit(np.array(sizes, dtype=np.int64), length).tolist() == slow_best_fit(sizes, length)
 
 
 @given(lengths_and_length, st.integers(1, 95))

@@ -20,10 +20,10 @@ class Rows:
     """One micro-batch of packed rows, [rows, length] each, int64.
 
     `labels` are the true next tokens, also where a document was cut; -100 at padding, and where a token is there only
-    to be seen. `positions` count from 0 in every piece; `segments` number the pieces of a row, -1 at padding. `buckets` and `inverse`
-    group the pieces by length for attention: each bucket is [pieces, bucket length] of indices into the
-    flattened tokens, where slots beyond a piece's end repeat its last token; `inverse` finds each token
-    in the concatenated buckets. No buckets: every row is one piece.
+    to be seen. `positions` count from 0 in every piece; `segments` number the pieces of a row, -1 at padding. `buckets`
+    and `inverse` group the pieces by length for attention: each bucket is [pieces, bucket length] of indices into the
+    flattened tokens, where slots beyond a piece's end repeat its last token; `inverse` finds each token in the
+    concatenated buckets. No buckets: every row is one piece.
     """
 
     tokens: Tensor
