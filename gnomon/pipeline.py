@@ -105,7 +105,7 @@ def train(config: Config, console: Console | None = None) -> dict[str, Any]:
 
 def _plain(data: DataConfig) -> Config:
     """Return the config of the same text with no other wish."""
-    return Config(data=DataConfig(train=data.train, sources=data.sources))
+    return Config(data=DataConfig(train=data.train, sources=data.sources, prepared=data.prepared))
 
 
 def finish(run: Run, config: Config, dataset: Dataset, console: Console) -> dict[str, Any]:

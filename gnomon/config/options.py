@@ -80,6 +80,7 @@ class DataConfig(_Section):
 
     train: list[str] = []  # files, folders, hf:NAME?…: .txt .md .jsonl .parquet, also .gz .zst; one source
     sources: list[SourceConfig] = []  # instead of `train`: several sources, kept apart and mixed in training
+    prepared: str | None = None  # instead of both: a dataset version that is there, as datasets/books/3f9c0a1b2c3d
     validation: list[str] = []  # own validation text; empty: a share of the training text is held out
     validation_share: float = Field(default=0.02, gt=0, lt=0.5)  # of documents, chosen by their hash
     text_field: str = "text"  # the key that holds the text in .jsonl
@@ -102,6 +103,10 @@ class DataConfig(_Section):
 
     @model_validator(mode="after")
     def _text_from_one_place(self) -> "DataConfig":
+        if self.prepared is not None:
+            if self.train or self.sources or self.validation:
+                raise ValueError('has "prepared" and names text: a version holds its own, and what is held out')
+            return self
         if not self.train and not self.sources:
             raise ValueError('names no text: give files or folders in "train"')
         if self.train and self.sources:

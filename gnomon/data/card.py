@@ -16,7 +16,8 @@ def card_of(body: dict[str, Any]) -> str:
     for name, split in body["splits"].items():
         lines.append(f"| {name} | {split['documents']:,} | {split['tokens']:,} | {split['bytes']:,} |")
     train, learned = body["splits"]["train"], body["tokenizer"]
-    lines += ["", f"Tokenizer: {learned['tokens']:,} tokens, cut as `{learned['pretokenizer']}`."]
+    rule = f"cut as `{learned['pretokenizer']}`" if learned["pretokenizer"] else "cut by a rule of its own"
+    lines += ["", f"Tokenizer: {learned['tokens']:,} tokens, {rule}."]
     lines[-1] += f" The training text has {train['bytes'] / train['tokens']:.2f} bytes a token."
     if learned["vocabulary"] < learned["requested"]:
         lines[-1] += f" The text supports no more: {learned['requested']:,} were wanted."

@@ -12,10 +12,12 @@ import orjson
 from gnomon.base import faults
 from gnomon.base.arrays import load_array, write_array
 from gnomon.base.files import canonical_json, read_json, staged_folder
+from gnomon.base.progress import Progress
 from gnomon.data.blocks import Block, damaged_block
-from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, hex_id, origin_of
+from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, hex_id, origin_of
 from gnomon.data.document import Document
-from gnomon.data.shards import document_line, write_shard
+from gnomon.data.engine import Engine, Job
+from gnomon.data.shards import SHARD_BYTES, document_line, write_shard
 from gnomon.data.worker import Tell
 from gnomon.store.datasets import UNIGRAMS
 from gnomon.tokenizer.tokenizer import Tokenizer
@@ -109,6 +111,54 @@ def _change(texts: list[str], rows: np.ndarray, instead: list[str | None]) -> No
 @lru_cache(maxsize=1)
 def _tokenizer(path: str) -> Tokenizer:
     return Tokenizer.load(Path(path))
+
+
+def write_splits(
+    corpus: Corpus,
+    encoded: Sequence[Path],
+    results: Sequence[dict[str, Any]],
+    vocabulary: int,
+    scratch: Path,
+    folder: Path,
+    engine: Engine,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Write the shards of every split and source below `folder` and return the splits' manifest entries.
+
+    `encoded` is where the ids of each block of the corpus lie, `results` how many there are by split. The names of the
+    corpus's files go to the jobs through `scratch`.
+    """
+    dtype, jobs = dtype_of(vocabulary), list[Job]()
+    names = list(dict.fromkeys(file.source for file, _ in corpus.places))
+    numbers = {id(files): i for i, files in enumerate(corpus.files)}
+    (origins := scratch / "names.json").write_bytes(canonical_json([files.names for files in corpus.files]))
+    for split in SPLITS:
+        (folder / split).mkdir()
+        number = 0
+        for source in names:
+            mine = [b for b, (file, _) in enumerate(corpus.places) if file.source == source]
+            size = sum(results[b][split]["tokens"] for b in mine) * dtype.itemsize
+            held = [[str(encoded[b]), numbers[id(corpus.places[b][0])]] for b in mine if results[b][split]["tokens"]]
+            parts = -(-size // SHARD_BYTES)
+            for part in range(parts):
+                args = {"encoded": held, "split": split, "source": source, "part": part, "parts": parts}
+                args |= {"number": number, "folder": str(folder / split), "dtype": dtype.str}
+                args |= {"vocabulary": vocabulary, "names": str(origins)}
+                jobs.append(Job("gnomon.data.encode:make_shard", args, size // parts))
+                number += 1
+    entries = engine("writing", jobs, progress)
+    splits = {}
+    for split in SPLITS:
+        shards = [e for e, job in zip(entries, jobs, strict=True) if job.args["split"] == split]
+        splits[split] = {
+            "documents": sum(s["documents"] for s in shards),
+            "tokens": sum(s["tokens"] for s in shards),
+            "bytes": sum(result[split]["bytes"] for result in results),
+            "protected": split != "train",
+            "shards": shards,
+        }
+        write_unigrams(folder / split, [s["source"] for s in shards])
+    return splits
 
 
 def make_shard(args: dict[str, Any], tell: Tell) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Text becomes a dataset version, once: read, deduplicate, split, learn a tokenizer, encode, store."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import zstandard
 
 from gnomon.base import faults
 from gnomon.base.disk import DISK
-from gnomon.base.errors import DataError, StorageError
+from gnomon.base.errors import ConfigError, DataError, StorageError
 from gnomon.base.files import (
     STAGING_PREFIX,
     canonical_json,
@@ -30,7 +31,7 @@ from gnomon.data.recipe import OPTIONS, Recipe, find_version
 from gnomon.data.records import repeated_ids
 from gnomon.data.work import BLOCKS, WORK, Work
 from gnomon.store.datasets import FORMAT, Dataset, open_dataset
-from gnomon.store.manifest import write_manifest
+from gnomon.store.manifest import NAME, write_manifest
 from gnomon.store.packed import describe_content, digest_of
 from gnomon.store.runs import only_writer
 from gnomon.tokenizer.tokenizer import Tokenizer
@@ -42,7 +43,8 @@ file (measured: 3.7).
 
 
 def prepare(data: DataConfig, tokenizer: TokenizerConfig, vocabulary: int, progress: Progress) -> Dataset:
-    """Return the dataset version of a recipe (text, options, vocabulary), made now unless it exists.
+    """Return the dataset version of a recipe (text, options, vocabulary), made now unless it exists; or the one that
+    `data.prepared` names.
 
     The files are read once, into blocks on disk, so that memory never holds the text. What becomes of each document is
     decided from what the blocks say of them all, and those that are kept are encoded block by block. Every stage but
@@ -55,6 +57,8 @@ def prepare(data: DataConfig, tokenizer: TokenizerConfig, vocabulary: int, progr
     that was asked for and that the text does not support; ConfigError for a name or vocabulary that
     cannot be; StorageError for a disk that is full or refuses.
     """
+    if data.prepared is not None:
+        return _existing(data.prepared, tokenizer)
     recipe = Recipe.of(data, tokenizer, vocabulary, progress)
     known = find_version(recipe)
     if known:
@@ -78,10 +82,10 @@ def _make(recipe: Recipe, progress: Progress) -> Dataset:
         with staged_folder(recipe.folder, "version") as staged:
             splits = work.write(corpus, encoded, learned, staged.path)
             write_synced(staged.path / "tokenizer.json", learned.to_json().encode())
-            _write_lines(staged.path / "ledger.jsonl.zst", corpus.ledger())
-            _write_lines(staged.path / "quarantine.jsonl.zst", work.unusable)
-            _write_lines(staged.path / "samples.jsonl.zst", samples_of(corpus))
-            _write_lines(staged.path / "contamination.jsonl.zst", work.contamination.hits)
+            write_lines(staged.path / "ledger.jsonl.zst", corpus.ledger())
+            write_lines(staged.path / "quarantine.jsonl.zst", work.unusable)
+            write_lines(staged.path / "samples.jsonl.zst", samples_of(corpus))
+            write_lines(staged.path / "contamination.jsonl.zst", work.contamination.hits)
             body = _manifest(recipe, work, corpus, learned, splits)
             write_synced(staged.path / "card.md", card_of(body).encode())
             body |= describe_content(staged.path, [p for p in staged.path.rglob("*") if p.is_file()])
@@ -112,12 +116,38 @@ def _refuse_small_disk(recipe: Recipe) -> None:
 def find_prepared(data: DataConfig, tokenizer: TokenizerConfig, vocabulary: int) -> Dataset | None:
     """Return the dataset version of a recipe if it has been made; None otherwise, also without the text."""
     try:
+        if data.prepared is not None:
+            return _existing(data.prepared, tokenizer)
         return find_version(Recipe.of(data, tokenizer, vocabulary, silent))
     except DataError:
         return None
 
 
-def _write_lines(path: Path, entries: Any) -> None:
+def _existing(named: str, tokenizer: TokenizerConfig) -> Dataset:
+    """Return the version that `data.prepared` names: by its folder, or by that of a dataset which has only one."""
+    folder = Path(named)
+    if not (folder / NAME).exists():
+        versions = sorted(p.parent for p in folder.glob(f"*/{NAME}") if not p.parent.name.startswith(STAGING_PREFIX))
+        if len(versions) > 1:
+            do = f"name one of {', '.join(map(str, versions[:5]))}"
+            raise ConfigError(f"there are {len(versions)} versions of this dataset", where=named, do=do)
+        folder = versions[0] if versions else folder
+    dataset = open_dataset(folder)
+    if tokenizer.path is not None:
+        do = "leave it out: a dataset brings its tokenizer along"
+        raise ConfigError("the dataset has a tokenizer, and another is named", where="tokenizer.path", do=do)
+    has = dataset.manifest["tokenizer"]["vocabulary"]
+    if tokenizer.vocabulary not in (None, has):
+        raise ConfigError(
+            f"the dataset has a vocabulary of {has:,}, and {tokenizer.vocabulary:,} is asked for",
+            where="tokenizer.vocabulary",
+            do="leave it out: a dataset brings its tokenizer along",
+        )
+    return dataset
+
+
+def write_lines(path: Path, entries: Iterable[dict[str, Any]]) -> None:
+    """Write a .jsonl.zst, a line an entry."""
     packer = zstandard.ZstdCompressor()
     with path.open("wb") as f, packer.stream_writer(f) as packed:
         for entry in entries:

@@ -154,8 +154,13 @@ def _name(data: DataConfig) -> str:
     if name is None:
         names = [s.name or "" for s in data.named]
         name = names[0] if len(names) == 1 else "-".join(names)[:60]
-    if not _plain(name):
-        raise ConfigError(f"{name!r} cannot name a dataset", where="data.name", do=f"use a plain name, as {PLAIN}")
+    return plain_name(name, "data.name")
+
+
+def plain_name(name: str | None, where: str) -> str:
+    """Return the name of a dataset or source. Raises ConfigError for one that cannot be a folder's."""
+    if not name or not _plain(name):
+        raise ConfigError(f"{name!r} cannot name a dataset or source", where=where, do=f"use a plain name, as {PLAIN}")
     return name
 
 
@@ -171,14 +176,19 @@ def find_version(recipe: Recipe) -> Dataset | None:
     """Return the version made by this recipe, unless there is none or a file of it is missing or of
     another size.
     """
-    for manifest in sorted(recipe.folder.glob(f"*/{NAME}")):
+    return version_made_by(recipe.folder, recipe.digest)
+
+
+def version_made_by(folder: Path, digest: str) -> Dataset | None:
+    """Return the version below a dataset's folder whose recipe has this digest, as `find_version` does."""
+    for manifest in sorted(folder.glob(f"*/{NAME}")):
         if manifest.parent.name.startswith(STAGING_PREFIX):
             continue
         try:
             dataset = open_dataset(manifest.parent)
         except IntegrityError:
             continue
-        if dataset.manifest["recipe"] == recipe.digest and all(
+        if dataset.manifest["recipe"] == digest and all(
             (path := dataset.folder / f["path"]).is_file() and path.stat().st_size == f["bytes"]
             for f in on_disk(dataset.manifest)
         ):

@@ -24,14 +24,13 @@ from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, Files, origin
 from gnomon.data.duplicates.banding import name_of
 from gnomon.data.duplicates.minhash import bands_for
 from gnomon.data.duplicates.removal import Alike, remove_near
-from gnomon.data.encode import SPLITS, dtype_of, write_unigrams
+from gnomon.data.encode import write_splits
 from gnomon.data.engine import Engine, Job
 from gnomon.data.groups import grouped
 from gnomon.data.reading.read import can_split
 from gnomon.data.reading.span import WHOLE, cut_spans
 from gnomon.data.recipe import Input, Recipe
 from gnomon.data.sample import granted
-from gnomon.data.shards import SHARD_BYTES
 from gnomon.data.split import held_out_records
 from gnomon.tokenizer.tokenizer import BLOCK, Tokenizer
 from gnomon.tokenizer.train import SMALLEST, train_tokenizer
@@ -192,41 +191,8 @@ class Work:
 
     def write(self, corpus: Corpus, encoded: list[Path], tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
         """Write the shards of every split and source below `folder` and return the splits' manifest entries."""
-        dtype, jobs = dtype_of(tokenizer.vocabulary), []
-        names = list(dict.fromkeys(file.source for file, _ in corpus.places))
-        numbers = {id(files): i for i, files in enumerate(corpus.files)}
-        (origins := self._folder / "names.json").write_bytes(canonical_json([files.names for files in corpus.files]))
-        for split in SPLITS:
-            (folder / split).mkdir()
-            number = 0
-            for source in names:
-                mine = [b for b, (file, _) in enumerate(corpus.places) if file.source == source]
-                size = sum(self._encoded[b][split]["tokens"] for b in mine) * dtype.itemsize
-                held = [
-                    [str(encoded[b]), numbers[id(corpus.places[b][0])]]
-                    for b in mine
-                    if self._encoded[b][split]["tokens"]
-                ]
-                parts = -(-size // SHARD_BYTES)
-                for part in range(parts):
-                    args = {"encoded": held, "split": split, "source": source, "part": part, "parts": parts}
-                    args |= {"number": number, "folder": str(folder / split), "dtype": dtype.str}
-                    args |= {"vocabulary": tokenizer.vocabulary, "names": str(origins)}
-                    jobs.append(Job("gnomon.data.encode:make_shard", args, size // parts))
-                    number += 1
-        entries = self._engine("writing", jobs, self._progress)
-        splits = {}
-        for split in SPLITS:
-            shards = [e for e, job in zip(entries, jobs, strict=True) if job.args["split"] == split]
-            splits[split] = {
-                "documents": sum(s["documents"] for s in shards),
-                "tokens": sum(s["tokens"] for s in shards),
-                "bytes": sum(e[split]["bytes"] for e in self._encoded),
-                "protected": split != "train",
-                "shards": shards,
-            }
-            write_unigrams(folder / split, [s["source"] for s in shards])
-        return splits
+        done, engine = self._encoded, self._engine
+        return write_splits(corpus, encoded, done, tokenizer.vocabulary, self._folder, folder, engine, self._progress)
 
     def sweep(self) -> None:
         """Remove what the making of a version left behind; of the blocks, what this recipe does not need."""

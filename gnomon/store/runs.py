@@ -29,6 +29,7 @@ FREE_TO_CHANGE = (
     "export",
     "prompts",
     "data.root",
+    "data.prepared",
     "train.keep_last",
     "train.keep_every",
     "train.background_saves",

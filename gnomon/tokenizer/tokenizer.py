@@ -149,7 +149,7 @@ class Tokenizer:
         U+FFFD. The space that a tokenizer puts before any text is left out again.
         """
         data = self.decode_bytes(ids, specials=specials)
-        return data[self._leads_with_space and data.startswith(b" ") :].decode("utf-8", errors="replace")
+        return data[self.leads_with_space and data.startswith(b" ") :].decode("utf-8", errors="replace")
 
     def decode_bytes(self, ids: list[int], *, specials: bool = False) -> bytes:
         """Return the bytes of ids. Unused ids have none."""
@@ -172,7 +172,8 @@ class Tokenizer:
         return any(step["type"] == "ByteLevel" for step in self._decoding)
 
     @cached_property
-    def _leads_with_space(self) -> bool:
+    def leads_with_space(self) -> bool:
+        """Whether it puts a space before any text, which is no part of the text."""
         strip = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
         return strip in self._decoding or any(
             step["type"] == "Metaspace" and step.get("prepend_scheme", "always") != "never" for step in self._decoding

@@ -1,0 +1,56 @@
+"""What lies beside exported files: which dataset they are, whose tokenizer, which documents."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gnomon.base.errors import DataError, IntegrityError
+from gnomon.base.files import read_json
+
+NAME, TOKENIZER = "gnomon.json", "tokenizer.json"
+VERSION = 1
+
+
+class ExportedSplit(BaseModel):
+    """A split's documents, its ids with an end-of-text for each, a digest of the set, and its files by source."""
+
+    documents: int
+    tokens: int
+    digest: str
+    sources: dict[str, list[str]]
+
+
+class Exported(BaseModel):
+    """The JSON beside exported files."""
+
+    model_config = ConfigDict(strict=True)
+
+    gnomon: int
+    format: str
+    dtype: str | None
+    dataset: dict[str, str]
+    tokenizer: dict[str, Any]
+    splits: dict[str, ExportedSplit]
+
+def find_exported(folder: Path) -> Exported | None:
+    """Return what an export says of itself; None for a folder that is none. Raises IntegrityError where it is garbled,
+    DataError where a newer program wrote it, or where it holds texts.
+    """
+    path = folder / NAME
+    if not folder.is_dir() or not path.exists():
+        return None
+    said = read_json(path)
+    if isinstance(said, dict) and isinstance(said.get("gnomon"), int) and said["gnomon"] > VERSION:
+        what = f"this export has version {said['gnomon']}, and this program reads {VERSION}"
+        raise DataError(what, where=str(path), do="update gnomon")
+    try:
+        found = Exported.model_validate(said)
+    except ValidationError as e:
+        first = e.errors()[0]
+        place = ".".join(map(str, first["loc"]))[:100]
+        raise IntegrityError(f"it does not hold: {place}: {first['msg']}", where=str(path)) from None
+    if found.format == "text":
+        do = "name its files in data.train, and prepare them"
+        raise DataError("this export holds texts, not ids", where=str(folder), do=do)
+    return found
