@@ -79,6 +79,16 @@ def import_tokenizer(source: Path, pattern: str | None = None, specials: Mapping
     return adopt(description, str(file))
 
 
+def any_tokenizer(path: Path) -> Tokenizer:
+    """Return the tokenizer in a tokenizer.json of our own making, or in what `import_tokenizer` takes."""
+    if path.suffix == ".json":
+        try:
+            return Tokenizer.load(path)
+        except IntegrityError:
+            pass  # not one of ours; what is wrong with it is said below
+    return import_tokenizer(path)
+
+
 def adopt(description: dict[str, Any], where: str) -> Tokenizer:
     """Return the tokenizer of a tokenizer.json from elsewhere, with the special tokens that it lacks appended.
 

@@ -9,13 +9,17 @@ from gnomon.verbs.artifacts import verify
 from gnomon.verbs.common import ConfigPath, Json, Overrides, RunPath, config_of, print_json
 from gnomon.verbs.decontaminate import decontaminate
 from gnomon.verbs.dedup import dedup
+from gnomon.verbs.exchange import export_ids, import_ids
 from gnomon.verbs.fetch import fetch
 from gnomon.verbs.monitor import check
+from gnomon.verbs.stats import stats
 from gnomon.verbs.synth import synth
 
 data_app = typer.Typer(help="Prepare, look into and compare datasets.", no_args_is_help=True, rich_markup_mode=None)
-for verb in (fetch, check, dedup, decontaminate, synth):
+for verb in (fetch, check, dedup, decontaminate, synth, stats):
     data_app.command()(verb)
+data_app.command("import")(import_ids)
+data_app.command("export")(export_ids)
 
 Version = Annotated[Path, typer.Argument(help="A dataset version's folder.")]
 

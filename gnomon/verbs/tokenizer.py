@@ -98,6 +98,7 @@ def evaluate(
     """
     from gnomon.base.progress import silent
     from gnomon.observe.console import Console
+    from gnomon.tokenizer.foreign import any_tokenizer
     from gnomon.tokenizer.report import report
 
     named = [word for word in tokenizer if _is_tokenizer(word)]
@@ -111,7 +112,7 @@ def evaluate(
         texts = {
             name: _first_texts(_documents(paths, text_field, silent), limit_bytes) for name, paths in domains.items()
         }
-        found[word] = report(_any_tokenizer(Path(word)), texts, console.progress)
+        found[word] = report(any_tokenizer(Path(word)), texts, console.progress)
     console.finish()
     if as_json:
         print_json({"tokenizers": {word: one.as_dict() for word, one in found.items()}})
@@ -217,19 +218,6 @@ def _is_tokenizer(word: str) -> bool:
     path = Path(word)
     holds = path.is_dir() and any((path / name).is_file() for name in ("tokenizer.json", "tokenizer.model"))
     return holds or (path.is_file() and path.suffix in (".json", ".model", ".tiktoken"))
-
-
-def _any_tokenizer(path: Path) -> "Tokenizer":
-    from gnomon.base.errors import IntegrityError
-    from gnomon.tokenizer.foreign import import_tokenizer
-    from gnomon.tokenizer.tokenizer import Tokenizer
-
-    if path.suffix == ".json":
-        try:
-            return Tokenizer.load(path)
-        except IntegrityError:
-            pass  # not one of ours; what is wrong with it is said below
-    return import_tokenizer(path)
 
 
 def _side_by_side(found: dict[str, "Report"]) -> str:

@@ -33,6 +33,7 @@ class Exported(BaseModel):
     tokenizer: dict[str, Any]
     splits: dict[str, ExportedSplit]
 
+
 def find_exported(folder: Path) -> Exported | None:
     """Return what an export says of itself; None for a folder that is none. Raises IntegrityError where it is garbled,
     DataError where a newer program wrote it, or where it holds texts.

@@ -11,7 +11,7 @@ import numpy as np
 
 from gnomon.base.errors import DataError
 from gnomon.data.exchange.binary import EndsBehind, map_ids, size_of
-from gnomon.data.exchange.sequences import Asked, Mapped
+from gnomon.data.exchange.sequences import Asked, Mapped, ends_in
 
 HEAD_INTS = 256
 HEADS = {20240520: (1, "<u2"), 20240801: (7, "<u4")}
@@ -44,7 +44,7 @@ def map_flat(path: Path, asked: Asked) -> Mapped:
     begins, any_end = [np.zeros(0, np.int64)], False
     after_end = True
     for at in range(0, len(ids), LOOKED_AT):
-        is_end = np.isin(ids[at : at + LOOKED_AT], asked.ends)
+        is_end = ends_in(ids[at : at + LOOKED_AT], asked.ends)
         any_end = any_end or bool(is_end.any())
         begins.append(at + np.flatnonzero(~is_end & np.concatenate([[after_end], is_end[:-1]])))
         after_end = bool(is_end[-1])

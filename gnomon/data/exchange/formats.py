@@ -128,7 +128,8 @@ def _as_file(path: Path, format: str, name: str) -> IdFile:
         path = path.with_suffix(".bin")
         if not path.exists() or not path.with_suffix(".idx").exists():
             missing = ".idx" if path.exists() else ".bin"
-            raise DataError(f"of this pair of files the {missing} is missing", where=str(path.with_suffix(missing)))
+            where, do = str(path.with_suffix(missing)), "copy it beside the other"
+            raise DataError(f"of this pair of files the {missing} is missing", where=where, do=do)
         return IdFile(path, format, name, (path.with_suffix(".idx"),))
     around = [path.with_name(path.name + end) for end in (".index", ".loss")] if format == "datatrove" else []
     return IdFile(path, format, name, tuple(p for p in around if p.exists()))

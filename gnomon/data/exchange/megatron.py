@@ -45,10 +45,12 @@ def map_megatron(path: Path, asked: Asked) -> Mapped:
             do="update gnomon, or write the pair anew with a release of Megatron that makes this version",
         )
     if code not in TYPES:
-        raise DataError(f"the index names type {code} for ids, and that is none", where=str(index))
+        raise DataError(f"the index names type {code}, no type of ids", where=str(index), do="write the pair anew")
     plain = HEAD.size + 12 * sequences + 8 * documents
     if size not in (plain, plain + sequences):
-        what = f"the index ends at byte {size:,} instead of {plain:,} ({sequences:,} sequences, {documents - 1:,} texts)"
+        what = (
+            f"the index ends at byte {size:,} instead of {plain:,} ({sequences:,} sequences, {documents - 1:,} texts)"
+        )
         raise IntegrityError(what, where=str(index), do="copy it again: it is cut")
     data = np.memmap(index, np.uint8, "r")
     at = HEAD.size + 4 * sequences
@@ -56,7 +58,8 @@ def map_megatron(path: Path, asked: Asked) -> Mapped:
     pointers, firsts = data[at : at + 8 * sequences].view("<i8"), data[at + 8 * sequences : plain].view("<i8")
     if data[plain:].any():
         number = int(np.flatnonzero(data[plain:])[0]) + 1
-        raise DataError(f"sequence {number:,} is of a kind that is no text", where=str(index))
+        do = "leave out what is no text when the pair is written"
+        raise DataError(f"sequence {number:,} is of a kind that is no text", where=str(index), do=do)
     dtype, starts = np.dtype(TYPES[code]), np.concatenate([[0], lengths.cumsum()])
     if (lengths < 0).any() or not np.array_equal(pointers, starts[:-1] * dtype.itemsize):
         wrong = int(np.flatnonzero((lengths < 0) | (pointers != starts[:-1] * dtype.itemsize))[0])

@@ -80,11 +80,16 @@ def _pieces(mapped: Mapped, record: int, ends: tuple[int, ...]) -> Iterator[Sequ
     start, stop = int(mapped.bounds[record]), int(mapped.bounds[record + 1])
     while start < stop:
         ids = mapped.ids[start : min(start + BATCH_IDS, stop)]
-        found = np.flatnonzero(np.isin(ids, ends))
+        found = np.flatnonzero(ends_in(ids, ends))
         if len(found) and start + len(ids) < stop:
             ids = ids[: int(found[-1]) + 1]
         yield Sequences(ids, np.array([len(ids)], np.int64), record + 1)
         start += len(ids)
+
+
+def ends_in(ids: np.ndarray, ends: tuple[int, ...]) -> np.ndarray:
+    """Return which of the ids end documents: bool, as many."""
+    return ids == ends[0] if len(ends) == 1 else np.isin(ids, ends)
 
 
 class Cutter:
@@ -101,7 +106,7 @@ class Cutter:
         """
         ids, stops = records.ids, records.lengths.cumsum()
         self._refuse_strange(records, stops)
-        is_end = ids == self._ends[0] if len(self._ends) == 1 else np.isin(ids, self._ends)
+        is_end = ends_in(ids, self._ends)
         found = np.flatnonzero(is_end)
         # runs without an end: the k-th begins at the k-th of all beginnings, and ends at the k-th of all ends
         begin = np.sort(np.concatenate([stops - records.lengths, found + 1]))
@@ -146,7 +151,7 @@ def hashes_of(ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Return a hash of each document's ids, uint64 [documents, 2]: the first half of the SHA-256 of its ids as
     little-endian uint32, whatever type a file stores them in.
     """
-    view = memoryview(np.ascontiguousarray(ids, "<u4")).cast("B")
+    view = np.ascontiguousarray(ids, "<u4").data.cast("B")
     stops = (4 * lengths.cumsum()).tolist()
     starts = [0, *stops[:-1]]
     digests = [hashlib.sha256(view[a:b]).digest()[:16] for a, b in zip(starts, stops, strict=True)]

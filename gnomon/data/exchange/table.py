@@ -78,7 +78,8 @@ def _sequences(pa: Any, column: Any, first: int, path: Path) -> Sequences:
     if column.null_count or values.null_count:
         lists = column.to_pylist()
         row = next(i for i, ids in enumerate(lists) if ids is None or None in ids)
-        raise DataError(f"row {first + row:,} has no ids, or a gap among them", where=f"{path}:{first + row}")
+        what, do = f"row {first + row:,} has no ids, or a gap among them", "mend the row, or leave it out"
+        raise DataError(what, where=f"{path}:{first + row}", do=do)
     lengths = compute.list_value_length(column).to_numpy(zero_copy_only=False).astype(np.int64)
     return Sequences(values.to_numpy(zero_copy_only=False), lengths, first)
 

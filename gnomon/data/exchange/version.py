@@ -5,12 +5,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gnomon.base import faults
 from gnomon.base.arrays import write_array
 from gnomon.base.errors import ConfigError, DataError, IntegrityError
-from gnomon.base.files import STAGING_PREFIX, canonical_json, sha256_bytes, staged_folder, storage_errors, write_synced
+from gnomon.base.files import (
+    STAGING_PREFIX,
+    canonical_json,
+    sha256_bytes,
+    staged_folder,
+    storage_errors,
+    sweep_staging,
+    write_synced,
+)
 from gnomon.base.progress import Progress
 from gnomon.data.account import flow_of
 from gnomon.data.blocks import stamp_of
@@ -28,7 +34,7 @@ from gnomon.data.work import WORK
 from gnomon.store.datasets import FORMAT, Dataset, open_dataset
 from gnomon.store.manifest import describe, write_manifest
 from gnomon.store.runs import only_writer
-from gnomon.tokenizer.foreign import import_tokenizer
+from gnomon.tokenizer.foreign import any_tokenizer
 from gnomon.tokenizer.tokenizer import Tokenizer
 
 
@@ -115,16 +121,6 @@ def _tokenizer_of(wanted: Intake, exported: Exported | None) -> Tokenizer:
     return found
 
 
-def any_tokenizer(path: Path) -> Tokenizer:
-    """Return the tokenizer in a tokenizer.json of our own making, or in what `tokenizer import` takes."""
-    if path.suffix == ".json":
-        try:
-            return Tokenizer.load(path)
-        except IntegrityError:
-            pass  # not one of ours; what is wrong with it is said below
-    return import_tokenizer(path)
-
-
 def _inputs(wanted: Intake, exported: Exported | None, progress: Progress) -> list[_Input]:
     """Return the files, validation first, then source by source, by name and content."""
     found: list[tuple[str, str, list[IdFile]]] = []
@@ -182,6 +178,7 @@ class _Making:
 
     def make(self, exported: Exported | None, progress: Progress) -> Dataset:
         """Return the version, made anew; what a killed import has read is passed over."""
+        sweep_staging(self.folder)
         work = (self.folder / WORK / self.digest[:16]).absolute()
         for other in work.parent.glob("*"):
             if other != work:
@@ -196,7 +193,8 @@ class _Making:
             with staged_folder(self.folder, "version") as staged:
                 vocabulary = self.tokenizer.vocabulary
                 splits = write_splits(corpus, folders, results, vocabulary, staged.path, engine, progress)
-                self._refuse_without_text(splits)
+                for name, split in splits.items():
+                    self._refuse_without_text(name, split["bytes"])
                 write_synced(staged.path / TOKENIZER, self.tokenizer.to_json().encode())
                 write_lines(staged.path / "ledger.jsonl.zst", corpus.ledger())
                 write_lines(staged.path / "quarantine.jsonl.zst", unusable)
@@ -245,6 +243,7 @@ class _Making:
             raise DataError(what, where=where, do=do)
         if not own:
             numbers, ids, sizes = corpus.ids_of(TRAIN)
+            self._refuse_without_text("training", int(sizes.sum()))
             corpus.status[numbers[held_out(ids, sizes, self.wanted.validation_share)]] = VALIDATION
 
     def _order(
@@ -261,14 +260,13 @@ class _Making:
         results = engine("sorting documents", jobs, progress)
         return [Path(job.args["folder"]) for job in jobs], results
 
-    def _refuse_without_text(self, splits: dict[str, Any]) -> None:
-        for name, split in splits.items():
-            if not split["bytes"]:
-                raise DataError(
-                    f"the ids of the {name} documents stand for no text at all",
-                    where=", ".join(self.wanted.paths),
-                    do="name the tokenizer that made these ids with --tokenizer",
-                )
+    def _refuse_without_text(self, name: str, size: int) -> None:
+        if not size:
+            raise DataError(
+                f"the ids of the {name} documents stand for no text at all",
+                where=", ".join(self.wanted.paths),
+                do="name the tokenizer that made these ids with --tokenizer",
+            )
 
     def _manifest(self, corpus: Corpus, splits: dict[str, Any], empty: int) -> dict[str, Any]:
         tokenizer = self.tokenizer
