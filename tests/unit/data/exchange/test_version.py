@@ -78,7 +78,7 @@ def order(documents: list[list[int]]) -> list[list[int]]:
 lengths = st.lists(st.integers(0, 5), min_size=4, max_size=30)
 
 
-@settings(max_examples=4)
+@settings(max_examples=2)
 @given(lengths, st.integers(0, 99))
 @example([0, 1, 1, 0, 5, 1, 3], 0)
 def test_what_is_exported_comes_in_again_the_same_from_every_format(
