@@ -28,6 +28,10 @@ def test_the_numbers_of_a_dataset_are_those_of_a_slow_count(
     dataset = import_ids(Intake(paths, "d", [], str(tokenizer), root=str(tmp_path / "d"), validation_share=0.2), silent)
     monkeypatch.setattr("gnomon.data.stats.WINDOW_DOCUMENTS", 16)
     monkeypatch.setattr("gnomon.data.streaming.source.WINDOW_DOCUMENTS", 16)
+    train = dataset.split("train")
+    counts = Counter(i for d in range(train.documents) for i in train.tokens(d).tolist())
+    limit = sorted(counts.values())[20]
+    monkeypatch.setattr("gnomon.data.stats.RARE", limit)
     found = measure_dataset(dataset, [32, 64], 10_000, silent)
     for split, said in found["splits"].items():
         for name, part in {None: dataset.split(split), **dataset.sources(split)}.items():
@@ -42,11 +46,9 @@ def test_the_numbers_of_a_dataset_are_those_of_a_slow_count(
                 tuple(row) for row in mine["histogram"]
             ]
             assert sum(count for _, _, count in mine["histogram"]) == len(sizes)
-    train = dataset.split("train")
-    counts = Counter(i for d in range(train.documents) for i in train.tokens(d).tolist())
     tokens = Tokenizer.load(dataset.tokenizer_path).tokens
     assert found["vocabulary"]["never"] == sum(counts[i] == 0 for i in range(tokens))
-    assert found["vocabulary"]["rare"] == sum(0 < counts[i] < 10 for i in range(tokens))
+    assert found["vocabulary"]["rare"] == sum(0 < counts[i] < limit for i in range(tokens))
     assert [(t["id"], t["count"]) for t in found["top"]] == sorted(counts.items(), key=lambda c: (-c[1], c[0]))[:20]
     for context in (32, 64):
         windows = [Windows(part, context) for part in dataset.sources("train").values()]

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tokenizers
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tokenizers import decoders, models, pre_tokenizers
 from typer.testing import CliRunner
 
 from gnomon.base import faults
@@ -17,11 +19,13 @@ from gnomon.base.progress import silent
 from gnomon.cli import app
 from gnomon.config import DataConfig, TokenizerConfig
 from gnomon.data.exchange.export import FORMATS, export_ids
+from gnomon.data.exchange.intake import bytes_of_ids
 from gnomon.data.exchange.sequences import digest_of, hashes_of
 from gnomon.data.exchange.version import Intake, import_ids
 from gnomon.data.prepare import find_prepared, prepare
 from gnomon.store.datasets import Dataset, list_datasets, verify_dataset
 from gnomon.store.lineage import trace
+from gnomon.tokenizer.foreign import adopt
 from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.tokenizer.train import train_tokenizer
 from tests.world import SENTENCES, small_dataset
@@ -244,3 +248,35 @@ def test_the_verbs_say_what_they_did(tmp_path: Path, prepared: Dataset) -> None:
     assert back["splits"]["train"]["tokens"] == prepared.split("train").n_tokens
     table = CliRunner().invoke(app, ["data", "stats", back["dataset"], "--tokens", "1M"])
     assert "1,000,000 tokens read the training text" in table.output
+
+
+def test_the_bytes_of_a_document_are_those_of_its_text_also_where_a_space_is_put_before_it(tmp_path: Path) -> None:
+    pieces = ["<unk>", "</s>", "▁", "▁the", "▁lamp", "a", "é", "日本", "<0xE6>"]
+    inner = tokenizers.Tokenizer(models.Unigram([(piece, -float(i)) for i, piece in enumerate(pieces)], unk_id=0))
+    inner.pre_tokenizer, inner.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    inner.add_special_tokens(["</s>"])
+    tokenizer = adopt(json.loads(inner.to_str()), "here")
+    sizes, led = bytes_of_ids(tokenizer)
+    for ids in ([3, 4], [5, 3, 6], [2, 2, 7], [4], [6, 7, 5]):
+        assert sizes[ids].sum() - led[ids[0]] == len(tokenizer.decode(ids).encode()), ids
+    assert sizes[tokenizer.end_of_text] == 0 and led.sum() > 1
+    tokenizer.save(tmp_path / "tokenizer.json")
+    documents = [[3, 4], [5, 3, 6], [2, 2, 7], [4], [6, 7, 5]]
+    dataset = taken(tmp_path, [written(tmp_path / "a.jsonl", documents)], tmp_path / "tokenizer.json")
+    texts = [len(tokenizer.decode(ids).encode()) for ids in documents]
+    assert sum(dataset.split(name).bytes for name in SPLITS) == sum(texts)
+
+
+def test_documents_lie_by_their_hash_over_all_blocks_and_shards(
+    tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gnomon.data.exchange.intake.BLOCK_IDS", 30)
+    monkeypatch.setattr("gnomon.data.exchange.sequences.BATCH_IDS", 15)
+    monkeypatch.setattr("gnomon.data.exchange.records.BATCH_IDS", 15)
+    monkeypatch.setattr("gnomon.data.encode.SHARD_BYTES", 100)
+    documents = [[i, i + 1, i + 2] for i in range(200, 300)]
+    dataset = taken(tmp_path, [written(tmp_path / "a.jsonl", documents)], tokenizer, validation_share=0.1)
+    found = held(dataset)
+    assert len(dataset.manifest["splits"]["train"]["shards"]) > 5
+    assert found["train"] == order(found["train"]) and sorted(found["train"] + found["validation"]) == documents
+    assert verify_dataset(dataset.folder) == []
