@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import gnomon.data.work as preparing
+import gnomon.data.encode as writing
 from gnomon.base.errors import IntegrityError
 from gnomon.base.files import write_synced
 from gnomon.base.progress import silent
@@ -19,7 +19,7 @@ from tests.world import write_corpus
 def test_histograms_are_those_of_the_shards_and_are_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, name in enumerate("xy"):
         write_corpus(tmp_path / name, documents=30, seed=number)
-    monkeypatch.setattr(preparing, "SHARD_BYTES", 4096)
+    monkeypatch.setattr(writing, "SHARD_BYTES", 4096)
     sources = [{"name": f"of_{n}", "paths": [str(tmp_path / n)]} for n in "xy"]
     dataset = prepare(
         DataConfig.model_validate(

@@ -45,7 +45,7 @@ def seal(dataset: Dataset, body: dict[str, Any]) -> None:
 def test_the_same_text_in_many_shards_is_the_same_text(
     whole: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gnomon.data.work.SHARD_BYTES", 20_000)
+    monkeypatch.setattr("gnomon.data.encode.SHARD_BYTES", 20_000)
     write_corpus(tmp_path / "texts")
     data = DataConfig(train=[str(tmp_path / "texts")], root=str(tmp_path / "datasets"))
     many = prepare(data, TokenizerConfig(), 512, silent)

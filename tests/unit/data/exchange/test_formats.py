@@ -76,7 +76,7 @@ def cut(batches: Any, tokens: int, ends: tuple[int, ...] = (END,)) -> tuple[Foun
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-@settings(max_examples=12)
+@settings(max_examples=7)
 @given(corpora(), st.integers(1, 5))
 @example((200_000, [[], [199_999], [], [65_536, 0]]), 1)
 @example((65_536, []), 1)
@@ -108,7 +108,7 @@ def slow_cut(records: list[list[int]], ends: tuple[int, ...], longest: int) -> F
     return found
 
 
-@settings(max_examples=150)
+@settings(max_examples=90)
 @given(
     st.lists(st.lists(st.integers(0, 6), max_size=40), max_size=8),
     st.sampled_from([(3,), (3, 0)]),
