@@ -1,7 +1,7 @@
 """Jobs that turn a file of ids into blocks of documents, and a block into what `make_shard` takes.
 
 A block is a folder as those of texts are, but for what it holds: documents.npy (see blocks.DOCUMENT), tokens.npy with
-the number of ids of each (uint32), and ids.npy.
+the number of ids of each (uint32), ids.npy, and an empty ids.zst.
 """
 
 from functools import lru_cache
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import zstandard
 
 from gnomon.base.arrays import load_array, write_array
 from gnomon.base.errors import DataError
@@ -87,6 +88,7 @@ class _Writer:
         rows["id"] = rows["key"] = hashes_of(ids, lengths)
         rows["line"] = np.concatenate([none, *(d.record for d in self._waiting)])
         rows["part"] = np.concatenate([none, *(d.part for d in self._waiting)])
+        rows["goes_on"] = rows["part"] > 1
         starts = lengths.cumsum() - lengths
         if len(lengths):
             rows["bytes"] = np.add.reduceat(self._bytes_of[ids], starts) - self._led[ids[starts]]
@@ -95,6 +97,7 @@ class _Writer:
         write_array(folder / "ids.npy", ids.astype(self._dtype))
         write_array(folder / "tokens.npy", lengths.astype(np.uint32))
         write_array(folder / "documents.npy", rows)
+        (folder / "ids.zst").write_bytes(zstandard.compress(b""))  # its records have no ids of their own
         self.blocks, self._waiting, self._ids = self.blocks + 1, [], 0
 
 
@@ -136,5 +139,6 @@ def order_block(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     write_array(folder / "ids.npy", moved)
     write_array(folder / "documents.npy", rows)
+    write_array(folder / "own.npy", np.zeros(0, np.uint8))
     tell(moved.nbytes)
     return result

@@ -21,7 +21,7 @@ from gnomon.base.progress import Progress
 from gnomon.data.account import flow_of
 from gnomon.data.blocks import stamp_of
 from gnomon.data.card import card_of
-from gnomon.data.corpus import TRAIN, VALIDATION, Corpus, File, remove_equal
+from gnomon.data.corpus import TRAIN, VALIDATION, Corpus, Files, remove_equal
 from gnomon.data.encode import dtype_of, write_splits
 from gnomon.data.engine import Engine, Job, open_engine
 from gnomon.data.exchange.beside import TOKENIZER, Exported, find_exported
@@ -29,10 +29,12 @@ from gnomon.data.exchange.formats import IdFile, find_ids
 from gnomon.data.exchange.sequences import Asked, digest_of
 from gnomon.data.prepare import write_lines
 from gnomon.data.recipe import plain_name, version_made_by
-from gnomon.data.split import held_out
+from gnomon.data.split import held_out_records
 from gnomon.data.work import WORK
 from gnomon.store.datasets import FORMAT, Dataset, open_dataset
-from gnomon.store.manifest import describe, write_manifest
+from gnomon.store.manifest import write_manifest
+from gnomon.store.packed import describe_content
+from gnomon.store.packed import digest_of as digest_of_manifest
 from gnomon.store.runs import only_writer
 from gnomon.tokenizer.foreign import any_tokenizer
 from gnomon.tokenizer.tokenizer import Tokenizer
@@ -192,7 +194,7 @@ class _Making:
             folders, results = self._order(corpus, work, engine, progress)
             with staged_folder(self.folder, "version") as staged:
                 vocabulary = self.tokenizer.vocabulary
-                splits = write_splits(corpus, folders, results, vocabulary, staged.path, engine, progress)
+                splits = write_splits(corpus, folders, results, vocabulary, work, staged.path, engine, progress)
                 for name, split in splits.items():
                     self._refuse_without_text(name, split["bytes"])
                 write_synced(staged.path / TOKENIZER, self.tokenizer.to_json().encode())
@@ -202,8 +204,9 @@ class _Making:
                     write_lines(staged.path / f"{name}.jsonl.zst", [])
                 body = self._manifest(corpus, splits, len(unusable))
                 write_synced(staged.path / "card.md", card_of(body).encode())
-                body["files"] = describe(staged.path, [p for p in staged.path.rglob("*") if p.is_file()])
-                final = self.folder / write_manifest(staged.path, body)[:12]
+                body |= describe_content(staged.path, [p for p in staged.path.rglob("*") if p.is_file()])
+                write_manifest(staged.path, body)
+                final = self.folder / digest_of_manifest(body)[:12]
                 faults.point("import.manifest_written")
                 if final.exists():  # this very version, but damaged, or it would have been found
                     final.rename(self.folder / f"{STAGING_PREFIX}damaged-{final.name}")
@@ -222,7 +225,7 @@ class _Making:
         results = engine("reading ids", jobs, progress)
         files, unusable = [], list[dict[str, str]]()
         for one, job, result in zip(self.inputs, jobs, results, strict=True):
-            files.append(File(one.file.name, one.source, one.split, Path(job.args["folder"]), result["blocks"]))
+            files.append(Files([one.file.name], one.source, one.split, Path(job.args["folder"]), result["blocks"]))
             unusable += [
                 {"origin": f"{one.file.name}:{record}", "reason": "empty", "detail": ""} for record in result["empty"]
             ]
@@ -244,7 +247,8 @@ class _Making:
         if not own:
             numbers, ids, sizes = corpus.ids_of(TRAIN)
             self._refuse_without_text("training", int(sizes.sum()))
-            corpus.status[numbers[held_out(ids, sizes, self.wanted.validation_share)]] = VALIDATION
+            chosen = held_out_records(corpus.records(numbers), ids, sizes, self.wanted.validation_share)
+            corpus.status[numbers[chosen]] = VALIDATION
 
     def _order(
         self, corpus: Corpus, work: Path, engine: Engine, progress: Progress
@@ -297,6 +301,7 @@ class _Making:
             "repaired": {},
             "replaced": {},
             "near": None,
+            "repeated_ids": {},
             "quarantined": {"empty": empty} if empty else {},
         }
 

@@ -280,3 +280,16 @@ def test_documents_lie_by_their_hash_over_all_blocks_and_shards(
     assert len(dataset.manifest["splits"]["train"]["shards"]) > 5
     assert found["train"] == order(found["train"]) and sorted(found["train"] + found["validation"]) == documents
     assert verify_dataset(dataset.folder) == []
+
+
+def test_the_parts_of_a_long_record_lie_on_one_side(
+    tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gnomon.data.exchange.sequences.MAX_IDS", 2)
+    monkeypatch.setattr("gnomon.data.exchange.intake.BLOCK_IDS", 40)
+    path = written(tmp_path / "a.jsonl", [[i, 150, i, 151, i] for i in range(200, 300)])
+    dataset = taken(tmp_path, [path], tokenizer, validation_share=0.2)
+    sides = [{ids[0] for ids in found} for found in held(dataset).values()]
+    assert sum(map(len, held(dataset).values())) == 300
+    assert not sides[0] & sides[1] and min(map(len, sides)) > 5
+    assert trace(dataset, "a.jsonl:7#3")[0].tokens == 2
