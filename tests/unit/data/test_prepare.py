@@ -16,7 +16,7 @@ from gnomon.config import DataConfig, TokenizerConfig
 from gnomon.data.document import Document
 from gnomon.data.prepare import find_prepared, prepare
 from gnomon.data.sample import Sample
-from gnomon.data.split import held_out, rank
+from gnomon.data.split import held_out, held_out_records, rank
 from gnomon.store.datasets import Dataset, list_datasets, verify_dataset
 from gnomon.store.lineage import everything
 from gnomon.tokenizer.tokenizer import Tokenizer
@@ -296,6 +296,46 @@ def test_both_sides_of_a_split_have_text_and_the_share_is_held_out(numbers: dict
     assert ranks[held].max() < ranks[rest].min(), "the hash alone gives the order"
     assert len(rest) == 1 or (ranks[rest] >= share * 2**64).all(), "what falls below the share is held out"
     assert len(rest) == 1 or sizes[held].sum() >= share * sizes.sum()
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 5000), min_size=1, max_size=5), min_size=1, max_size=60).filter(
+        lambda records: sum(map(len, records)) > 1
+    ),
+    st.floats(0.001, 0.499),
+)
+def test_a_record_is_held_out_whole_unless_it_is_more_than_the_share(records: list[list[int]], share: float) -> None:
+    sizes = np.array([size for record in records for size in record], np.int64)
+    of = np.array([3 * i for i, record in enumerate(records) for _ in record], np.int64)
+    ids = halves([Document(str(n), "f:1").id for n in range(len(sizes))])
+    chosen = held_out_records(of, ids, sizes, share)
+    held = np.isin(np.arange(len(sizes)), chosen)
+    assert held.any() and not held.all()
+    units, first = [], 0
+    for record in records:
+        here = list(range(first, first + len(record)))
+        units += [[i] for i in here] if sum(record) > share * sizes.sum() else [here]
+        first += len(record)
+    assert all(len({bool(held[i]) for i in unit}) == 1 for unit in units)
+    expected = held_out(ids[[u[0] for u in units]], np.array([sizes[u].sum() for u in units]), share)
+    assert [units[i] for i in expected.tolist()] == [u for u in units if held[u[0]]]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "txt"])
+def test_the_parts_of_a_long_record_lie_on_one_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr("gnomon.data.document.MAX_BYTES", 500)
+    monkeypatch.setattr("gnomon.data.reading.read.MAX_BYTES", 500)
+    rng = random.Random(4)
+    long = ["\n".join(f"{i} {rng.randrange(10**6)} words" for _ in range(100)) for i in range(30)]
+    (tmp_path / "texts").mkdir()
+    if kind == "jsonl":
+        (tmp_path / "texts" / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in long))
+    else:
+        (tmp_path / "texts" / "a.txt").write_text("\n%%\n".join(long))
+    dataset = made(tmp_path, 448, validation_share=0.2, separator="%%", dedup={"near": None}, workers=1)
+    train, held = ([text.split()[0] for text in documents(dataset, side)] for side in ("train", "validation"))
+    assert len(held) > 2 * len(set(held)) > 4
+    assert not set(train) & set(held)
 
 
 def test_a_few_bad_records_are_counted_and_listed(tmp_path: Path) -> None:
