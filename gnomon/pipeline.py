@@ -30,6 +30,7 @@ from gnomon.data.streaming.stream import validation_rows
 from gnomon.evaluate.loss import Score, score
 from gnomon.events.journal import Decisions, read_events
 from gnomon.events.types import Event, GaveUp, RunStarted, RunStopped, Stop
+from gnomon.export.fit import why_unfit
 from gnomon.export.write import export, verify_export
 from gnomon.measure import choose_compile, measure_speed
 from gnomon.model.generate import Sampling
@@ -52,6 +53,7 @@ from gnomon.store.datasets import Dataset, open_dataset, verify_dataset
 from gnomon.store.manifest import Damage, read_manifest
 from gnomon.store.runs import Run
 from gnomon.store.verify import Findings, verify_run
+from gnomon.tokenizer.foreign import import_tokenizer
 from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.train.hands import settle
 from gnomon.train.interrupts import Interrupts
@@ -91,6 +93,7 @@ def train(config: Config, console: Console | None = None) -> dict[str, Any]:
             return {"run": str(run.folder), "rank": world.rank}
         run.settle_config(config.model_dump(mode="json"), _plain(config.data).model_dump(mode="json"))
         with run.lock():
+            _refuse_unfit_tokenizer(config)
             dataset = prepare_data(config, console)
             plan = settle_plan(run, config, dataset, console, world.size)
             world.gather(None)
@@ -106,6 +109,17 @@ def train(config: Config, console: Console | None = None) -> dict[str, Any]:
 def _plain(data: DataConfig) -> Config:
     """Return the config of the same text with no other wish."""
     return Config(data=DataConfig(train=data.train, sources=data.sources, prepared=data.prepared))
+
+
+def _refuse_unfit_tokenizer(config: Config) -> None:
+    """Raise ConfigError where a GGUF is to be written and could not hold the tokenizer: now, not after training."""
+    path = config.tokenizer.path
+    if path is not None and config.export.gguf and (why := why_unfit(import_tokenizer(Path(path)))):
+        raise ConfigError(
+            f"GGUF cannot hold a model with this tokenizer: {why}",
+            where=f"tokenizer.path {path}",
+            do="choose another tokenizer, or write no GGUF: export.gguf=[]",
+        )
 
 
 def finish(run: Run, config: Config, dataset: Dataset, console: Console) -> dict[str, Any]:

@@ -7,7 +7,6 @@ for it to be put first (`add_bos_token`), and a prompt is read there as it was i
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import gguf
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from gnomon.base.errors import ConfigError
 from gnomon.bundle import Bundle, bundle_metadata
+from gnomon.export.fit import why_unfit
 from gnomon.presets import GGUF_DTYPES, Shape
 from gnomon.taxonomy import PAD
 from gnomon.tokenizer.tokenizer import Tokenizer
@@ -73,16 +73,8 @@ def refuse_what_gguf_cannot_hold(bundle: Bundle, dtype: str) -> None:
     if dtype not in GGUF_DTYPES:
         raise ConfigError(f"a GGUF is not written in {dtype!r}", where="dtype", do=f"choose {', '.join(GGUF_DTYPES)}")
     tokenizer = bundle.tokenizer
-    cutting, model = tokenizer.pretokenizer, tokenizer.description["model"]
-    if cutting is None:
-        raise _unfit("the tokenizer's pre-tokenizer is none that llama.cpp knows by name", bundle)
-    assert isinstance(model, dict)
-    if model["type"] != "BPE" or tokenizer.description["normalizer"] is not None:
-        raise _unfit("the tokenizer is no byte-level BPE without a normalizer", bundle)
-    if bool(model.get("ignore_merges")) != (cutting == "llama-bpe"):
-        raise _unfit(f"llama.cpp merges the words of a {cutting} tokenizer otherwise than this one", bundle)
-    if any(token[key] for token in _sought(tokenizer) for key in ("lstrip", "rstrip", "single_word")):
-        raise _unfit("an added token takes the spaces beside it, or whole words only", bundle)
+    if why := why_unfit(tokenizer):
+        raise _unfit(why, bundle)
     if tokenizer.tokens > bundle.shape.vocabulary:
         raise _unfit(
             f"the tokenizer has {tokenizer.tokens:,} ids and the model {bundle.shape.vocabulary:,} rows for them",
@@ -96,12 +88,6 @@ def _unfit(why: str, bundle: Bundle) -> ConfigError:
         where=str(bundle.run.tokenizer_path),
         do="export it as `hf`; or, if tokenizer.json was changed, put back the one that the model was trained with",
     )
-
-
-def _sought(tokenizer: Tokenizer) -> list[dict[str, Any]]:
-    """Return the added tokens that are looked for in plain text, as tokenizer.json writes them."""
-    added: Any = tokenizer.description["added_tokens"]
-    return [token for token in added if not token["special"]]
 
 
 def token_kinds(tokenizer: Tokenizer, vocabulary: int) -> list[gguf.TokenType]:

@@ -17,6 +17,7 @@ from gnomon.data.document import Document
 from gnomon.data.prepare import find_prepared, prepare
 from gnomon.data.sample import SharedSample
 from gnomon.data.work import sample_of
+from gnomon.pipeline import train
 from gnomon.store.datasets import Dataset
 from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.tokenizer.train import train_tokenizer
@@ -56,6 +57,16 @@ def test_a_tokenizer_that_cannot_be_used_is_refused_with_what_to_do(tmp_path: Pa
     with pytest.raises(ConfigError, match="512 is asked for, and this tokenizer has 384 ids") as caught:
         made(tmp_path, path=str(tmp_path / "t.json"), vocabulary=512)
     assert "leave tokenizer.vocabulary out" in str(caught.value.do)
+
+
+def test_a_tokenizer_that_no_gguf_can_hold_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    brought = json.loads(train_tokenizer(["a b"], 384, "qwen2").to_json())
+    brought["normalizer"] = {"type": "NFC"}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(brought))
+    said = {"data": {"train": str(tmp_path / "none")}, "tokenizer": {"path": str(tmp_path)}}
+    with pytest.raises(ConfigError, match="GGUF cannot hold a model with this tokenizer") as caught:
+        train(Config.model_validate(said | {"out": str(tmp_path / "run")}))
+    assert "export.gguf=[]" in str(caught.value.do)
 
 
 def sources(folder: Path) -> DataConfig:
