@@ -93,11 +93,12 @@ def test_files_of_one_name_are_told_apart_by_their_folders_wherever_these_lie(tm
 def test_files_of_one_name_in_two_sources_have_the_source_before_it(tmp_path: Path) -> None:
     for i, name in enumerate("xy"):
         write_corpus(tmp_path / name, documents=40, seed=i)
+    (tmp_path / "x" / "only.jsonl").write_text(json.dumps({"text": "A name that the other source has not."}) + "\n")
     sources = [{"paths": [str(tmp_path / name)], "name": f"source-{name}"} for name in "xy"]
     data = DataConfig.model_validate({"sources": sources, "root": str(tmp_path / "datasets"), "name": "both"})
     origins = [t.origin for t in everything(prepare(data, TokenizerConfig(), 512, silent))]
-    assert len(set(origins)) == len(origins) == 80
-    assert {"source-x/stories.jsonl:7", "source-y/stories.jsonl:7"} <= set(origins)
+    assert len(set(origins)) == len(origins) == 81
+    assert {"source-x/stories.jsonl:7", "source-y/stories.jsonl:7", "only.jsonl:1"} <= set(origins)
 
 
 def test_the_tokenizer_learns_nothing_from_held_out_text(tmp_path: Path) -> None:

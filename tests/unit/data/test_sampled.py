@@ -83,7 +83,7 @@ def sources(folder: Path) -> DataConfig:
 def test_the_tokenizer_learns_of_each_source_by_its_weight(tmp_path: Path) -> None:
     data = sources(tmp_path)
     tokens = {}
-    for word, weights in (("even", None), ("first", {"a": 1}), ("second", {"a": 0, "b": 2})):
+    for word, weights in (("even", None), ("first", {"a": 1.0}), ("second", {"a": 0.0, "b": 2.0})):
         dataset = prepare(data, TokenizerConfig(sample_weights=weights), 448, silent)
         tokens[word] = set(Tokenizer.load(dataset.tokenizer_path).token_texts)
     assert ("Ġzabu" in tokens["first"], "Ġqoxi" in tokens["first"]) == (True, False)
