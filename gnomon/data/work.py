@@ -99,6 +99,7 @@ class Work:
             key = key_of([(i.sha256, i.file.path) for i in group], span, wanted)
             self._keys |= {key} if self._bands is None else {key, name_of(self._bands, key)}
             args = {"files": files, "folder": str(self._blocks / key), "wanted": vars(wanted), "span": vars(span)}
+            args["path"] = files[0][0] if len(files) == 1 else f"{files[0][0]} to {files[-1][0]}"  # for people
             jobs.append(Job("gnomon.data.blocks:make_blocks", args, (span.stop or size) - span.start))
         return jobs
 

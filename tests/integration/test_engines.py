@@ -24,11 +24,12 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import gnomon.data.engine
+import gnomon.data.groups
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
 from gnomon.data.engine import _Pool
 from gnomon.data.prepare import prepare
-gnomon.data.engine.WORTH_BYTES = 0
+gnomon.data.engine.WORTH_BYTES = gnomon.data.groups.ALONE_BYTES = 0
 folder = Path(sys.argv[1])
 data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"), workers=2)
 print(prepare(data, TokenizerConfig(), 1024, silent).digest)
@@ -38,6 +39,7 @@ print(prepare(data, TokenizerConfig(), 1024, silent).digest)
 @pytest.fixture(autouse=True)
 def _never_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gnomon.data.engine.WORTH_BYTES", 0)
+    monkeypatch.setattr("gnomon.data.groups.ALONE_BYTES", 0)  # a job a file
 
 
 def write_texts(folder: Path) -> None:
