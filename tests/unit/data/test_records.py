@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def made(folder: Path, **data: object) -> Dataset:
     return prepare(config, TokenizerConfig(), 512, silent)
 
 
-def write(path: Path, *records: dict[str, object]) -> None:
+def write(path: Path, *records: Mapping[str, object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
 
