@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnomon.data.cleaning import repetition
-from gnomon.data.cleaning.repetition import KEEP, LATER, TOP, Ints, Words
+from gnomon.data.cleaning.repetition import LATER, TOP, Words
+from gnomon.data.hashes import KEEP, PAD, Ints, hash_spans
 
 SCORES: dict[str, str] = {
     "characters": "characters of the text",
@@ -119,7 +120,7 @@ class _Group:
     """Texts end to end as bytes, a line end between them, with where their words and lines are."""
 
     def __init__(self, texts: list[bytes]) -> None:
-        self.whole = FRONT + b"\n".join(texts) + b"\n" + bytes(repetition.PAD)
+        self.whole = FRONT + b"\n".join(texts) + b"\n" + bytes(PAD)
         self.data = np.frombuffer(self.whole, np.uint8)
         ends = len(FRONT) + np.cumsum([len(t) + 1 for t in texts])
         self.begin, self.end = np.concatenate([[len(FRONT)], ends[:-1]]), ends - 1
@@ -129,7 +130,7 @@ class _Group:
         self.place = np.concatenate([[0], np.cumsum(self.data & 0xC0 != 0x80)])  # characters before each byte
         first = np.concatenate([np.searchsorted(self.starts, self.begin), [len(self.starts)]])
         text = np.repeat(np.arange(len(texts)), np.diff(first))
-        hashes = repetition.hash_words(self.data, self.starts, self.ends)
+        hashes = hash_spans(self.data, self.starts, self.ends)
         self.words = Words(hashes, text, first, self.place[self.ends] - self.place[self.starts])
         self.lines, self.paragraphs = self._divide(np.flatnonzero(body == 10))
 

@@ -3,23 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Hashes = NDArray[np.uint64]
+from gnomon.data.hashes import STEP, Hashes, Ints, mix
 
 TOP, LATER = (2, 3, 4), (5, 6, 7, 8, 9, 10)
 """Words in a run: of these the most frequent one counts, of those every later occurrence."""
 
 MAX_TEXTS = 1 << 12
 """Of one call: a key has 12 bits for the text and 52 for the hash, so that no text is grouped with another."""
-
-PAD = 8
-"""Bytes that must follow the last word, for a word is read eight at a time."""
-
-STEP, FIRST, SECOND = (np.uint64(c) for c in (0x9E3779B97F4A7C15, 0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53))
-KEEP: Hashes = np.array([(1 << 8 * k) - 1 for k in range(9)], np.uint64)
-"""By length up to 8: the bytes of an eight-byte read that belong to a word."""
 
 
 @dataclass(frozen=True)
@@ -32,23 +23,6 @@ class Words:
     text: Ints
     first: Ints
     characters: Ints
-
-
-def hash_words(data: NDArray[np.uint8], starts: Ints, ends: Ints) -> Hashes:
-    """Return a hash of each span of `data`, which goes on for PAD bytes after the last one; equal bytes, equal hash."""
-    eights = np.ndarray(len(data) - 7, "<u8", data, strides=(1,))  # the eight bytes from each byte on
-    lengths = ends - starts
-    hashes = _mix(eights[starts] & KEEP[np.minimum(lengths, 8)])
-    long = np.flatnonzero(lengths > 8)
-    if len(long):
-        more = (lengths[long] - 1) // 8  # reads after the first
-        begin = np.cumsum(more) - more
-        k = np.arange(1, more.sum() + 1) - np.repeat(begin, more)
-        at = np.repeat(starts[long], more) + 8 * k
-        left = np.repeat(ends[long], more) - at
-        pieces = _mix((eights[at] & KEEP[np.minimum(left, 8)]) + k.astype(np.uint64) * STEP)
-        hashes[long] += np.add.reduceat(pieces, begin)
-    return _mix(hashes + lengths.astype(np.uint64) * STEP)
 
 
 def hash_runs(words: Words, starts: Ints) -> Hashes:
@@ -107,16 +81,9 @@ def repeated_runs(words: Words, texts: int) -> Ints:
 
 def _groups(hashes: Hashes, text: Ints) -> tuple[Ints, Ints]:
     """Return the items that are not alone in their text, equal ones together, and where each group of them begins."""
-    keys = (text.astype(np.uint64) << np.uint64(52)) | (_mix(hashes) >> np.uint64(12))
+    keys = (text.astype(np.uint64) << np.uint64(52)) | (mix(hashes) >> np.uint64(12))
     order = np.argsort(keys)
     keys = keys[order]
     new = np.concatenate([[True], keys[1:] != keys[:-1], [True]])
     shared = ~(new[1:] & new[:-1]) if len(keys) else np.zeros(0, bool)
     return order[shared], np.flatnonzero(new[:-1][shared] if len(keys) else shared)
-
-
-def _mix(values: Hashes) -> Hashes:
-    """Spread every bit over all 64 (the finaliser of MurmurHash3, public domain): a bijection."""
-    mixed = (values ^ (values >> np.uint64(33))) * FIRST
-    mixed = (mixed ^ (mixed >> np.uint64(33))) * SECOND
-    return mixed ^ (mixed >> np.uint64(33))
