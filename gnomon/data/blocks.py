@@ -200,8 +200,8 @@ class _Writer:
         encoded = [text.encode() for text in texts]
         rows = np.zeros(len(texts), DOCUMENT)
         sizes = np.array([len(data) for data in encoded], np.int64)
-        rows["id"] = _halves(hashlib.sha256(data).digest() for data in encoded)
-        rows["key"] = _halves(fingerprint(text) for text in texts)
+        rows["id"] = halves_of(hashlib.sha256(data).digest() for data in encoded)
+        rows["key"] = halves_of(fingerprint(text) for text in texts)
         own_ids = [document.own_id.encode() for _, document, _ in kept]
         self._own_ids += own_ids
         rows["own"] = [int.from_bytes(hashlib.sha256(own).digest()[:8]) | 1 if own else 0 for own in own_ids]
@@ -258,8 +258,8 @@ class _Writer:
         self._reset()
 
 
-def _halves(digests: Iterator[bytes]) -> np.ndarray:
-    """Return the first 16 bytes of each digest as two numbers: uint64 [n, 2]."""
+def halves_of(digests: Iterator[bytes]) -> np.ndarray:
+    """Return the first 16 bytes of each digest as two numbers, as ids and keys are stored: uint64 [n, 2]."""
     return np.frombuffer(b"".join(digest[:16] for digest in digests), ">u8").reshape(-1, 2)
 
 
@@ -270,27 +270,31 @@ def _place(origin: str) -> tuple[int, int]:
 
 
 class Block:
-    """The documents of one block, read when they are asked for."""
+    """The documents of one block, read when they are asked for.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._frame: tuple[int, bytes] | None = None
+    `changes` are folders of texts that stand instead of some of them, see changes.py; the last one has the rows.
+    """
+
+    def __init__(self, folder: Path, changes: Sequence[Path] = ()) -> None:
+        self.folder, self.changes = folder, list(changes)
+        self._frames: dict[int, tuple[int, bytes]] = {}  # the last one of the block (0) and of each of its changes
 
     @cached_property
     def documents(self) -> np.ndarray:
         """A row a document, see DOCUMENT; memory-mapped."""
-        return load_array(self.folder / "documents.npy")
+        return load_array([self.folder, *self.changes][-1] / "documents.npy")
 
     @cached_property
-    def _frames(self) -> np.ndarray:
-        return load_array(self.folder / "frames.npy")
+    def layers(self) -> np.ndarray:
+        """Where the text of each document lies: 0 in the block, n in the n-th of its changes."""
+        return load_array(self.changes[-1] / "layers.npy") if self.changes else np.zeros(len(self.documents), np.uint8)
 
     def texts(self, chosen: Sequence[int] | np.ndarray) -> Iterator[str]:
         """Yield the texts of documents, given in rising order."""
-        rows = self.documents
+        rows, layers = self.documents, self.layers
         for i in chosen:
             row = rows[int(i)]
-            data = self._read(int(row["frame"]))
+            data = self._read(int(layers[int(i)]), int(row["frame"]))
             yield data[int(row["start"]) : int(row["start"]) + int(row["bytes"])].decode()
 
     def own_ids(self, chosen: Sequence[int] | np.ndarray) -> list[str]:
@@ -303,14 +307,16 @@ class Block:
         sizes = self.documents["named"].astype(np.int64)
         return self._unpacked((self.folder / "ids.zst").read_bytes()), sizes.cumsum(), sizes
 
-    def _read(self, frame: int) -> bytes:
-        if self._frame is None or self._frame[0] != frame:
-            start, stop = int(self._frames[frame]), int(self._frames[frame + 1])
-            with (self.folder / "texts.zst").open("rb") as f:
+    def _read(self, layer: int, frame: int) -> bytes:
+        known = self._frames.get(layer)
+        if known is None or known[0] != frame:
+            folder = self.changes[layer - 1] if layer else self.folder
+            start, stop = load_array(folder / "frames.npy")[frame : frame + 2].tolist()
+            with (folder / "texts.zst").open("rb") as f:
                 f.seek(start)
                 packed = f.read(stop - start)
-            self._frame = frame, self._unpacked(packed)
-        return self._frame[1]
+            known = self._frames[layer] = frame, self._unpacked(packed)
+        return known[1]
 
     def _unpacked(self, packed: bytes) -> bytes:
         try:

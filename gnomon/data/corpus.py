@@ -6,13 +6,13 @@ that is removed (100 for one that breaks a rule), and, while the held-out ones a
 that is kept; the rest is read from the blocks, a part at a time.
 """
 
-import hashlib
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class Corpus:
         self.places = [(file, i) for file in files for i in range(file.blocks)]
         self._documents: dict[int, np.ndarray] = {}  # the blocks that were asked for last
         self._named: tuple[int, Block] | None = None  # the block whose own ids were asked for last
-        self.changed: dict[int, str] = {}
+        self.changes: dict[int, list[Path]] = {}  # of blocks: texts that stand instead of some, see changes.py
         sizes = [len(self.documents(b)) for b in range(len(self.places))]
         self.starts = [0, *accumulate(sizes)]
         self.count = self.starts[-1]
@@ -73,27 +73,31 @@ class Corpus:
     def block(self, number: int) -> Block:
         """Return a block, opened anew, so that memory keeps none of its texts."""
         file, inside = self.places[number]
-        return Block(file.folder / f"{inside:05d}")
+        return Block(file.folder / f"{inside:05d}", self.changes.get(number, ()))
+
+    def named(self, number: int) -> dict[str, Any]:
+        """Return what a job must be told to open a block as it is now, see `opened`."""
+        block = self.block(number)
+        return {"block": str(block.folder), "changes": list(map(str, block.changes))}
 
     def documents(self, block: int) -> np.ndarray:
         """Return the rows of a block's documents, see blocks.DOCUMENT."""
         if block not in self._documents:
-            rows = self.block(block).documents
-            if mine := [n for n in self.changed if self.starts[block] <= n < self.starts[block + 1]]:
-                rows = np.array(rows)
-                for number in mine:
-                    data = self.changed[number].encode()
-                    rows[number - self.starts[block]]["id"] = np.frombuffer(hashlib.sha256(data).digest()[:16], ">u8")
-                    rows[number - self.starts[block]]["bytes"] = len(data)
-            self._documents[block] = rows
+            self._documents[block] = self.block(block).documents
             if len(self._documents) > OPEN_BLOCKS:
                 del self._documents[next(iter(self._documents))]
         return self._documents[block]
 
-    def change(self, texts: dict[int, str]) -> None:
-        """Have other texts stand instead of those of some documents, by number."""
-        self.changed |= texts
-        self._documents.clear()
+    def change(self, block: int, folder: Path) -> None:
+        """Have other texts stand instead of some documents of a block, see changes.py."""
+        self.changes[block] = [*self.changes.get(block, ()), folder]
+        self._documents.pop(block, None)
+
+    def changed(self, block: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return which documents of a block have another text now, by number, and how many bytes each had before."""
+        places = np.flatnonzero(self.block(block).layers) if block in self.changes else np.zeros(0, np.int64)
+        file, inside = self.places[block]
+        return self.starts[block] + places, Block(file.folder / f"{inside:05d}").documents["bytes"][places]
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the number of each block's first document, and the rows of its documents."""
@@ -128,8 +132,7 @@ class Corpus:
         cuts = np.searchsorted(numbers, self.starts)
         for b in range(len(self.places)):
             mine = numbers[cuts[b] : cuts[b + 1]]
-            for number, text in zip(mine.tolist(), self.block(b).texts(mine - self.starts[b]), strict=True):
-                yield self.changed.get(number, text)
+            yield from self.block(b).texts(mine - self.starts[b])
 
     def locate(self, number: int) -> tuple[int, int]:
         """Return the block of a document, and its place there."""
@@ -211,6 +214,11 @@ class Corpus:
             elif removal.details is not None:
                 detail = removal.details[inside]
             yield entry | {"reason": removal.reason, "detail": detail}
+
+
+def opened(args: dict[str, Any]) -> Block:
+    """Return the block that a job was told of, see `Corpus.named`."""
+    return Block(Path(args["block"]), list(map(Path, args["changes"])))
 
 
 def hex_id(halves: np.ndarray) -> str:

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 
 from gnomon.base import faults
 from gnomon.base.arrays import load_array, write_array
 from gnomon.base.files import canonical_json, read_json, staged_folder
 from gnomon.base.progress import Progress
-from gnomon.data.blocks import Block, damaged_block
-from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, hex_id, origin_of
-from gnomon.data.document import Document
+from gnomon.data.blocks import damaged_block
+from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, hex_id, opened, origin_of
 from gnomon.data.engine import Engine, Job
 from gnomon.data.shards import SHARD_BYTES, document_line, write_shard
 from gnomon.data.worker import Tell
@@ -48,25 +46,20 @@ def dtype_of(vocabulary: int) -> np.dtype:
 def encode_block(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     """Encode the documents of a block that are kept, unless that has been done; return how much there is by split.
 
-    `changed`, a file of JSON or null, has the texts that stand instead of those of some documents.
     Each is end-of-text, then its ids. They lie in the order of status and id. Raises IntegrityError for a block whose
     texts are not what was read.
     """
     folder = Path(args["folder"])
     if (folder / "result.json").exists():
         return read_json(folder / "result.json")
-    block, tokenizer = Block(Path(args["block"])), _tokenizer(args["tokenizer"])
+    block, tokenizer = opened(args), _tokenizer(args["tokenizer"])
     status = load_array(Path(args["status"]))
     kept = np.flatnonzero(status != REMOVED)
     documents, dtype = np.array(block.documents[kept]), dtype_of(tokenizer.vocabulary)
-    changed = orjson.loads(Path(args["changed"]).read_bytes())["changed"] if args["changed"] else {}
     encoded: list[np.ndarray] = []
     for first in range(0, len(kept), BATCH_DOCUMENTS):
         texts = list(block.texts(kept[first : first + BATCH_DOCUMENTS]))
         _refuse_others(texts, documents["id"][first : first + BATCH_DOCUMENTS], block.folder)
-        if changed:
-            instead = [changed.get(str(i)) for i in kept[first : first + BATCH_DOCUMENTS]]
-            _change(texts, documents[first : first + BATCH_DOCUMENTS], instead)
         for ids in tokenizer.encode_batch(texts):
             encoded.append(np.array([tokenizer.end_of_text, *ids], dtype))
         tell(int(documents["bytes"][: first + BATCH_DOCUMENTS].sum(dtype=np.int64)))
@@ -98,14 +91,6 @@ def _refuse_others(texts: list[str], ids: np.ndarray, folder: Path) -> None:
     for text, halves in zip(texts, ids, strict=True):
         if hashlib.sha256(text.encode()).hexdigest()[:32] != hex_id(halves):
             raise damaged_block(folder)
-
-
-def _change(texts: list[str], rows: np.ndarray, instead: list[str | None]) -> None:
-    """Put the texts that something was cut out of in their place, and their ids and sizes in the rows."""
-    for i, (text, new) in enumerate(zip(texts, instead, strict=True)):
-        if new is not None and new != text:
-            texts[i], digest = new, Document(new, "").id
-            rows[i]["id"], rows[i]["bytes"] = [int(digest[:16], 16), int(digest[16:], 16)], len(new.encode())
 
 
 @lru_cache(maxsize=1)

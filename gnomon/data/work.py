@@ -177,14 +177,12 @@ class Work:
         for b, (start, rows) in enumerate(corpus.blocks()):
             status = corpus.status[start : start + len(rows)]
             folder = corpus.block(b).folder
-            changed = self.contamination.changed.get(b)
-            said = changed.read_bytes() if changed else b""
+            said = rows["id"].tobytes() if b in corpus.changes else b""
             key = sha256_bytes(
                 f"{folder.parent.name}/{folder.name} {tokenizer.digest} ".encode() + status.tobytes() + said
             )
             write_array(kept := self._folder / f"{key[:32]}.npy", status)
-            args: dict[str, Any] = {"block": str(folder), "status": str(kept), "tokenizer": str(path)}
-            args["changed"] = str(changed) if changed else None
+            args = corpus.named(b) | {"status": str(kept), "tokenizer": str(path)}
             size = int(rows["bytes"][status != REMOVED].sum(dtype=np.int64))
             jobs.append(Job("gnomon.data.encode:encode_block", args | {"folder": str(self._folder / key[:32])}, size))
         self._encoded = self._engine("encoding", jobs, self._progress)

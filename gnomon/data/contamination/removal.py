@@ -14,11 +14,10 @@ from gnomon.base.arrays import load_array, write_array
 from gnomon.base.files import canonical_json, write_atomic
 from gnomon.base.progress import Progress
 from gnomon.config import DecontaminateConfig
-from gnomon.data.blocks import Block
+from gnomon.data.changes import write_changes
 from gnomon.data.contamination.decontaminate import Index, Weights, apply, boilerplate
 from gnomon.data.contamination.suites import read_suite
-from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, Removal
-from gnomon.data.document import fingerprint
+from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, Removal, opened
 from gnomon.data.engine import Engine, Job
 from gnomon.data.worker import Tell
 
@@ -30,10 +29,9 @@ FOUND_CHARACTERS = 300
 
 @dataclass(frozen=True)
 class Contamination:
-    """What was found: hits, a line each, and what stands instead of the blocks' documents that were cut."""
+    """What was found: hits, a line each."""
 
     hits: list[dict[str, Any]] = field(default_factory=list)
-    changed: dict[int, Path] = field(default_factory=dict)
     facts: dict[str, Any] | None = None  # for the manifest
 
 
@@ -56,7 +54,7 @@ def remove_contamination(
     jobs = []
     for b in blocks:
         write_array(path := folder / f"searched-{b:06d}.npy", np.flatnonzero(corpus.status[_span(corpus, b)] == TRAIN))
-        args = base | {"block": str(corpus.block(b).folder), "chosen": str(path)}
+        args = base | corpus.named(b) | {"chosen": str(path)}
         size = int(corpus.documents(b)["bytes"].sum(dtype=np.int64))
         jobs.append(Job("gnomon.data.contamination.removal:count", args, size))
     counted = engine("counting what suites have in common with the text", jobs, told)
@@ -69,18 +67,19 @@ def remove_contamination(
         write_array(path := folder / f"common-{b:06d}.npy", common[corpus.places[b][0].source])
         more = {"common": str(path), "action": wanted.action, "threshold": wanted.threshold}
         more |= {"totals": str(totals), "documents": documents, "found": str(folder / f"found-{b:06d}.json")}
+        more |= {"changed": str(folder / f"without-items-{b:06d}")}
         searches.append(Job("gnomon.data.contamination.removal:search", job.args | more, job.weight))
     paths = engine("looking for items of suites", searches, told)
     found = [orjson.loads(Path(path).read_bytes()) for path in paths]
-    hits, changed, holders = list[dict[str, Any]](), dict[int, Path](), set[int]()
+    hits, changed, holders = list[dict[str, Any]](), list[int](), set[int]()
     for b, said, search in zip(blocks, found, searches, strict=True):
         numbers = np.array([int(i) + corpus.starts[b] for i in said["dropped"]], np.int64)
         details = [f"{h['suite']} {h['item']} ({h['part']})" for h in said["dropped"].values()]
         corpus.remove(Removal("in a suite", numbers, details=details))
         if said["changed"]:
-            changed[b] = Path(search.args["found"])
-            corpus.change({corpus.starts[b] + int(i): text for i, text in said["changed"].items()})
-    _remove_known(corpus)
+            changed += [corpus.starts[b] + place for place in said["changed"]]
+            corpus.change(b, Path(search.args["changed"]))
+    _remove_known(corpus, np.array(changed, np.int64))
     for b, said in zip(blocks, found, strict=True):
         for inside, hit in said["hits"]:
             holders.add(number := corpus.starts[b] + inside)
@@ -93,24 +92,25 @@ def remove_contamination(
         "hits": len(hits),
         "documents": len(holders),
     }
-    return Contamination(hits, changed, facts)
+    return Contamination(hits, facts)
 
 
 def _span(corpus: Corpus, block: int) -> slice:
     return slice(corpus.starts[block], corpus.starts[block + 1])
 
 
-def _remove_known(corpus: Corpus) -> None:
-    """Remove texts that are equal to another one now that something was cut out of them."""
-    keys = {number: fingerprint(text) for number, text in corpus.changed.items() if corpus.status[number] == TRAIN}
-    wanted = np.array([int.from_bytes(key[:8], "big") for key in keys.values()], np.uint64)
+def _remove_known(corpus: Corpus, changed: np.ndarray) -> None:
+    """Remove texts that are equal to another one now that something was cut out of them; `changed` rises."""
+    changed = changed[corpus.status[changed] == TRAIN]
+    keys = corpus.rows(changed)["key"]
     first: dict[bytes, int] = {}
-    for start, rows in corpus.blocks() if keys else ():
-        for i in np.flatnonzero(np.isin(rows["key"][:, 0], wanted)).tolist():
-            if corpus.status[start + i] != REMOVED and start + i not in corpus.changed:
-                first.setdefault(rows["key"][i].astype(">u8").tobytes(), start + i)
-    twins = [(n, other) for n, key in sorted(keys.items()) if (other := first.setdefault(key, n)) != n]
-    if twins:
+    for start, rows in corpus.blocks() if len(changed) else ():
+        numbers = start + np.flatnonzero(np.isin(rows["key"][:, 0], keys[:, 0]))
+        numbers = numbers[(corpus.status[numbers] != REMOVED) & ~np.isin(numbers, changed)]
+        for number, key in zip(numbers.tolist(), rows["key"][numbers - start], strict=True):
+            first.setdefault(key.tobytes(), number)
+    pairs = [(n, first.setdefault(key.tobytes(), n)) for n, key in zip(changed.tolist(), keys, strict=True)]
+    if twins := [(n, other) for n, other in pairs if n != other]:
         numbers, others = (np.array(side, np.int64) for side in zip(*twins, strict=True))
         held_out = corpus.status[others] == VALIDATION
         corpus.remove(Removal("in validation", numbers[held_out], others[held_out]))
@@ -161,13 +161,13 @@ def count(args: dict[str, Any], tell: Tell) -> list[Any]:
 def search(args: dict[str, Any], tell: Tell) -> str:
     """Write what is found in the chosen documents of a block, as JSON, and return the file.
 
-    `hits` are [document, hit], `dropped` each document that goes, with its first hit, `changed` the texts of those that
-    were cut; documents by their place in the block.
+    `hits` are [document, hit], `dropped` each document that goes, with its first hit, `changed` those that were cut,
+    whose texts have a folder of their own; documents by their place in the block.
     """
     index = _index_of(args)
     common = np.array(load_array(Path(args["common"])))
     weights: Weights = index.weigh(np.array(load_array(Path(args["totals"]))), args["documents"], common)
-    hits, dropped, changed = list[Any](), dict[str, Any](), dict[str, str]()
+    hits, dropped, changed = list[Any](), dict[str, Any](), dict[int, str]()
     for places, texts in _batches(args, tell):
         for place, text, found in zip(places, texts, index.hits(texts, weights, args["threshold"]), strict=True):
             if not found:
@@ -181,14 +181,17 @@ def search(args: dict[str, Any], tell: Tell) -> str:
             if left is None:
                 dropped[str(place)] = said[0]
             elif left != text:
-                changed[str(place)] = left
-    write_atomic(path := Path(args["found"]), canonical_json({"hits": hits, "dropped": dropped, "changed": changed}))
+                changed[place] = left
+    if changed:
+        write_changes(opened(args), changed.items(), Path(args["changed"]))
+    said = {"hits": hits, "dropped": dropped, "changed": list(changed)}
+    write_atomic(path := Path(args["found"]), canonical_json(said))
     return str(path)
 
 
 def _batches(args: dict[str, Any], tell: Tell) -> Iterator[tuple[list[int], list[str]]]:
     """Yield the chosen documents of a block, some at a time: their places and texts."""
-    block, chosen = Block(Path(args["block"])), load_array(Path(args["chosen"]))
+    block, chosen = opened(args), load_array(Path(args["chosen"]))
     ends = block.documents["bytes"][chosen].cumsum(dtype=np.int64)
     done = 0
     while done < len(chosen):
