@@ -14,7 +14,9 @@ EXCERPT = 600
 
 
 def flow_of(corpus: Corpus) -> dict[str, Any]:
-    """Return, by source, [documents, bytes] of what came `in`, of `train`, `validation`, and of `removed` by reason."""
+    """Return, by source, [documents, bytes] of what came `in`, of `train`, `validation`, of `removed` by reason, and of
+    what was `cut` out of documents. The bytes that came in are those of all others together.
+    """
     sources, _ = corpus.sources_of(np.zeros(0, np.int64))
     removed: dict[str, dict[str, list[int]]] = {name: {} for name in sources}
     for removal in corpus.removals:
@@ -25,7 +27,7 @@ def flow_of(corpus: Corpus) -> dict[str, Any]:
                 said = removed[name].setdefault(removal.reason, [0, 0])
                 said[0], said[1] = said[0] + int(mine.sum()), said[1] + int(sizes[mine].sum())
     flow: dict[str, Any] = {
-        name: {kind: [0, 0] for kind in ("in", "train", "validation")}
+        name: {kind: [0, 0] for kind in ("in", "train", "validation", "cut")}
         | {"removed": dict(sorted(removed[name].items()))}
         for name in sources
     }
@@ -34,6 +36,10 @@ def flow_of(corpus: Corpus) -> dict[str, Any]:
         said = flow[corpus.places[b][0].source]
         for kind, mine in (("in", status >= REMOVED), ("train", status == TRAIN), ("validation", status == VALIDATION)):
             said[kind] = [said[kind][0] + int(mine.sum()), said[kind][1] + int(sizes[mine].sum())]
+        numbers, before = corpus.changed(b)
+        lost = int(before.sum(dtype=np.int64) - sizes[numbers - start].sum())
+        said["cut"] = [said["cut"][0] + len(numbers), said["cut"][1] + lost]
+        said["in"][1] += lost
     return flow
 
 

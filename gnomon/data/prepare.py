@@ -86,6 +86,7 @@ def _make(recipe: Recipe, progress: Progress) -> Dataset:
             write_lines(staged.path / "quarantine.jsonl.zst", work.unusable)
             write_lines(staged.path / "samples.jsonl.zst", samples_of(corpus))
             write_lines(staged.path / "contamination.jsonl.zst", work.contamination.hits)
+            write_lines(staged.path / "cuts.jsonl.zst", work.cuts.lines(corpus) if work.cuts else [])
             body = _manifest(recipe, work, corpus, learned, splits)
             write_synced(staged.path / "card.md", card_of(body).encode())
             body |= describe_content(staged.path, [p for p in staged.path.rglob("*") if p.is_file()])
@@ -183,5 +184,6 @@ def _manifest(
         "contamination": work.contamination.facts,
         **{what: dict(sorted(counts.items())) for what, counts in work.cleaned.items()},
         "near": None if work.alike is None else asdict(work.alike),
+        "lines": None if work.cuts is None else work.cuts.facts,
         "quarantined": dict(sorted(Counter(u["reason"] for u in work.unusable).items())),
     }

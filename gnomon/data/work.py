@@ -22,6 +22,7 @@ from gnomon.data.cleaning.rules import choose
 from gnomon.data.contamination.removal import Contamination, remove_contamination
 from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, Files, origin_of, remove_equal, remove_poor
 from gnomon.data.duplicates.banding import name_of
+from gnomon.data.duplicates.line_removal import Cuts, remove_lines
 from gnomon.data.duplicates.minhash import bands_for
 from gnomon.data.duplicates.removal import Alike, remove_near
 from gnomon.data.encode import write_splits
@@ -58,6 +59,7 @@ class Work:
         self._rules = choose(recipe.data.clean.rules, recipe.data.clean.thresholds)
         self.cleaned = {"repaired": Counter[str](), "replaced": Counter[str]()}
         self.alike: Alike | None = None
+        self.cuts: Cuts | None = None
         self.contamination = Contamination()
         self.unusable: list[dict[str, str]] = []  # records of the files, in their order
 
@@ -104,8 +106,8 @@ class Work:
         return jobs
 
     def decide(self, corpus: Corpus) -> None:
-        """Remove poor texts, equal ones and near duplicates, say which of the others are held out, and remove from
-        training what is in a suite.
+        """Remove poor texts, equal ones, near duplicates and repeated lines, say which of the others are held out, and
+        remove from training what is in a suite.
 
         Raises DataError where one side would be empty.
         """
@@ -117,6 +119,10 @@ class Work:
         if near is not None and self._bands is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
             self.alike = remove_near(corpus, self._bands, near, self._folder, self._engine, self._progress)
+        if (lines := self.recipe.data.dedup.lines) is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            characters = self.recipe.data.dedup.line_characters
+            self.cuts = remove_lines(corpus, lines, characters, self._folder, self._engine, self._progress)
         self._hold_out(corpus)
         if self.recipe.suites:
             self._folder.mkdir(parents=True, exist_ok=True)

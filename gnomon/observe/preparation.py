@@ -36,8 +36,8 @@ def preparation_html(dataset: Dataset) -> str:
     for number, (heading, figure) in enumerate(figures):
         drawn = figure.to_html(full_html=False, include_plotlyjs=number == 0, config={"displaylogo": False})
         parts.append(f"<h2>{heading}</h2>{drawn}")
-    repeated = _repeated(body.get("repeated_ids", {}))
-    return "\n".join([*parts, _sources(dataset), repeated, _samples(dataset), _inputs(body)])
+    ids, lines = _repeated(body.get("repeated_ids", {})), _repeated_lines(body.get("lines"))
+    return "\n".join([*parts, _sources(dataset), ids, lines, _samples(dataset), _inputs(body)])
 
 
 def _facts(body: dict[str, Any]) -> str:
@@ -56,10 +56,11 @@ def _facts(body: dict[str, Any]) -> str:
 
 def _flow(flow: dict[str, Any]) -> go.Figure:
     """Return the stream of bytes from each source to training, validation and every reason of removal."""
-    ends = ["train", "validation", *sorted({reason for said in flow.values() for reason in said["removed"]})]
-    names = [*flow, *ends]
+    whole = ["train", "validation", *(["cut"] if any(said.get("cut", [0])[0] for said in flow.values()) else [])]
+    ends = [*whole, *sorted({reason for said in flow.values() for reason in said["removed"]})]
+    names = [*flow, *(f"{end} out of documents" if end == "cut" else end for end in ends)]
     links = [
-        (i, len(flow) + ends.index(end), said[end] if end in ("train", "validation") else said["removed"].get(end))
+        (i, len(flow) + ends.index(end), said.get(end) if end in whole else said["removed"].get(end))
         for i, said in enumerate(flow.values())
         for end in ends
     ]
@@ -117,6 +118,17 @@ def _repeated(found: dict[str, dict[str, Any]]) -> str:
     count = sum(said["ids"] for said in found.values())
     head = f"<h2>Ids of more than one text: {count:,}</h2>"
     return head + _table(["source", "id", "one text", "another"], rows)
+
+
+def _repeated_lines(lines: dict[str, Any] | None) -> str:
+    """Return what was cut out of documents by source, and the lines that stood in the most of them."""
+    if not lines:
+        return ""
+    cut = [[name, *(f"{n:,}" for n in counts)] for name, counts in lines["cut"].items()]
+    said = f"<p>{lines['repeated']:,} lines stood in too many records; the first of these keeps each.</p>"
+    most = [[line, f"{records:,}"] for line, records in lines["most"]]
+    shown = _table(["source", "documents cut", "lines", "bytes"], cut) + _table(["line", "records"], most)
+    return f"<h2>Repeated lines</h2>{said}{shown}"
 
 
 def _samples(dataset: Dataset) -> str:

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ SHORTEST_ID = 6  # digits by which a document may be asked for
 
 @dataclass(frozen=True)
 class Trace:
-    """What is known of one document: `status` is train, validation, removed or unusable."""
+    """What is known of one document: `status` is train, validation, removed or unusable; `cut` are the lines that were
+    taken out of it because many others have them.
+    """
 
     origin: str
     status: str
@@ -29,6 +31,7 @@ class Trace:
     own_id: str | None = None
     reason: str | None = None
     detail: str | None = None
+    cut: tuple[str, ...] = ()
 
 
 def trace(dataset: Dataset, wanted: str) -> list[Trace]:
@@ -52,7 +55,15 @@ def trace(dataset: Dataset, wanted: str) -> list[Trace]:
         )
     kept = {f"of {t.origin}" for t in found if t.status in SPLITS}
     twins = [t for t in _removed(dataset) if t.detail in kept] if kept else []
-    return found + [t for t in twins if t not in found]
+    return list(_with_cuts(dataset, found + [t for t in twins if t not in found]))
+
+
+def _with_cuts(dataset: Dataset, found: list[Trace]) -> Iterator[Trace]:
+    """Yield what is known, with the lines that were cut out of each document."""
+    path, wanted = dataset.folder / "cuts.jsonl.zst", {(t.id, t.origin) for t in found}
+    said = packed_lines(path) if path.exists() else []  # versions made before there were any have no such file
+    cuts = {key: tuple(cut["cut"]) for cut in said if (key := (cut["id"], cut["origin"])) in wanted}
+    return (replace(t, cut=cuts.get((t.id or "", t.origin), ())) for t in found)
 
 
 def everything(dataset: Dataset) -> Iterator[Trace]:

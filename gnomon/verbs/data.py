@@ -119,7 +119,7 @@ def trace(
     ],
     as_json: Json = False,
 ) -> None:
-    """Tell why a document is in a dataset, or why it is not, and what was removed for being like it.
+    """Tell why a document is in a dataset, or why it is not, what was cut out of it, and what went for being like it.
 
     Examples:
 
@@ -140,6 +140,8 @@ def trace(
         why = f"{t.reason} {t.detail or ''}".rstrip() if t.reason else f"{t.tokens:,} tokens, source {t.source}"
         own = f"id {t.own_id}, " if t.own_id else ""
         typer.echo(f"{t.id or '':<32}  {t.origin:<32} {t.status:<10}  {own}{why}")
+        for line in t.cut:
+            typer.echo(f"{'':<32}  cut out: {line}")
 
 
 @data_app.command()

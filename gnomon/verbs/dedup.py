@@ -1,4 +1,4 @@
-"""The verb that shows near duplicates in files."""
+"""The verb that shows near duplicates and repeated lines in files."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,8 +8,10 @@ from gnomon.verbs.common import Json, print_json
 
 if TYPE_CHECKING:
     from gnomon.data.duplicates.files import Duplicates
+    from gnomon.data.duplicates.line_files import RepeatedLines
 
 SHOWN_CLUSTERS, SHOWN_RECORDS, SHOWN_CHARACTERS = 5, 4, 60
+SHOWN_LINE = 100
 
 
 def dedup(
@@ -17,17 +19,28 @@ def dedup(
     threshold: Annotated[
         float, typer.Option(help="Jaccard value of word 5-grams, 0.2 to 1, from which two texts count as the same.")
     ] = 0.7,
+    lines: Annotated[
+        int | None, typer.Option(min=1, help="Show instead the lines that stand in more records than this.")
+    ] = None,
+    line_characters: Annotated[
+        int, typer.Option(min=1, help="With --lines: characters that a line must have, white space apart.")
+    ] = 30,
     text_field: Annotated[str, typer.Option(help="The field of .jsonl records that holds the text.")] = "text",
     as_json: Json = False,
 ) -> None:
-    """Show which records of files are near duplicates of one another; nothing is changed.
+    """Show which records of files are near duplicates of one another, or which lines many have; nothing is changed.
 
     A record goes by its "id", or by file:line where it has none or others have the same. The line of counts says how
     alike the compared pairs are: a good threshold stands where there are few.
 
-    Example:  gnomon data dedup corpus/ --threshold 0.8
+    Examples:
+
+      gnomon data dedup corpus/ --threshold 0.8
+
+      gnomon data dedup corpus/ --lines 10
     """
     from gnomon.data.duplicates.files import find_duplicates
+    from gnomon.data.duplicates.line_files import find_lines
     from gnomon.observe.console import Console
 
     console = Console()
@@ -35,6 +48,14 @@ def dedup(
     def told(stage: str, done: int) -> None:
         console.progress(stage, done, None, "documents")
 
+    if lines is not None:
+        stand = find_lines(files, lines, line_characters, text_field, told=told)
+        console.finish()
+        if as_json:
+            print_json(stand.as_dict())
+        else:
+            typer.echo("\n".join(_repeated(stand, lines)))
+        return
     found = find_duplicates(files, threshold, text_field, told)
     console.finish()
     if as_json:
@@ -67,3 +88,15 @@ def _lines(found: "Duplicates", threshold: float) -> list[str]:
         if len(cluster) > len(part):
             lines.append(f"  and {len(cluster) - len(part):,} more")
     return lines
+
+
+def _repeated(found: "RepeatedLines", more_than: int) -> list[str]:
+    share = found.cut_bytes / max(1, found.bytes)
+    lines = [
+        f"{found.documents:,} documents, {found.bytes / 2**20:,.1f} MiB of text",
+        f"{found.repeated:,} lines stand in more than {more_than:,} records; cut out of all but the first of these,"
+        f" {found.cut_documents:,} documents would lose {found.cut_lines:,} lines, {share:.1%} of all bytes",
+    ]
+    if found.unread:
+        lines.append(f"records that could not be read: {len(found.unread):,}, the first {found.unread[0]}")
+    return lines + [f"{records:>10,}  {line[:SHOWN_LINE]}" for line, records in found.most]
