@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, hex_id
+from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, Removal, hex_id
 
 SAMPLES = 12
 """Of each reason."""
@@ -45,12 +45,17 @@ def flow_of(corpus: Corpus) -> dict[str, Any]:
 
 def samples_of(corpus: Corpus) -> Iterator[dict[str, str]]:
     """Yield some removed texts of each reason, those with the lowest ids, beside what was kept instead."""
-    for removal in sorted(corpus.removals, key=lambda r: r.reason):
-        ids = corpus.rows(removal.numbers)["id"]
-        chosen = np.sort(np.lexsort((ids[:, 1], ids[:, 0]))[:SAMPLES])
-        for i in chosen.tolist():
-            number = int(removal.numbers[i])
-            said = {"reason": removal.reason, "id": hex_id(ids[i]), "origin": corpus.origin(number)}
+    for reason in sorted({removal.reason for removal in corpus.removals}):
+        lowest = list[tuple[str, int, Removal, int]]()
+        for removal in (
+            r for r in corpus.removals if r.reason == reason
+        ):  # one reason may have several, block by block
+            ids = corpus.rows(removal.numbers)["id"]
+            for i in np.lexsort((ids[:, 1], ids[:, 0]))[:SAMPLES].tolist():
+                lowest.append((hex_id(ids[i]), int(removal.numbers[i]), removal, i))
+        lowest = sorted(lowest, key=lambda found: found[:2])[:SAMPLES]
+        for key, number, removal, i in sorted(lowest, key=lambda found: found[1]):
+            said = {"reason": reason, "id": key, "origin": corpus.origin(number)}
             if removal.details is not None:
                 said["detail"] = removal.details[i]
             said["text"] = _excerpt(corpus, number)

@@ -23,6 +23,8 @@ from tests.world import write_corpus
 POINTS = (
     "prepare.source_read@1",
     "prepare.banded",
+    "prepare.lines_read@1",
+    "prepare.lines_cut@1",
     "prepare.encoded@1",
     "prepare.shard_written@2",
     "prepare.manifest_written",
@@ -35,14 +37,21 @@ from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
 from gnomon.data.prepare import prepare
 folder = Path(sys.argv[1])
-data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"))
+data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"), dedup={"lines": 2})
 print(prepare(data, TokenizerConfig(), 512, silent).digest)
 """
 
 
 def made(folder: Path) -> Dataset:
-    data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"))
-    return prepare(data, TokenizerConfig(), 512, silent)
+    names = {"train": str(folder / "texts"), "root": str(folder / "datasets"), "dedup": {"lines": 2}}
+    return prepare(DataConfig.model_validate(names), TokenizerConfig(), 512, silent)
+
+
+def write_texts(folder: Path) -> None:
+    """A corpus, and records that have a line in common."""
+    write_corpus(folder)
+    records = ({"text": f"Record {i} says this.\nThe line that stands in all of these records."} for i in range(9))
+    (folder / "lines.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
 
 
 def started(folder: Path, armed: str = "") -> subprocess.Popen[str]:
@@ -56,13 +65,13 @@ def started(folder: Path, armed: str = "") -> subprocess.Popen[str]:
 def digest(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What an undisturbed preparation of the corpus gives."""
     folder = tmp_path_factory.mktemp("whole")
-    write_corpus(folder / "texts")
+    write_texts(folder / "texts")
     return made(folder).digest
 
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_leaves_nothing_half_and_the_next_call_ends_well(tmp_path: Path, digest: str, point: str) -> None:
-    write_corpus(tmp_path / "texts")
+    write_texts(tmp_path / "texts")
     name, _, nth = point.partition("@")
     died = started(tmp_path, f"{name}=kill@{nth or 1}")
     died.communicate(timeout=120)
@@ -76,7 +85,7 @@ def test_a_kill_leaves_nothing_half_and_the_next_call_ends_well(tmp_path: Path, 
 
 @pytest.mark.parametrize("point", [p for p in POINTS if "source" not in p])
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, digest: str, point: str) -> None:
-    write_corpus(tmp_path / "texts")
+    write_texts(tmp_path / "texts")
     name, _, nth = point.partition("@")
     faults.arm(f"{name}=ENOSPC@{nth or 1}")
     try:
@@ -91,7 +100,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, digest: str, poi
 
 
 def test_a_file_that_cannot_be_read_on_is_named_and_leaves_nothing(tmp_path: Path) -> None:
-    write_corpus(tmp_path / "texts")
+    write_texts(tmp_path / "texts")
     faults.arm("read.opened=EACCES@2")
     try:
         with pytest.raises(DataError, match="cannot be read: Permission denied") as caught:
@@ -103,7 +112,7 @@ def test_a_file_that_cannot_be_read_on_is_named_and_leaves_nothing(tmp_path: Pat
 
 
 def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
-    write_corpus(tmp_path / "texts")
+    write_texts(tmp_path / "texts")
 
     def meddle(stage: str, done: int, total: int | None, unit: str) -> None:
         if stage == "reading text":
@@ -116,7 +125,7 @@ def test_a_text_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None
 
 
 def test_a_text_that_changes_before_it_is_read_is_refused(tmp_path: Path) -> None:
-    write_corpus(tmp_path / "texts")
+    write_texts(tmp_path / "texts")
 
     def meddle(stage: str, done: int, total: int | None, unit: str) -> None:
         if stage == "checking files" and done == total:
@@ -149,7 +158,7 @@ def test_what_a_killed_preparation_of_other_text_left_changes_nothing(tmp_path: 
 
 @pytest.mark.parametrize("name", ["documents.npy", "bands.npy"])
 def test_a_damaged_block_is_read_anew_and_damaged_text_is_told(tmp_path: Path, digest: str, name: str) -> None:
-    write_corpus(tmp_path / "texts")
+    write_texts(tmp_path / "texts")
     made(tmp_path)
     for folder in (tmp_path / "datasets" / "texts").glob("[0-9a-f]*"):
         (folder / "card.md").unlink()
@@ -173,7 +182,7 @@ def test_a_damaged_block_is_read_anew_and_damaged_text_is_told(tmp_path: Path, d
 def test_a_disk_that_cannot_hold_it_is_told_before_anything_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_corpus(tmp_path / "texts")
+    write_texts(tmp_path / "texts")
     monkeypatch.setattr(type(DISK), "free", lambda _, path: 20_000)
     with pytest.raises(StorageError, match=r"needs 0\.2 MB more of disk, and 0\.0 MB are free") as caught:
         made(tmp_path)
@@ -185,7 +194,7 @@ def test_a_disk_that_cannot_hold_it_is_told_before_anything_is_read(
 
 
 def test_two_that_prepare_the_same_at_once_give_one_version(tmp_path: Path, digest: str) -> None:
-    write_corpus(tmp_path / "texts")
+    write_texts(tmp_path / "texts")
     pair = [started(tmp_path) for _ in range(2)]
     assert [p.communicate(timeout=120)[0].strip() for p in pair] == [digest, digest]
     (only,) = list_datasets(tmp_path / "datasets")
@@ -193,7 +202,7 @@ def test_two_that_prepare_the_same_at_once_give_one_version(tmp_path: Path, dige
 
 
 def test_a_damaged_version_is_replaced_and_the_others_stay(tmp_path: Path, digest: str) -> None:
-    write_corpus(tmp_path / "texts")
+    write_texts(tmp_path / "texts")
     whole = made(tmp_path)
     (whole.folder / "card.md").unlink()
     (whole.folder / "train" / "offsets-00000.npy").write_bytes(b"")

@@ -1,5 +1,6 @@
 """Whoever does the jobs of a preparation, and whatever happens to them, the dataset is the same."""
 
+import json
 import os
 import random
 import signal
@@ -31,7 +32,7 @@ from gnomon.data.engine import _Pool
 from gnomon.data.prepare import prepare
 gnomon.data.engine.WORTH_BYTES = gnomon.data.groups.ALONE_BYTES = 0
 folder = Path(sys.argv[1])
-data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"), workers=2)
+data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"), dedup={"lines": 3}, workers=2)
 print(prepare(data, TokenizerConfig(), 1024, silent).digest)
 """
 
@@ -45,12 +46,17 @@ def _never_here(monkeypatch: pytest.MonkeyPatch) -> None:
 def write_texts(folder: Path) -> None:
     for number in range(6):
         write_corpus(folder / "texts" / str(number), documents=300, seed=number % 5)
+        lines = [f"Line {i * i % 9} of those that stand in many." for i in range(40)]
+        own = [f"\nWhat stands in {number} alone, in the record {i}\n" for i in range(40)]
+        records = ({"text": lines[i] + own[i] + lines[(i * i + number) % 40]} for i in range(40))
+        (folder / "texts" / str(number) / "lines.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
 
 
 def made(folder: Path, **data: Any) -> str:
-    config = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"), **data)
-    dataset = prepare(config, TokenizerConfig(), 1024, silent)
+    names = {"train": [str(folder / "texts")], "root": str(folder / "datasets"), "dedup": {"lines": 3}}
+    dataset = prepare(DataConfig.model_validate(names | data), TokenizerConfig(), 1024, silent)
     assert verify_dataset(dataset.folder) == []
+    assert dataset.manifest["lines"]["cut"]["texts"][0] > 100
     return dataset.digest
 
 

@@ -60,6 +60,9 @@ def test_any_cut_into_parts_gives_what_a_dict_of_lines_gives(tmp_path: Path, mon
     draw, digests = random.Random(0), set()
     held, texts = random_texts(4, draw), random_texts(40, draw)
     texts.insert(30, "\n".join(OFTEN[:2]) + "\nshort")
+    header = "A line that a long record has in many parts."
+    texts[3] = "\n".join(f"{header}\nmore words {draw.randrange(10**9)}, all of them its own" for _ in range(90))
+    texts += [f"{header}\nand then some words of number {i}" for i in range(3)]
     for number, (frame, part_lines) in enumerate(((1 << 20, 1 << 20), (3000, 50))):
         monkeypatch.setattr(blocks_module, "FRAME_BYTES", frame)
         monkeypatch.setattr(blocks_module, "BLOCK_BYTES", 2 * frame)
