@@ -16,8 +16,7 @@ KEEP: Hashes = np.array([(1 << 8 * k) - 1 for k in range(9)], np.uint64)
 
 def hash_spans(data: NDArray[np.uint8], starts: Ints, ends: Ints) -> Hashes:
     """Return a hash of each span of `data`, which goes on for PAD bytes after the last one; equal bytes, equal hash."""
-    eights = np.ndarray(len(data) - 7, "<u8", data, strides=(1,))  # the eight bytes from each byte on
-    lengths = ends - starts
+    eights, lengths = eights_of(data), ends - starts
     hashes = mix(eights[starts] & KEEP[np.minimum(lengths, 8)])
     long = np.flatnonzero(lengths > 8)
     if len(long):
@@ -29,6 +28,11 @@ def hash_spans(data: NDArray[np.uint8], starts: Ints, ends: Ints) -> Hashes:
         pieces = mix((eights[at] & KEEP[np.minimum(left, 8)]) + k.astype(np.uint64) * STEP)
         hashes[long] += np.add.reduceat(pieces, begin)
     return mix(hashes + lengths.astype(np.uint64) * STEP)
+
+
+def eights_of(data: bytes | NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Return the eight bytes from each byte on as a number, without a copy; there is none for the last seven."""
+    return np.ndarray(len(data) - 7, "<u8", data, strides=(1,))
 
 
 def mix(values: Hashes) -> Hashes:

@@ -46,7 +46,7 @@ def _never_here(monkeypatch: pytest.MonkeyPatch) -> None:
 def write_texts(folder: Path) -> None:
     for number in range(6):
         write_corpus(folder / "texts" / str(number), documents=300, seed=number % 5)
-        lines = [f"Line {i * i % 9} of those that stand in many." for i in range(40)]
+        lines = [f"Line {i * i % 9} of those that stand in many of these records." for i in range(40)]
         own = [f"\nWhat stands in {number} alone, in the record {i}\n" for i in range(40)]
         records = ({"text": lines[i] + own[i] + lines[(i * i + number) % 40]} for i in range(40))
         (folder / "texts" / str(number) / "lines.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gnomon.base.errors import ConfigError, DataError
 from gnomon.data.duplicates import minhash, near
-from gnomon.data.duplicates.minhash import EMPTY, Bands, Shingles, band_hashes, bands_for, shingle_hashes, shingle_sets
+from gnomon.data.duplicates.minhash import EMPTY, Bands, Shingles, band_hashes, bands_for, shingle_sets
 from gnomon.data.duplicates.near import candidates, clusters, components, jaccard, merge, verify
 
 WORD = re.compile(r"[\u3040-\u9fff]|[0-9a-z\u00c0-\u1fff\u2c00-\u2fff\ua000-\U0010ffff]+")
@@ -26,6 +26,11 @@ few_words = st.lists(st.lists(st.sampled_from(["a", "B", "internationalisation",
 def slow_shingles(text: str) -> list[tuple[str, ...]]:
     words = WORD.findall(text.translate(LOWER))
     return [tuple(words[i : i + 5]) for i in range(max(1, len(words) - 4))] if words else []
+
+
+def shingle_hashes(texts: list[str]) -> Shingles:
+    """The hashes of each text's shingles, in their order, repeats included."""
+    return Shingles.joined(list(minhash._hashed_pieces(texts)))
 
 
 def slow_jaccard(a: str, b: str) -> float:

@@ -26,6 +26,7 @@ import numpy as np
 
 from gnomon.base.errors import ConfigError
 from gnomon.base.seeds import derive
+from gnomon.data.hashes import KEEP, eights_of
 
 SHINGLE_WORDS = 5
 HASH_BITS = 52
@@ -52,8 +53,6 @@ def _byte_table() -> bytes:
 
 
 TABLE = _byte_table()
-MASKS = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)
-"""Keep the first n bytes of eight."""
 
 ODD = [np.uint64(derive(0, "minhash", "mix", i) | 1) for i in range(4)]
 FACTORS = [np.uint32(derive(0, "minhash", "order", k) & 0xFFFFFFFF | 1) for k in range(PERMUTATIONS)]
@@ -108,11 +107,6 @@ class Shingles:
         """Return the documents of all parts, in their order."""
         counts = np.concatenate([np.zeros(0, np.int64), *(np.diff(part.offsets) for part in parts)])
         return cls(np.concatenate([np.zeros(0, np.uint64), *(part.values for part in parts)]), _offsets(counts))
-
-
-def shingle_hashes(texts: Sequence[str]) -> Shingles:
-    """Return the hashes of each text's shingles, in their order, repeats included."""
-    return Shingles.joined(list(_hashed_pieces(texts)))
 
 
 def shingle_sets(texts: Sequence[str]) -> Shingles:
@@ -194,8 +188,8 @@ def _words(plain: bytes) -> tuple[np.ndarray, np.ndarray]:
     """
     starts, ends = _edges(np.frombuffer(plain, np.uint8), plain.isascii())
     lengths = ends - starts
-    eights = np.ndarray(len(plain) - 7, "<u8", plain, strides=(1,))  # the 8 bytes from each place on
-    hashes = (eights[starts] & MASKS[np.minimum(lengths, 8)]) * ODD[0]
+    eights = eights_of(plain)
+    hashes = (eights[starts] & KEEP[np.minimum(lengths, 8)]) * ODD[0]
     hashes ^= hashes >> np.uint64(32)
     long = np.flatnonzero(lengths > 8)
     if len(long):
@@ -232,7 +226,7 @@ def _rest(eights: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.nda
     firsts = np.cumsum(counts) - counts
     number = np.arange(counts.sum()) - np.repeat(firsts, counts)
     chunks = eights[np.repeat(starts, counts) + 8 * number]
-    chunks &= MASKS[np.minimum(np.repeat(lengths, counts) - 8 * number, 8)]
+    chunks &= KEEP[np.minimum(np.repeat(lengths, counts) - 8 * number, 8)]
     chunks *= ODD[1]
     chunks ^= chunks >> np.uint64(32)
     chunks *= ODD[2] + 2 * number.astype(np.uint64)
