@@ -36,9 +36,9 @@ from gnomon.store.packed import describe_content, digest_of
 from gnomon.store.runs import only_writer
 from gnomon.tokenizer.tokenizer import Tokenizer
 
-DISK_PER_BYTE, PACKED = 1.4, 4
-"""Bytes on disk by bytes of text (measured: blocks 0.43, ids 0.45, the version 0.46), and of text by those of a packed
-file (measured: 3.7).
+DISK_PER_BYTE, CUT_PER_BYTE, PACKED = 1.4, 0.5, 4
+"""Bytes on disk by bytes of text (measured: blocks 0.43, ids 0.45, the version 0.46), more where lines are cut (measured
+where every text loses some: 0.43), and of text by those of a packed file (measured: 3.7).
 """
 
 
@@ -104,7 +104,8 @@ def _refuse_small_disk(recipe: Recipe) -> None:
     """Raise StorageError where the disk cannot hold what is about to be made: now, not after hours."""
     text = sum(i.file.bytes * (PACKED if i.file.path.suffix.lower() in PACKINGS else 1) for i in recipe.inputs)
     done = sum(p.stat().st_size for part in (BLOCKS, WORK) for p in (recipe.folder / part).rglob("*") if p.is_file())
-    needed, free = int(DISK_PER_BYTE * text) - done, DISK.free(recipe.folder)  # one that goes on has a part already
+    rate = DISK_PER_BYTE + (CUT_PER_BYTE if recipe.data.dedup.lines else 0)
+    needed, free = int(rate * text) - done, DISK.free(recipe.folder)  # one that goes on has a part already
     if needed > free:
         raise StorageError(
             f"preparing about {text / 1e6:,.1f} MB of text needs {needed / 1e6:,.1f} MB more of disk, and"
