@@ -37,8 +37,8 @@ from gnomon.store.runs import only_writer
 from gnomon.tokenizer.tokenizer import Tokenizer
 
 DISK_PER_BYTE, CUT_PER_BYTE, PACKED = 1.4, 0.5, 4
-"""Bytes on disk by bytes of text (measured: blocks 0.43, ids 0.45, the version 0.46), more where lines are cut (measured
-where every text loses some: 0.43), and of text by those of a packed file (measured: 3.7).
+"""Bytes on disk by bytes of text (measured: blocks 0.43, ids 0.45, the version 0.46), more of them where lines are cut
+(measured where every text loses some: 0.43), and of text by those of a packed file (measured: 3.7).
 """
 
 

@@ -81,7 +81,8 @@ def lines_of(texts: Sequence[str], characters: int) -> Lines:
 def _lines(texts: Sequence[str], first: int, characters: int) -> Lines:
     """Return the lines of texts; the first of them has the number `first`."""
     if not texts:
-        return Lines(*(np.zeros(0, np.int64) for _ in range(3)), np.zeros(0, np.uint64))
+        none = np.zeros(0, np.int64)
+        return Lines(none, none, none, np.zeros(0, np.uint64))
     plain = _folded(texts)
     data = np.frombuffer(plain + bytes(PAD), np.uint8)
     ends = np.append(np.flatnonzero(data[: len(plain)] == 10), len(plain))
@@ -145,7 +146,7 @@ def without(texts: Sequence[str], lines: Lines, goes: np.ndarray) -> dict[int, t
     gone |= _blank_beside(lines, gone)
     first = np.searchsorted(lines.text, np.arange(len(texts) + 1))
     found: dict[int, tuple[str, list[int]]] = {}
-    for number in np.unique(lines.text[gone]).tolist():
+    for number in map(int, np.unique(lines.text[gone])):
         mine = gone[first[number] : first[number + 1]]
         parts = texts[number].split("\n")
         kept = [part + "\n" for part, cut in zip(parts, mine.tolist(), strict=True) if not cut]

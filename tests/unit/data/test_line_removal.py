@@ -57,7 +57,7 @@ def random_texts(count: int, draw: random.Random) -> list[str]:
 
 def test_any_cut_into_parts_gives_what_a_dict_of_lines_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document, "MAX_BYTES", 600)
-    draw, digests = random.Random(0), set()
+    draw, versions = random.Random(0), list[Dataset]()
     held, texts = random_texts(4, draw), random_texts(40, draw)
     texts.insert(30, "\n".join(OFTEN[:2]) + "\nshort")
     header = "A line that a long record has in many parts."
@@ -71,15 +71,17 @@ def test_any_cut_into_parts_gives_what_a_dict_of_lines_gives(tmp_path: Path, mon
         write_records(tmp_path / str(number) / "held.jsonl", held)
         write_records(tmp_path / str(number) / "texts" / "a.jsonl", texts)
         folder = tmp_path / str(number)
-        dataset = made(folder, validation=str(folder / "held.jsonl"), dedup={"lines": 3, "near": None})
-        digests.add(dataset.digest)
+        versions.append(made(folder, validation=str(folder / "held.jsonl"), dedup={"lines": 3, "near": None}))
     parts = [(i, part.text) for i, text in enumerate(held + texts) for part in cut(Document(text, ""))]
     every = [text for _, text in parts]
     left = cut_lines(every, 30, 3, [record for record, _ in parts])
     expected = [every[i] if record < len(held) else left[i] for i, (record, _) in enumerate(parts)]
     kept = [text for text, was in zip(expected, every, strict=True) if text == was or len("".join(text.split())) >= 30]
+    dataset = versions[1]
     assert documents(dataset) == sorted(kept)
-    assert len(digests) == 1 and dataset.manifest["removed"] == {"only repeated lines": len(parts) - len(kept)}
+    assert dataset.digest == versions[0].digest and dataset.manifest["removed"] == {
+        "only repeated lines": len(parts) - len(kept)
+    }
     flow = dataset.manifest["flow"]["texts"]
     changed = sum(text in kept and text != was for text, was in zip(expected, every, strict=True))
     assert flow["cut"][0] == dataset.manifest["lines"]["cut"]["texts"][0] == changed > 10
