@@ -47,9 +47,7 @@ def samples_of(corpus: Corpus) -> Iterator[dict[str, str]]:
     """Yield some removed texts of each reason, those with the lowest ids, beside what was kept instead."""
     for reason in sorted({removal.reason for removal in corpus.removals}):
         lowest = list[tuple[str, int, Removal, int]]()
-        for removal in (
-            r for r in corpus.removals if r.reason == reason
-        ):  # one reason may have several, block by block
+        for removal in (r for r in corpus.removals if r.reason == reason):  # there may be one for each block
             ids = corpus.rows(removal.numbers)["id"]
             for i in np.lexsort((ids[:, 1], ids[:, 0]))[:SAMPLES].tolist():
                 lowest.append((hex_id(ids[i]), int(removal.numbers[i]), removal, i))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 
 from gnomon.base import faults
 from gnomon.base.arrays import load_array, write_array

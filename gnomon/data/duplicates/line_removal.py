@@ -62,10 +62,11 @@ def remove_lines(corpus: Corpus, more_than: int, characters: int, folder: Path, 
     without what was cut. Files wait below `folder`.
     """
     blocks = [b for b in range(len(corpus.places)) if (_status(corpus, b) != REMOVED).any()]
-    firsts = _first_records(corpus)
+    starts = [corpus.starts[b] for b in blocks]
+    firsts = (corpus.records(np.array(starts, np.int64)) - starts).tolist()  # below 0: in a block before
     hashed = _hashed(corpus, blocks, firsts, characters, folder, engine, told)
     lines = sum(h["lines"] for h in hashed)
-    parts, starts = max(1, -(-lines // PART_LINES)), [corpus.starts[b] for b in blocks]
+    parts = max(1, -(-lines // PART_LINES))
     jobs = []
     for part in range(parts):
         args = {"folders": [h["folder"] for h in hashed], "starts": starts, "part": part, "parts": parts}
@@ -97,26 +98,14 @@ def _status(corpus: Corpus, block: int) -> np.ndarray:
     return corpus.status[corpus.starts[block] : corpus.starts[block + 1]]
 
 
-def _first_records(corpus: Corpus) -> list[int]:
-    """Return the record of each block's first document, as the place of its first part: below 0 in a block before."""
-    found, last, record = list[int](), None, 0
-    for b, (start, rows) in enumerate(corpus.blocks()):
-        file = corpus.places[b][0]
-        goes_on = len(rows) and last == (id(file), int(rows["line"][0])) and int(rows["part"][0]) > 1
-        found.append(record - start if goes_on else 0)
-        if len(rows):
-            last, record = (id(file), int(rows["line"][-1])), start + int(_records(rows, found[b])[-1])
-    return found
-
-
 def _hashed(
     corpus: Corpus, blocks: list[int], firsts: list[int], characters: int, folder: Path, engine: Engine, told: Progress
 ) -> list[dict[str, Any]]:
     """Have the lines of blocks written, and return of each where they are and how many."""
     jobs = []
-    for b in blocks:
+    for b, first in zip(blocks, firsts, strict=True):
         chosen = np.flatnonzero(_status(corpus, b) != REMOVED)
-        args = corpus.named(b) | {"first": firsts[b], "characters": characters}
+        args = corpus.named(b) | {"first": first, "characters": characters}
         said = canonical_json(args) + chosen.tobytes() + corpus.documents(b)["id"].tobytes()
         key = sha256_bytes(said)[:32]
         write_array(path := folder / f"kept-{key}.npy", chosen)
@@ -128,10 +117,7 @@ def _hashed(
 
 def _records(rows: np.ndarray, first: int) -> np.ndarray:
     """Return the record of each document of a block, as the place of its first part; that of the first one is given."""
-    begins = np.ones(len(rows), bool)
-    begins[1:] = (rows["part"][1:] == 1) | (rows["line"][1:] != rows["line"][:-1])
-    places = np.where(begins, np.arange(len(rows)), first)
-    places[:1] = first
+    places = np.where(rows["goes_on"] == 0, np.arange(len(rows)), first)
     return np.maximum.accumulate(places)
 
 
@@ -211,7 +197,7 @@ def _cut(
     for i, b in enumerate(blocks):
         if counts[i] and corpus.places[b][0].split != "validation":
             write_array(path := folder / f"uncut-{b:06d}.npy", np.flatnonzero(_status(corpus, b) != REMOVED))
-            args = corpus.named(b) | {"start": corpus.starts[b], "first": firsts[b], "chosen": str(path)}
+            args = corpus.named(b) | {"start": corpus.starts[b], "first": firsts[i], "chosen": str(path)}
             args |= {"parts": parts, "number": i, "characters": characters}
             args["folder"] = str(folder / f"without-lines-{b:06d}")
             size = int(corpus.documents(b)["bytes"].sum(dtype=np.int64))
