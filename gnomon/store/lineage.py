@@ -82,8 +82,8 @@ def everything(dataset: Dataset) -> Iterator[Trace]:
 
 def _removed(dataset: Dataset) -> Iterator[Trace]:
     for said in packed_lines(dataset.folder / "ledger.jsonl.zst"):
-        why = {what: said.get(what) for what in ("own_id", "reason", "detail")}
-        yield Trace(said["origin"], "removed", said.get("id"), **why)
+        why = said.get("reason"), said.get("detail")
+        yield Trace(said["origin"], "removed", said.get("id"), own_id=said.get("own_id"), reason=why[0], detail=why[1])
 
 
 def packed_lines(path: Path) -> Iterator[dict[str, Any]]:

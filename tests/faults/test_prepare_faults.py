@@ -184,7 +184,7 @@ def test_a_disk_that_cannot_hold_it_is_told_before_anything_is_read(
 ) -> None:
     write_texts(tmp_path / "texts")
     monkeypatch.setattr(type(DISK), "free", lambda _, path: 20_000)
-    with pytest.raises(StorageError, match=r"needs 0\.2 MB more of disk, and 0\.0 MB are free") as caught:
+    with pytest.raises(StorageError, match=r"needs 0\.3 MB more of disk, and 0\.0 MB are free") as caught:
         made(tmp_path)
     assert "data.root" in str(caught.value.do)
     assert not list((tmp_path / "datasets").rglob("*.npy"))
