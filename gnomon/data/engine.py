@@ -204,6 +204,6 @@ def _as_error(said: dict[str, Any]) -> GnomonError:
 def _died(stage: str, job: Job) -> DataError:
     return DataError(
         f"a worker process died {TRIES} times over the same part of the text ({stage})",
-        where=str(job.args.get("path") or job.args.get("block") or job.call),
+        where=job.args["files"][0][0] if "files" in job.args else job.args.get("block", job.call),
         do="see whether memory is short (data.workers=1 takes the least); the same command goes on from here",
     )
