@@ -35,7 +35,7 @@ def card_of(body: dict[str, Any]) -> str:
         ids, records, (own, first, second) = repeated["ids"], repeated["records"], repeated["examples"][0]
         lines.append(f"{ids:,} ids of source {source} stand for more than one text, in {records:,} records:")
         lines[-1] += f" `{own}` in {first} and {second}."
-    if found := body["lines"]:
+    if found := body.get("lines"):
         documents, cut, size = (sum(column) for column in zip([0, 0, 0], *found["cut"].values(), strict=True))
         lines.append(f"Cut out as found: {cut:,} lines of {documents:,} documents, {size:,} bytes.")
     for title, counts in said.items():
