@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gnomon.data.cleaning import repetition
 from gnomon.data.cleaning.repetition import LATER, TOP, Words
-from gnomon.data.hashes import KEEP, PAD, Ints, hash_spans
+from gnomon.base.hashes import KEEP, PAD, Ints, hash_spans
 
 SCORES: dict[str, str] = {
     "characters": "characters of the text",

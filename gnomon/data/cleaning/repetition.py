@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gnomon.data.hashes import STEP, Hashes, Ints, mix
+from gnomon.base.hashes import STEP, Hashes, Ints, mix
 
 TOP, LATER = (2, 3, 4), (5, 6, 7, 8, 9, 10)
 """Words in a run: of these the most frequent one counts, of those every later occurrence."""

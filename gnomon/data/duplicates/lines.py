@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gnomon.data.hashes import PAD, Hashes, Ints, hash_spans
+from gnomon.base.hashes import PAD, Hashes, Ints, hash_spans
 
 CHUNK_CHARACTERS = 1 << 20
 """Of text in one go."""
