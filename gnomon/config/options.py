@@ -58,6 +58,8 @@ class DedupConfig(_Section):
     """Which texts count as the same. Equal ones always do."""
 
     near: float | None = Field(default=0.7, ge=0.2, le=1)  # Jaccard similarity of word 5-grams; null: only equal texts
+    semantic: float | None = Field(default=None, ge=0.5, le=1)  # cosine of what texts say; null: not compared
+    embedder: str = "static"  # static: learned from the text; else a sentence model, a folder or name@commit on the Hub
     lines: int | None = Field(default=None, ge=1)  # records that a line may stand in: of more, only the first keeps it
     line_characters: int = Field(default=30, ge=1)  # that a line must have to count, white space apart
 

@@ -185,6 +185,7 @@ def _manifest(
         "contamination": work.contamination.facts,
         **{what: dict(sorted(counts.items())) for what, counts in work.cleaned.items()},
         "near": None if work.alike is None else asdict(work.alike),
+        "semantic": None if work.meaning is None else asdict(work.meaning),
         "lines": None if work.cuts is None else work.cuts.facts,
         "quarantined": dict(sorted(Counter(u["reason"] for u in work.unusable).items())),
     }

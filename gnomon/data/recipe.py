@@ -8,12 +8,13 @@ from typing import Any
 from gnomon.base.errors import ConfigError, IntegrityError
 from gnomon.base.files import STAGING_PREFIX, canonical_json, sha256_bytes, sha256_file
 from gnomon.base.progress import Progress
-from gnomon.config import DataConfig, SourceConfig, TokenizerConfig
+from gnomon.config import DataConfig, DedupConfig, SourceConfig, TokenizerConfig
 from gnomon.data.blocks import stamp_of
 from gnomon.data.contamination.suites import suite_files
 from gnomon.data.reading.hub import hub_source
 from gnomon.data.reading.hub_address import PREFIX, HubAddress
 from gnomon.data.reading.read import Source, find_sources
+from gnomon.embed.minilm import SentenceEmbedder
 from gnomon.store.datasets import FORMAT, Dataset, open_dataset
 from gnomon.store.manifest import NAME
 from gnomon.store.packed import on_disk
@@ -22,9 +23,8 @@ from gnomon.tokenizer.tokenizer import BLOCK, Tokenizer
 from gnomon.tokenizer.train import SMALLEST
 
 OPTIONS: dict[str, Any] = {
-    **dict.fromkeys(
-        ("validation_share", "text_field", "id_field", "separator", "max_bad_share", "clean", "dedup"), True
-    ),
+    **dict.fromkeys(("validation_share", "text_field", "id_field", "separator", "max_bad_share", "clean"), True),
+    "dedup": {"near", "semantic"},
     "decontaminate": {"action", "threshold", "fields", "contexts"},
 }
 """Keys of `data` that decide what a dataset holds; the others say where things lie."""
@@ -63,6 +63,7 @@ class Recipe:
     vocabulary: int
     suites: list[tuple[Path, str]]  # that must not be in the training text, with their hashes
     brought: Tokenizer | None  # that is used instead of learning one
+    embedder: str | None  # digest of the sentence model that semantic duplicates are found by
     digest: str
 
     @classmethod
@@ -91,6 +92,7 @@ class Recipe:
                 progress("checking files", done, total, "bytes")
             inputs += sorted(here, key=lambda i: i.name)
         suites = [(p, sha256_file(p)) for p in suite_files(map(Path, data.decontaminate.against))]
+        embedder = _embedder(data.dedup)
         content = {
             "format": FORMAT,
             "suites": [[path.name, sha256] for path, sha256 in suites],
@@ -98,10 +100,18 @@ class Recipe:
             "sources": [s.model_dump(exclude={"paths"}) for s in data.named],
             "data": data.model_dump(include=OPTIONS),
             "tokenizer": brought.digest if brought else tokenizer.model_dump(exclude={"path"}),
+            "embedder": embedder,
             "vocabulary": (vocabulary := brought.vocabulary if brought else vocabulary),
         }
         digest = sha256_bytes(canonical_json(content))
-        return cls(root / name, name, inputs, data, tokenizer, vocabulary, suites, brought, digest)
+        return cls(root / name, name, inputs, data, tokenizer, vocabulary, suites, brought, embedder, digest)
+
+
+def _embedder(dedup: DedupConfig) -> str | None:
+    """Return the digest of the sentence model that texts are compared by; None where there is none."""
+    if dedup.semantic is None or dedup.embedder == "static":
+        return None
+    return SentenceEmbedder.open(dedup.embedder).digest
 
 
 def _files(paths: list[str], root: Path, progress: Progress) -> list[Source]:

@@ -23,6 +23,7 @@ from gnomon.data.contamination.removal import Contamination, remove_contaminatio
 from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, Files, origin_of, remove_equal, remove_poor
 from gnomon.data.duplicates.banding import name_of
 from gnomon.data.duplicates.line_removal import Cuts, remove_lines
+from gnomon.data.duplicates.meaning import SAMPLE_BYTES, Embedder, Meaning, learn_words, remove_semantic
 from gnomon.data.duplicates.minhash import bands_for
 from gnomon.data.duplicates.removal import Alike, remove_near
 from gnomon.data.encode import write_splits
@@ -33,6 +34,7 @@ from gnomon.data.reading.span import WHOLE, cut_spans
 from gnomon.data.recipe import Input, Recipe
 from gnomon.data.sample import granted
 from gnomon.data.split import held_out_records
+from gnomon.embed.minilm import SentenceEmbedder
 from gnomon.tokenizer.tokenizer import BLOCK, Tokenizer
 from gnomon.tokenizer.train import SMALLEST, train_tokenizer
 
@@ -60,6 +62,7 @@ class Work:
         self.cleaned = {"repaired": Counter[str](), "replaced": Counter[str]()}
         self.alike: Alike | None = None
         self.cuts: Cuts | None = None
+        self.meaning: Meaning | None = None
         self.contamination = Contamination()
         self.unusable: list[dict[str, str]] = []  # records of the files, in their order
 
@@ -106,8 +109,8 @@ class Work:
         return jobs
 
     def decide(self, corpus: Corpus) -> None:
-        """Remove poor texts, equal ones, near duplicates and repeated lines, say which of the others are held out, and
-        remove from training what is in a suite.
+        """Remove poor texts, equal ones, near and semantic duplicates and repeated lines, say which of the others are
+        held out, and remove from training what is in a suite.
 
         Raises DataError where one side would be empty.
         """
@@ -119,6 +122,10 @@ class Work:
         if near is not None and self._bands is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
             self.alike = remove_near(corpus, self._bands, near, self._folder, self._engine, self._progress)
+        if (semantic := self.recipe.data.dedup.semantic) is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            embedder = self._embedder(corpus)
+            self.meaning = remove_semantic(corpus, embedder, semantic, self._folder, self._engine, self._progress)
         if (lines := self.recipe.data.dedup.lines) is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
             characters = self.recipe.data.dedup.line_characters
@@ -130,6 +137,12 @@ class Work:
             asked = remove_contamination(corpus, suites, wanted, self._folder, self._engine, self._progress)
             self.contamination = asked
             self._demand(corpus, TRAIN, [str(path) for path, _ in suites], "nothing is left of the training text")
+
+    def _embedder(self, corpus: Corpus) -> Embedder:
+        if self.recipe.embedder is not None:
+            model = SentenceEmbedder.open(self.recipe.data.dedup.embedder)
+            return Embedder(str(model.folder.absolute()), self.recipe.embedder)
+        return learn_words(corpus, *sample_of(corpus, SAMPLE_BYTES, None), self._folder, self._progress)
 
     def _hold_out(self, corpus: Corpus) -> None:
         own = corpus.first_train > 0 or bool(self.recipe.data.validation)

@@ -1,1 +1,1 @@
-"""Texts become vectors of integers, so that alike ones lie close: learned from the text itself, or by a sentence model."""
+"""Texts become vectors of integers: by what is learned from the text itself, or by a sentence model."""

@@ -6,16 +6,23 @@ from typing import Protocol
 import numpy as np
 
 UNIT = 2048
-"""The length of every vector, to within 1 %. Integers of that length: a float32 or float64 product of two of them is exact
-in any order of summation, for every partial sum is below 2^24. So a similarity is the same number on any machine.
+"""The length of every vector, to within 1 %. A float32 product of two such vectors of integers is exact in any order of
+summation, for every partial sum is below 2^24. So a similarity is the same number on any machine.
 """
 
 
 class Embedder(Protocol):
-    """Turns texts into vectors. `digest` names all that decides them."""
+    """Turns texts into vectors."""
 
-    digest: str
-    width: int
+    @property
+    def digest(self) -> str:
+        """The hash of all that decides the vectors."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Numbers of a vector."""
+        ...
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Return a vector of length UNIT for each text, int16 [texts, width]; 0 for a text without words."""

@@ -1,8 +1,7 @@
-"""Word vectors learned from a sample of the text: in whose company words stand, by positive pointwise mutual information
-(PPMI), brought to few dimensions.
+"""Word vectors learned from a sample of the text: in whose company words stand, in few dimensions.
 
 Of each of the 16,384 most frequent words it is counted how often each of the 1,024 most frequent ones stands within 5
-words of it; log2 of that by what chance would give, where it is above 0, in steps of a quarter, is a row of a matrix.
+words of it; log2 of that by what chance would give, where it is above 0 (PPMI), in quarters, is a row of a matrix.
 The matrix's leading directions are found by subspace iteration, each counted the same (singular values to the power of
 0), so that the one that all words share does not drown the others and none need be removed. Each row is then brought
 to one length, times the word's weight a / (a + its share of all words) (SIF).
@@ -26,6 +25,8 @@ NEAR = 5
 """Words to either side that are company."""
 LEAST = 3
 """Times that a word stands in the sample, to have a vector."""
+PER_DIRECTION = 8
+"""Frequent words for each direction: of few words, as many directions as words would make each like itself alone."""
 ROUNDS = 3
 SIF = 1e-3
 ENTRY = 511
@@ -102,7 +103,7 @@ def _quarter_powers(count: int) -> np.ndarray:
 def _directions(matrix: np.ndarray) -> np.ndarray:
     """Return each row's place along the matrix's leading directions, each direction of length 1: [words, WIDTH]."""
     contexts = matrix.shape[1]
-    width = min(WIDTH, contexts)
+    width = min(WIDTH, -(-contexts // PER_DIRECTION))
     draws = scatter(np.arange(width * contexts, dtype=np.uint64), derive(0, "embed", "start"))
     basis = ((draws >> np.uint64(63)).astype(np.float64) * 2 - 1).reshape(width, contexts)
     for _ in range(ROUNDS):

@@ -67,7 +67,7 @@ class SentenceEmbedder:
             raise DataError("this model does not take the mean of its tokens", where=str(pooling), do=do)
         return cls(folder)
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """The hash of the model's files."""
         paths = sorted({path for kind in FILES for path in self.folder.glob(kind)})
@@ -161,7 +161,7 @@ def _fetched(where: str) -> Path:
         if done.returncode == 0:
             return Path(done.stdout.strip().splitlines()[-1])
         said = (done.stderr.strip().splitlines() or ["the process that fetches ended without a word"])[-1]
-    kind = DataError if "NotFound" in said else DependencyError
+    kind = DataError if "RepositoryNotFound" in said or "RevisionNotFound" in said else DependencyError
     raise kind(
         f"the model {name} could not be fetched: {said[:300]}",
         where=f"https://huggingface.co/{name}/tree/{commit}",

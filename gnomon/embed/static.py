@@ -77,7 +77,7 @@ class StaticEmbedder:
         words = self.words
         return save({"keys": words.keys, "weights": words.weights, "vectors": words.vectors})
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """The hash of the vectors' file."""
         return sha256_bytes(self._data)

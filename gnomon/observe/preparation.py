@@ -27,6 +27,9 @@ def preparation_html(dataset: Dataset) -> str:
     if body["near"] and body["near"]["compared"]:
         limit = body["config"]["data"]["dedup"]["near"]
         figures.append(("How like the compared pairs are", _likeness(body["near"]["histogram"], limit)))
+    if said := body.get("semantic"):
+        limit = body["config"]["data"]["dedup"]["semantic"]
+        figures.append(("How like texts are to their nearest other", _meanings(said["histogram"], limit)))
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(title)}</title>",
         f"<style>{STYLE}{MORE_STYLE}</style><h1>{escape(title)}</h1>",
@@ -88,6 +91,12 @@ def _lengths(dataset: Dataset) -> go.Figure:
         labels = [f"{2**i:,} to {2 ** (i + 1) - 1:,}" for i in range(len(counts))]
         figure.add_bar(x=labels, y=counts.tolist(), name=source)
     return figure.update_layout(height=340, margin={"t": 20}, yaxis_title="documents", xaxis_title="tokens")
+
+
+def _meanings(histogram: list[int], limit: float) -> go.Figure:
+    return _likeness(histogram, limit).update_layout(
+        xaxis_title="highest cosine with another text, before any was removed for it", yaxis_title="documents"
+    )
 
 
 def _likeness(histogram: list[int], limit: float) -> go.Figure:

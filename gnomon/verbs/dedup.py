@@ -1,5 +1,6 @@
-"""The verb that shows near duplicates and repeated lines in files."""
+"""The verb that shows near and semantic duplicates, and repeated lines, in files."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,9 @@ from gnomon.verbs.common import Json, print_json
 if TYPE_CHECKING:
     from gnomon.data.duplicates.files import Duplicates
     from gnomon.data.duplicates.line_files import RepeatedLines
+    from gnomon.data.duplicates.likeness import Likeness
 
+USUAL = 0.7
 SHOWN_CLUSTERS, SHOWN_RECORDS, SHOWN_CHARACTERS = 5, 4, 60
 SHOWN_LINE = 100
 
@@ -17,8 +20,19 @@ SHOWN_LINE = 100
 def dedup(
     files: Annotated[list[str], typer.Argument(help="Files and folders of .txt, .md, .jsonl, also .gz or .zst.")],
     threshold: Annotated[
-        float, typer.Option(help="Jaccard value of word 5-grams, 0.2 to 1, from which two texts count as the same.")
-    ] = 0.7,
+        float | None,
+        typer.Option(
+            help="From where on two texts count as the same: a Jaccard value of word 5-grams, 0.2 to 1 (0.7 unless "
+            "given); with --semantic a cosine, 0.5 to 1.",
+            show_default=False,
+        ),
+    ] = None,
+    semantic: Annotated[
+        bool, typer.Option("--semantic", help="Compare what texts say; without --threshold show how like they are.")
+    ] = False,
+    embedder: Annotated[
+        str, typer.Option(help="static, learned from the text; or a sentence model: a folder, or name@commit.")
+    ] = "static",
     lines: Annotated[
         int | None, typer.Option(min=1, help="Show instead the lines that stand in more records than this.")
     ] = None,
@@ -28,19 +42,21 @@ def dedup(
     text_field: Annotated[str, typer.Option(help="The field of .jsonl records that holds the text.")] = "text",
     as_json: Json = False,
 ) -> None:
-    """Show which records of files are near duplicates of one another, or which lines many have; nothing is changed.
+    """Show which records of files are near duplicates of one another, semantic ones, or which lines many have; nothing
+    is changed.
 
     A record goes by its "id", or by file:line where it has none or others have the same. The line of counts says how
-    alike the compared pairs are: a good threshold stands where there are few.
+    alike the compared pairs are: a good threshold stands where there are few. With --semantic alone, examples of every
+    level help to choose one; --semantic --threshold 0.93 then lists what goes.
 
     Examples:
 
       gnomon data dedup corpus/ --threshold 0.8
 
+      gnomon data dedup corpus/ --semantic
+
       gnomon data dedup corpus/ --lines 10
     """
-    from gnomon.data.duplicates.files import find_duplicates
-    from gnomon.data.duplicates.line_files import find_lines
     from gnomon.observe.console import Console
 
     console = Console()
@@ -49,6 +65,8 @@ def dedup(
         console.progress(stage, done, None, "documents")
 
     if lines is not None:
+        from gnomon.data.duplicates.line_files import find_lines
+
         stand = find_lines(files, lines, line_characters, text_field, told=told)
         console.finish()
         if as_json:
@@ -56,12 +74,25 @@ def dedup(
         else:
             typer.echo("\n".join(_repeated(stand, lines)))
         return
-    found = find_duplicates(files, threshold, text_field, told)
+    if semantic:
+        from gnomon.data.duplicates.likeness import find_alike
+
+        alike = find_alike(files, threshold, text_field, embedder, told)
+        console.finish()
+        if as_json:
+            print_json(alike.as_dict())
+        else:
+            typer.echo("\n".join(_likeness_lines(alike)))
+        return
+    from gnomon.data.duplicates.files import find_duplicates
+
+    least = USUAL if threshold is None else threshold
+    found = find_duplicates(files, least, text_field, told)
     console.finish()
     if as_json:
         print_json(found.as_dict())
     else:
-        typer.echo("\n".join(_lines(found, threshold)))
+        typer.echo("\n".join(_lines(found, least)))
 
 
 def _lines(found: "Duplicates", threshold: float) -> list[str]:
@@ -79,12 +110,20 @@ def _lines(found: "Duplicates", threshold: float) -> list[str]:
     if len(near.seen):
         counts = "  ".join(f"{tenth / 10:.1f}: {n:,}" for tenth, n in enumerate(histogram(near.seen)))
         lines.append(f"pairs compared, by Jaccard value from  {counts}")
-    shown = [cluster[:SHOWN_RECORDS] for cluster in found.largest(SHOWN_CLUSTERS)]
-    openings = found.openings({i for cluster in shown for i in cluster}, SHOWN_CHARACTERS) if shown else {}
-    for cluster, part in zip(found.largest(SHOWN_CLUSTERS), shown, strict=True):
+    return lines + _clusters(found.largest(SHOWN_CLUSTERS), found.ids, found.openings)
+
+
+def _clusters(
+    largest: list[list[int]], ids: list[str], openings: Callable[[set[int], int], dict[int, str]]
+) -> list[str]:
+    """Return the lines that show the largest clusters."""
+    lines = []
+    shown = [cluster[:SHOWN_RECORDS] for cluster in largest]
+    begun = openings({i for cluster in shown for i in cluster}, SHOWN_CHARACTERS) if shown else {}
+    for cluster, part in zip(largest, shown, strict=True):
         lines.append(f"\n{len(cluster):,} documents")
-        width = min(40, max(len(found.ids[i]) for i in part))
-        lines += [f"  {found.ids[i]:<{width}}  {openings[i]}" for i in part]
+        width = min(40, max(len(ids[i]) for i in part))
+        lines += [f"  {ids[i]:<{width}}  {begun[i]}" for i in part]
         if len(cluster) > len(part):
             lines.append(f"  and {len(cluster) - len(part):,} more")
     return lines
@@ -100,3 +139,27 @@ def _repeated(found: "RepeatedLines", more_than: int) -> list[str]:
     if found.unread:
         lines.append(f"records that could not be read: {len(found.unread):,}, the first {found.unread[0]}")
     return lines + [f"{records:>10,}  {line[:SHOWN_LINE]}" for line, records in found.most]
+
+
+def _likeness_lines(found: "Likeness") -> list[str]:
+    total = sum(found.sizes)
+    lines = [f"{len(found.ids):,} documents, {total / 2**20:,.1f} MiB of text"]
+    if found.removed:
+        lines.append(f"records that could not be read: {len(found.removed):,}, the first {found.removed[0].origin}")
+    tenths = [sum(found.histogram[i : i + 5]) for i in range(0, 50, 5)]
+    counts = "  ".join(f"{tenth / 10:.1f}: {n:,}" for tenth, n in enumerate(tenths))
+    lines.append(f"documents by their highest cosine with another, from  {counts}")
+    fine = "  ".join(f"{(40 + i) / 50:.2f}: {n:,}" for i, n in enumerate(found.histogram[40:]))
+    lines.append(f"of these from 0.8 on  {fine}")
+    if found.threshold is None:
+        begun = found.openings({i for _, shown in found.examples for _, a, b in shown for i in (a, b)})
+        for level, shown in found.examples:
+            if shown:
+                lines.append(f"\nfrom {level:g}")
+            for value, a, b in shown:
+                lines += [f"  {value:.3f}  {found.ids[a]}  {begun[a]}", f"         {found.ids[b]}  {begun[b]}"]
+        lines.append("\nchoose the cosine from which such pairs say the same, and see what goes: --threshold 0.93")
+        return lines
+    share = found.goes_bytes() / max(1, total)
+    lines.append(f"{len(found.goes):,} documents go at {found.threshold:g}, {share:.1%} of the bytes")
+    return lines + _clusters(found.groups()[:SHOWN_CLUSTERS], found.ids, found.openings)

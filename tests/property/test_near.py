@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gnomon.base import words
+from gnomon.base import words as words_module
 from gnomon.base.errors import ConfigError, DataError
 from gnomon.data.duplicates import minhash, near
 from gnomon.data.duplicates.minhash import EMPTY, Bands, Shingles, band_hashes, bands_for, shingle_sets
@@ -98,7 +98,7 @@ def test_a_text_has_the_same_hashes_in_any_company_and_piece_size(lengths: list[
     for size in (5, 20):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(minhash, "PIECE_BYTES", size)
-            patch.setattr(words, "SLICE_BYTES", 2 * size)
+            patch.setattr(words_module, "SLICE_BYTES", 2 * size)
             small = band_hashes(texts, Bands(3, 2)), shingle_hashes(texts)
         assert np.array_equal(whole[0], small[0])
         assert np.array_equal(whole[1].values, small[1].values) and np.array_equal(whole[1].offsets, small[1].offsets)

@@ -35,8 +35,7 @@ class Duplicates:
 
     def openings(self, wanted: set[int], characters: int) -> dict[int, str]:
         """Return the first words of some records, read again."""
-        texts = enumerate(_texts(self.sources, self.text_field))
-        return {i: " ".join(text[: 4 * characters].split())[:characters].rstrip() for i, text in texts if i in wanted}
+        return openings(self.sources, self.text_field, wanted, characters)
 
     def as_dict(self) -> dict[str, Any]:
         """Return clusters and pairs by ids, and the totals, for JSON."""
@@ -65,11 +64,9 @@ def find_duplicates(
     Raises DataError for a file that cannot be read, ConfigError for a threshold outside 0.2 to 1.
     """
     sources = find_sources(paths)
-    corpus = _Corpus(sources, text_field)
+    corpus = Records(sources, text_field)
     near = clusters(corpus, threshold, told)
-    times = Counter(corpus.ids)
-    ids = [i if times[i] == 1 else origin for i, origin in zip(corpus.ids, corpus.origins, strict=True)]
-    return Duplicates(near, ids, corpus.sizes, corpus.removed, sources, text_field)
+    return Duplicates(near, corpus.names(), corpus.sizes, corpus.removed, sources, text_field)
 
 
 def histogram(values: np.ndarray) -> list[int]:
@@ -77,7 +74,7 @@ def histogram(values: np.ndarray) -> list[int]:
     return np.bincount(np.minimum((values * 10).astype(np.int64), 9), minlength=10).tolist()
 
 
-class _Corpus:
+class Records:
     """The texts of files, read anew by each iteration; the first one notes ids, places and sizes."""
 
     def __init__(self, sources: list[Source], text_field: str) -> None:
@@ -89,7 +86,7 @@ class _Corpus:
 
     def __iter__(self) -> Iterator[str]:
         if self._known:
-            yield from _texts(self._sources, self._text_field)
+            yield from texts_of(self._sources, self._text_field)
             return
         for source in self._sources:
             for record in read_records(source, self._text_field, self.removed.append, lambda _: None):
@@ -99,7 +96,19 @@ class _Corpus:
                 yield record.text
         self._known = True
 
+    def names(self) -> list[str]:
+        """Return each record's own id, or its place where several have that id."""
+        times = Counter(self.ids)
+        return [i if times[i] == 1 else origin for i, origin in zip(self.ids, self.origins, strict=True)]
 
-def _texts(sources: list[Source], text_field: str) -> Iterator[str]:
+
+def openings(sources: list[Source], text_field: str, wanted: set[int], characters: int) -> dict[int, str]:
+    """Return the first words of some records of files, by their numbers."""
+    texts = enumerate(texts_of(sources, text_field))
+    return {i: " ".join(text[: 4 * characters].split())[:characters].rstrip() for i, text in texts if i in wanted}
+
+
+def texts_of(sources: list[Source], text_field: str) -> Iterator[str]:
+    """Yield the texts of all records of files."""
     records = (read_records(s, text_field, lambda _: None, lambda _: None) for s in sources)
     return (record.text for record in chain.from_iterable(records))
