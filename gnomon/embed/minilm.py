@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 
 from gnomon.base.errors import ConfigError, DataError, DependencyError
 from gnomon.base.files import canonical_json, read_json, sha256_bytes, sha256_file
@@ -132,7 +133,7 @@ class SentenceEmbedder:
         transformers: Any = need("transformers", extra="minilm", why=WHY)
         try:
             return getattr(transformers, kind).from_pretrained(str(self.folder), local_files_only=True, **options)
-        except (OSError, ValueError, KeyError, RuntimeError) as e:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as e:
             first = str(e).strip().splitlines()[0]
             raise DataError(f"transformers cannot load this model: {first}", where=str(self.folder)) from e
 
