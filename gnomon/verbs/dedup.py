@@ -9,8 +9,8 @@ from gnomon.verbs.common import Json, print_json
 
 if TYPE_CHECKING:
     from gnomon.data.duplicates.files import Duplicates
-    from gnomon.data.duplicates.line_files import RepeatedLines
     from gnomon.data.duplicates.likeness import Likeness
+    from gnomon.data.duplicates.line_files import RepeatedLines
 
 USUAL = 0.7
 SHOWN_CLUSTERS, SHOWN_RECORDS, SHOWN_CHARACTERS = 5, 4, 60
@@ -59,6 +59,8 @@ def dedup(
     """
     from gnomon.observe.console import Console
 
+    if lines is not None and (semantic or threshold is not None):
+        raise typer.BadParameter("lines are compared as they are: give it without --semantic and --threshold")
     console = Console()
 
     def told(stage: str, done: int) -> None:

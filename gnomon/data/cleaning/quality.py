@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gnomon.base.hashes import KEEP, PAD, Ints, hash_spans
 from gnomon.data.cleaning import repetition
 from gnomon.data.cleaning.repetition import LATER, TOP, Words
-from gnomon.base.hashes import KEEP, PAD, Ints, hash_spans
 
 SCORES: dict[str, str] = {
     "characters": "characters of the text",
