@@ -7,6 +7,7 @@ from gnomon.config.options import (
     DataConfig,
     DecontaminateConfig,
     DedupConfig,
+    DomainConfig,
     Dtype,
     MixConfig,
     ModelConfig,
@@ -15,6 +16,7 @@ from gnomon.config.options import (
     SourceConfig,
     TokenizerConfig,
     parse_budget,
+    parse_tokens,
 )
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "DataConfig",
     "DecontaminateConfig",
     "DedupConfig",
+    "DomainConfig",
     "Dtype",
     "MixConfig",
     "ModelConfig",
@@ -33,5 +36,6 @@ __all__ = [
     "load_config",
     "make_config",
     "parse_budget",
+    "parse_tokens",
     "read_written",
 ]

@@ -37,11 +37,41 @@ class SourceConfig(_Section):
     licence: str | None = None  # under which it may be used
     text_field: str | None = None  # None: data.text_field
     separator: str | None = None  # None: data.separator
+    tokens: int | None = Field(default=None, gt=0)  # to train on at most, such as "50M"; lowest hashes first
 
     @field_validator("paths", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @field_validator("tokens", mode="before")
+    @classmethod
+    def _amount(cls, value: Any) -> Any:
+        return parse_tokens(value) if isinstance(value, str) else value
+
+
+class DomainConfig(_Section):
+    """A rule: texts of which all that it asks is true are of its domain. The first such rule of `data.domains` counts,
+    and each domain is a source of its own, named as `web/news`; what no rule is true of stays `web`.
+    """
+
+    domain: str = Field(min_length=1, max_length=100)  # a plain name
+    source: str | None = None  # only texts of this source
+    path: str | None = None  # pattern of the file's name below the folder that was given, such as news/*.jsonl
+    field: str | None = None  # key of .jsonl or column of .parquet, such as url or meta.kind; null: the text
+    matches: str | None = None  # regular expression found in it, or in an entry of a list; null: it is not empty
+
+    @model_validator(mode="after")
+    def _possible_rule(self) -> "DomainConfig":
+        if not self.domain.isprintable() or "/" in self.domain or self.domain[0] == ".":
+            raise ValueError(f"{self.domain!r} cannot name a domain: use a plain name, without / and no . in front")
+        if not (self.source or self.path or self.field or self.matches):
+            raise ValueError("a rule needs source, path, field or matches")
+        try:
+            re.compile(self.matches or "")
+        except re.error as e:
+            raise ValueError(f"matches is no regular expression: {e}") from None
+        return self
 
 
 class CleanConfig(_Section):
@@ -90,6 +120,7 @@ class DataConfig(_Section):
     text_field: str = "text"  # the key that holds the text in .jsonl
     id_field: str | None = "id"  # the key of a record's own id, by which it is found again; null: they have none
     separator: str | None = None  # cuts .txt and .md files into documents; None: a file is a document
+    domains: list[DomainConfig] = []  # rules that say of which domain a text is; each domain is a source of its own
     max_bad_share: float = Field(default=0.01, ge=0, le=1)  # of records that may be unreadable before preparation stops
     name: str | None = None  # of the dataset; None: the first path's name
     root: str = "datasets"  # folder that holds all datasets
@@ -325,6 +356,14 @@ def parse_budget(text: str) -> tuple[Literal["seconds", "tokens"], float]:
     if amount > MAX_NUMBER:
         raise ValueError(f"budget {text[:40]!r} is more than anybody has")
     return kind, amount
+
+
+def parse_tokens(text: str) -> int:
+    """Return the tokens of an amount such as `50M`, `2B tokens` or `300000`."""
+    words = text.strip().lower().removesuffix("s").removesuffix("token").strip()
+    kind, amount = parse_budget(f"{words} tokens")
+    assert kind == "tokens"
+    return int(amount)
 
 
 def nearest(word: str, known: Any) -> str:

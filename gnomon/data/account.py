@@ -17,7 +17,7 @@ def flow_of(corpus: Corpus) -> dict[str, Any]:
     """Return, by source, [documents, bytes] of what came `in`, of `train`, `validation`, of `removed` by reason, and of
     what was `cut` out of documents. The bytes that came in are those of all others together.
     """
-    sources, _ = corpus.sources_of(np.zeros(0, np.int64))
+    sources = corpus.sources
     removed: dict[str, dict[str, list[int]]] = {name: {} for name in sources}
     for removal in corpus.removals:
         _, whose = corpus.sources_of(removal.numbers)
@@ -33,13 +33,17 @@ def flow_of(corpus: Corpus) -> dict[str, Any]:
     }
     for b, (start, rows) in enumerate(corpus.blocks()):
         status, sizes = corpus.status[start : start + len(rows)], rows["bytes"].astype(np.int64)
-        said = flow[corpus.places[b][0].source]
-        for kind, mine in (("in", status >= REMOVED), ("train", status == TRAIN), ("validation", status == VALIDATION)):
-            said[kind] = [said[kind][0] + int(mine.sum()), said[kind][1] + int(sizes[mine].sum())]
-        numbers, before = corpus.changed(b)
-        lost = int(before.sum(dtype=np.int64) - sizes[numbers - start].sum())
-        said["cut"] = [said["cut"][0] + len(numbers), said["cut"][1] + lost]
-        said["in"][1] += lost
+        whose, (numbers, before) = corpus.sources_in(b), corpus.changed(b)
+        lost = np.zeros(len(rows), np.int64)
+        lost[numbers - start] = before.astype(np.int64) - sizes[numbers - start]
+        for i in np.unique(whose).tolist():
+            said, sides = flow[sources[i]], {"in": status >= REMOVED, "train": status == TRAIN}
+            for kind, side in (sides | {"validation": status == VALIDATION}).items():
+                mine = side & (whose == i)
+                said[kind] = [said[kind][0] + int(mine.sum()), said[kind][1] + int(sizes[mine].sum())]
+            gone = int(lost[whose == i].sum())
+            said["cut"] = [said["cut"][0] + int((whose[numbers - start] == i).sum()), said["cut"][1] + gone]
+            said["in"][1] += gone
     return flow
 
 

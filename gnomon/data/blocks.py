@@ -6,6 +6,7 @@
     documents.npy   a row a document, see DOCUMENT
     ids.zst         the records' own ids, one after another
     scores.npy      for quality rules: float32 [documents, scores]
+    domains.npy     for domains: what of all that rules ask is true of each document, bool [documents, asked]
 <root>/<name>/.blocks/<key>/result.json     how much is in them, and what could not be used
 """
 
@@ -30,6 +31,7 @@ from gnomon.data.cleaning.clean import repair_all
 from gnomon.data.cleaning.pii import replace_all
 from gnomon.data.cleaning.quality import SCORES, measure
 from gnomon.data.document import Document, Removed, fingerprint
+from gnomon.data.domains import Asked, Sorter, fields_of
 from gnomon.data.reading.read import Source, read_documents
 from gnomon.data.reading.span import Span
 from gnomon.data.worker import Tell
@@ -65,6 +67,7 @@ class Wanted:
     repair: bool = False
     pii: bool = False
     scores: bool = False
+    domains: Sequence[Asked] = ()
 
 
 def key_of(files: Sequence[tuple[str, Path]], span: Span, wanted: Wanted) -> str:
@@ -93,7 +96,7 @@ def make_blocks(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
             source, writer.file = Source(Path(name), "", size), number
             at = partial(_told, tell, before)
             options = wanted.text_field, wanted.separator, writer.note, at, Span(**args["span"]), wanted.id_field
-            for document in read_documents(source, *options):
+            for document in read_documents(source, *options, fields_of(wanted.domains)):
                 writer.add(document)
             _refuse_changed(source.path, stamp)
             before += size
@@ -150,6 +153,7 @@ class _Writer:
 
     def __init__(self, folder: Path, wanted: Wanted) -> None:
         self._folder, self._wanted = folder, wanted
+        self._sorter = Sorter(wanted.domains) if wanted.domains else None
         self.file = 0  # that is being read
         self.unusable: list[tuple[int, int, int, str, str]] = []  # file, line, part, reason, detail
         self._begun = False  # a part of the text that the next document may go on from is kept
@@ -163,6 +167,7 @@ class _Writer:
         self._rows: list[np.ndarray] = []
         self._frames, self._in_block = [0], 0
         self._scores: list[np.ndarray] = []
+        self._domains: list[np.ndarray] = []
         self._own_ids: list[bytes] = []
         self._waiting: list[tuple[int, Document]] = []
         self._waiting_bytes = 0
@@ -213,6 +218,8 @@ class _Writer:
         self._rows.append(rows)
         if self._wanted.scores:
             self._scores.append(measure(texts))
+        if self._sorter:
+            self._domains.append(self._sorter.sort(texts, [d.fields for _, d, _ in kept], rows["goes_on"]))
         packed = self._packer.compress(b"".join(encoded))
         self._open.write(packed)
         self._frames.append(self._frames[-1] + len(packed))
@@ -254,6 +261,9 @@ class _Writer:
         (folder / "ids.zst").write_bytes(self._packer.compress(b"".join(self._own_ids)))
         if self._wanted.scores:
             write_array(folder / "scores.npy", np.concatenate([np.zeros((0, len(SCORES)), np.float32), *self._scores]))
+        if self._sorter:
+            none = np.zeros((0, len(self._wanted.domains)), bool)
+            write_array(folder / "domains.npy", np.concatenate([none, *self._domains]))
         self.blocks += 1
         self._reset()
 

@@ -20,6 +20,7 @@ from gnomon.base.arrays import load_array
 from gnomon.base.progress import Progress
 from gnomon.data.blocks import DOCUMENT, Block
 from gnomon.data.cleaning.rules import Rule, judge
+from gnomon.data.domains import Choice, chosen
 
 TRAIN, VALIDATION = 1, 2
 """The status of a document that is kept."""
@@ -32,13 +33,16 @@ PART_DOCUMENTS = 4 << 20
 
 @dataclass(frozen=True)
 class Files:
-    """Files that were read together, or a span of one: what people call them, whose text they are, and their blocks."""
+    """Files that were read together, or a span of one: what people call them, whose text they are, and their blocks;
+    and of each file, where domains are told apart, which sources its documents are of.
+    """
 
     names: list[str]
     source: str
     split: str  # "train" or "validation"
     folder: Path
     blocks: int
+    choices: tuple[tuple[Choice, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,29 @@ class Corpus:
         self.status = np.full(self.count, TRAIN, np.uint8)
         self.status[: self.first_train] = VALIDATION
         self.removals: list[Removal] = []
+        self.sources = list(dict.fromkeys(name for files in self.files for name in _names_of(files)))
+        """The names of all sources, a domain of one being another; those of no document are not among them, but for
+        sources without domains.
+        """
+        there = {self.sources[i] for b in range(len(self.places)) for i in np.unique(self.sources_in(b)).tolist()}
+        there |= {files.source for files in self.files if len(_names_of(files)) == 1}
+        self.sources = [name for name in self.sources if name in there]
+
+    def sources_in(self, block: int) -> np.ndarray:
+        """Return the number, in `sources`, of the source of each document of a block: uint16 [n]."""
+        files, rows = self.places[block][0], self.documents(block)
+        if not files.choices:
+            return np.full(len(rows), self.sources.index(files.source), np.uint16)
+        path = self.block(block).folder / "domains.npy"
+        true = load_array(path) if path.exists() else np.zeros((len(rows), 0), bool)
+        return chosen(files.choices, rows["file"], true, self.sources)
+
+    def sources_of(self, numbers: np.ndarray) -> tuple[list[str], np.ndarray]:
+        """Return the names of the sources, and the place among them of each document's; numbers rise."""
+        cuts = np.searchsorted(numbers, self.starts)
+        inside = [(b, numbers[cuts[b] : cuts[b + 1]] - self.starts[b]) for b in range(len(self.places))]
+        places = np.concatenate([np.zeros(0, np.uint16), *(self.sources_in(b)[i] for b, i in inside if len(i))])
+        return self.sources, places
 
     def block(self, number: int) -> Block:
         """Return a block, opened anew, so that memory keeps none of its texts."""
@@ -120,12 +147,6 @@ class Corpus:
         cuts = np.searchsorted(numbers, self.starts)
         inside = [numbers[cuts[b] : cuts[b + 1]] - self.starts[b] for b in range(len(self.places))]
         return np.concatenate([np.zeros(0, DOCUMENT), *(self.documents(b)[i] for b, i in enumerate(inside))])
-
-    def sources_of(self, numbers: np.ndarray) -> tuple[list[str], np.ndarray]:
-        """Return the names of the sources, and the place among them of each document's."""
-        names = list(dict.fromkeys(files.source for files, _ in self.places))
-        of_block = np.array([names.index(files.source) for files, _ in self.places], np.int64)
-        return names, of_block[np.searchsorted(self.starts, numbers, side="right") - 1]
 
     def texts(self, numbers: np.ndarray) -> Iterator[str]:
         """Yield the texts of documents, given in rising order."""
@@ -219,6 +240,12 @@ class Corpus:
 def opened(args: dict[str, Any]) -> Block:
     """Return the block that a job was told of, see `Corpus.named`."""
     return Block(Path(args["block"]), list(map(Path, args["changes"])))
+
+
+def _names_of(files: Files) -> list[str]:
+    """Return the sources that documents of files may be of."""
+    named = [choice.source for each in files.choices for choice in each]
+    return list(dict.fromkeys([files.source, *named]))
 
 
 def hex_id(halves: np.ndarray) -> str:

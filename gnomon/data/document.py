@@ -15,13 +15,15 @@ still be split.
 @dataclass(frozen=True)
 class Document:
     """A text and where it came from, as `file:line`, with `#2`, `#3`, … for the later parts of a long
-    record; the record's own id, "" where it has none; and whether the text goes on from the document before it.
+    record; the record's own id, "" where it has none; whether the text goes on from the document before it; and the
+    fields of its record that were asked for, "" where it has none.
     """
 
     text: str
     origin: str
     own_id: str = ""
     goes_on: bool = False
+    fields: tuple[str, ...] = ()
 
     @cached_property
     def id(self) -> str:
@@ -56,7 +58,7 @@ def cut(document: Document) -> Iterator[Document]:
     while start < len(data):
         end = part_end(data, start)
         origin = document.origin if number == 1 else f"{document.origin}#{number}"
-        yield Document(data[start:end].decode(), origin, document.own_id, number > 1)
+        yield Document(data[start:end].decode(), origin, document.own_id, number > 1, document.fields)
         start, number = end, number + 1
 
 

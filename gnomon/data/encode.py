@@ -14,6 +14,7 @@ from gnomon.base.arrays import load_array, write_array
 from gnomon.base.files import canonical_json, read_json, staged_folder
 from gnomon.base.progress import Progress
 from gnomon.data.blocks import damaged_block
+from gnomon.data.budget import Budgets, before, counted
 from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, hex_id, opened, origin_of
 from gnomon.data.engine import Engine, Job
 from gnomon.data.shards import SHARD_BYTES, document_line, write_shard
@@ -34,8 +35,11 @@ ENCODED = np.dtype(
         ("tokens", "<u4"),
         ("named", "<u2"),
         ("status", "<u1"),
+        ("source", "<u2"),
     ]
 )
+KEPT = np.dtype([("status", "<u1"), ("source", "<u2")])
+"""What becomes of each document of a block, and the number of its source."""
 SPLITS = {"train": TRAIN, "validation": VALIDATION}
 
 
@@ -45,17 +49,19 @@ def dtype_of(vocabulary: int) -> np.dtype:
 
 
 def encode_block(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
-    """Encode the documents of a block that are kept, unless that has been done; return how much there is by split.
+    """Encode the documents of a block that are kept, unless that has been done; return [tokens, bytes] by split and
+    number of the source.
 
-    Each is end-of-text, then its ids. They lie in the order of status and id. Raises IntegrityError for a block whose
-    texts are not what was read.
+    Each is end-of-text, then its ids. They lie in the order of status, source and id. Raises IntegrityError for a block
+    whose texts are not what was read.
     """
     folder = Path(args["folder"])
     if (folder / "result.json").exists():
         return read_json(folder / "result.json")
     block, tokenizer = opened(args), _tokenizer(args["tokenizer"])
-    status = load_array(Path(args["status"]))
-    kept = np.flatnonzero(status != REMOVED)
+    said = load_array(Path(args["kept"]))
+    kept = np.flatnonzero(said["status"] != REMOVED)
+    said = np.array(said[kept])
     documents, dtype = np.array(block.documents[kept]), dtype_of(tokenizer.vocabulary)
     encoded: list[np.ndarray] = []
     for first in range(0, len(kept), BATCH_DOCUMENTS):
@@ -64,20 +70,17 @@ def encode_block(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
         for ids in tokenizer.encode_batch(texts):
             encoded.append(np.array([tokenizer.end_of_text, *ids], dtype))
         tell(int(documents["bytes"][: first + BATCH_DOCUMENTS].sum(dtype=np.int64)))
-    order = np.lexsort((documents["id"][:, 1], documents["id"][:, 0], status[kept]))
+    order = np.lexsort((documents["id"][:, 1], documents["id"][:, 0], said["source"], said["status"]))
     rows = np.zeros(len(kept), ENCODED)
     for name in ("id", "line", "file", "part", "bytes", "named"):
         rows[name] = documents[name][order]
     own = "".join(block.own_ids(kept[order])).encode()
     rows["own"] = rows["named"].cumsum(dtype=np.uint64) - rows["named"]
-    rows["status"] = status[kept][order]
+    rows["status"], rows["source"] = said["status"][order], said["source"][order]
     rows["tokens"] = [len(encoded[i]) for i in order]
     rows["start"] = rows["tokens"].cumsum(dtype=np.uint64) - rows["tokens"]
     ids = np.concatenate([np.empty(0, dtype), *(encoded[i] for i in order)])
-    result = {
-        name: {what: int(rows[what][rows["status"] == value].sum(dtype=np.int64)) for what in ("tokens", "bytes")}
-        for name, value in SPLITS.items()
-    }
+    result = {name: counted(rows[rows["status"] == value]) for name, value in SPLITS.items()}
     with staged_folder(folder.parent, "encoded") as staged:
         write_array(staged.path / "ids.npy", ids)
         write_array(staged.path / "documents.npy", rows)
@@ -102,7 +105,7 @@ def _tokenizer(path: str) -> Tokenizer:
 def write_splits(
     corpus: Corpus,
     encoded: Sequence[Path],
-    results: Sequence[dict[str, Any]],
+    left: Budgets,
     vocabulary: int,
     scratch: Path,
     folder: Path,
@@ -111,25 +114,25 @@ def write_splits(
 ) -> dict[str, Any]:
     """Write the shards of every split and source below `folder` and return the splits' manifest entries.
 
-    `encoded` is where the ids of each block of the corpus lie, `results` how many there are by split. The names of the
+    `encoded` is where the ids of each block of the corpus lie, `left` how many of them are kept. The names of the
     corpus's files go to the jobs through `scratch`.
     """
-    dtype, jobs = dtype_of(vocabulary), list[Job]()
-    names = list(dict.fromkeys(file.source for file, _ in corpus.places))
+    dtype, jobs, counts = dtype_of(vocabulary), list[Job](), left.counts
     numbers = {id(files): i for i, files in enumerate(corpus.files)}
     (origins := scratch / "names.json").write_bytes(canonical_json([files.names for files in corpus.files]))
     for split in SPLITS:
         (folder / split).mkdir()
         number = 0
-        for source in names:
-            mine = [b for b, (file, _) in enumerate(corpus.places) if file.source == source]
-            size = sum(results[b][split]["tokens"] for b in mine) * dtype.itemsize
-            held = [[str(encoded[b]), numbers[id(corpus.places[b][0])]] for b in mine if results[b][split]["tokens"]]
+        for i, source in enumerate(corpus.sources):
+            mine = [b for b in range(len(encoded)) if str(i) in counts[b][split]]
+            size = sum(counts[b][split][str(i)][0] for b in mine) * dtype.itemsize
+            held = [[str(encoded[b]), numbers[id(corpus.places[b][0])]] for b in mine]
+            end = left.ends.get(i) if split == "train" else None
             parts = -(-size // SHARD_BYTES)
             for part in range(parts):
                 args = {"encoded": held, "split": split, "source": source, "part": part, "parts": parts}
                 args |= {"number": number, "folder": str(folder / split), "dtype": dtype.str}
-                args |= {"vocabulary": vocabulary, "names": str(origins)}
+                args |= {"vocabulary": vocabulary, "names": str(origins), "source_number": i, "end": end}
                 jobs.append(Job("gnomon.data.encode:make_shard", args, size // parts))
                 number += 1
     entries = engine("writing", jobs, progress)
@@ -139,7 +142,7 @@ def write_splits(
         splits[split] = {
             "documents": sum(s["documents"] for s in shards),
             "tokens": sum(s["tokens"] for s in shards),
-            "bytes": sum(result[split]["bytes"] for result in results),
+            "bytes": sum(s["bytes"] for s in shards),
             "protected": split != "train",
             "shards": shards,
         }
@@ -148,23 +151,26 @@ def write_splits(
 
 
 def make_shard(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
-    """Write one shard from what the blocks of a source hold of a split, and return its manifest entry.
+    """Write one shard from what the blocks hold of a source and a split, and return its manifest entry.
 
-    It takes the documents whose id falls into its part of all ids, in their order: a run of neighbours is a fair
-    sample, and the files do not depend on the order in which documents came. How often each id is in it goes into a
-    file of its own, for `write_unigrams`. `encoded` are blocks, each with the place of its files' names in `names`, a
-    file of JSON.
+    It takes the documents whose id falls into its part of all ids, or of those before `end`, in their order: a run of
+    neighbours is a fair sample, and the files do not depend on the order in which documents came. How often each id is
+    in it goes into a file of its own, for `write_unigrams`. `encoded` are blocks, each with the place of its files'
+    names in `names`, a file of JSON.
     """
-    status, part, parts = SPLITS[args["split"]], args["part"], args["parts"]
+    whose = (SPLITS[args["split"]] << 16) + args["source_number"]
+    part, parts, end = args["part"], args["parts"], args["end"] or [2**64 - 1, 2**64 - 1]
     names = orjson.loads(Path(args["names"]).read_bytes())
     rows, ids, origins, own_ids = [], [], list[str](), list[str]()
     for folder, place in args["encoded"]:
         every, held = load_array(Path(folder) / "documents.npy"), load_array(Path(folder) / "ids.npy")
-        first, last = np.searchsorted(every["status"], [status, status + 1])
+        first, last = np.searchsorted(every["status"].astype(np.uint32) << 16 | every["source"], [whose, whose + 1])
         halves = every["id"][first:last, 0]
-        bounds = [np.uint64(min(2**64 - 1, i * 2**64 // parts)) for i in (part, part + 1)]
+        bounds = [np.uint64(min(2**64 - 1, i * (end[0] + 1) // parts)) for i in (part, part + 1)]
         start = np.searchsorted(halves, bounds[0])
         stop = np.searchsorted(halves, bounds[1]) if part + 1 < parts else last - first
+        if part + 1 == parts and args["end"]:
+            stop = int(before(every["id"][first:last], end).sum())
         mine = np.array(every[first + start : first + stop])
         rows.append(mine)
         if len(mine):

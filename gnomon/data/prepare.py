@@ -25,6 +25,7 @@ from gnomon.data.account import flow_of, samples_of
 from gnomon.data.card import card_of
 from gnomon.data.contamination.suites import read_suite
 from gnomon.data.corpus import Corpus
+from gnomon.data.domains import described
 from gnomon.data.engine import open_engine
 from gnomon.data.reading.unpack import PACKINGS
 from gnomon.data.recipe import OPTIONS, Recipe, find_version
@@ -164,7 +165,7 @@ def _manifest(
         "name": recipe.name,
         "recipe": recipe.digest,
         "inputs": [i.described() for i in recipe.inputs],
-        "sources": [s.model_dump(include={"name", "domain", "licence"}) for s in recipe.data.named],
+        "sources": described(recipe.data.named, corpus.sources),
         "config": {
             "data": recipe.data.model_dump(include=OPTIONS),
             "tokenizer": {} if recipe.brought else recipe.tokenizer.model_dump(exclude={"path"}),

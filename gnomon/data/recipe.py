@@ -25,6 +25,7 @@ from gnomon.tokenizer.train import SMALLEST
 OPTIONS: dict[str, Any] = {
     **dict.fromkeys(("validation_share", "text_field", "id_field", "separator", "max_bad_share", "clean"), True),
     "dedup": {"near", "semantic"},
+    "domains": True,
     "decontaminate": {"action", "threshold", "fields", "contexts"},
 }
 """Keys of `data` that decide what a dataset holds; the others say where things lie."""

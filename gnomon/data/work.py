@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
@@ -18,15 +19,17 @@ from gnomon.base.files import (
 )
 from gnomon.base.progress import Progress
 from gnomon.data.blocks import Wanted, key_of
+from gnomon.data.budget import keep_to_budgets
 from gnomon.data.cleaning.rules import choose
 from gnomon.data.contamination.removal import Contamination, remove_contamination
 from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, Files, origin_of, remove_equal, remove_poor
+from gnomon.data.domains import Choice, asked_of, choices_of
 from gnomon.data.duplicates.banding import name_of
 from gnomon.data.duplicates.line_removal import Cuts, remove_lines
 from gnomon.data.duplicates.meaning import SAMPLE_BYTES, Embedder, Meaning, learn_words, remove_semantic
 from gnomon.data.duplicates.minhash import bands_for
 from gnomon.data.duplicates.removal import Alike, remove_near
-from gnomon.data.encode import write_splits
+from gnomon.data.encode import KEPT, write_splits
 from gnomon.data.engine import Engine, Job
 from gnomon.data.groups import grouped
 from gnomon.data.reading.read import can_split
@@ -82,7 +85,8 @@ class Work:
         files = []
         for (group, job), result in zip(read, results, strict=True):
             names, one = [i.origin for i in group], group[0]
-            files.append(Files(names, one.source, one.split, Path(job.args["folder"]), result["blocks"]))
+            choices = self._choices(group)
+            files.append(Files(names, one.source, one.split, Path(job.args["folder"]), result["blocks"], choices))
             for what, counts in self.cleaned.items():
                 counts.update(result[what])
             for file, line, part, reason, detail in result["unusable"]:
@@ -91,11 +95,17 @@ class Work:
         self._judge_unusable(corpus.count)
         return corpus
 
+    def _choices(self, group: list[Input]) -> tuple[tuple[Choice, ...], ...]:
+        rules, source = self.recipe.data.domains, group[0].source
+        own = next((s.domain for s in self.recipe.data.named if s.name == source), None)
+        return tuple(choices_of(rules, source, own, i.file.name) for i in group) if rules else ()
+
     def _reading(self, group: list[Input]) -> list[Job]:
         """Return the jobs that read a group of files: one, or one for each span of a large file."""
         data, first = self.recipe.data, group[0]
         scores = data.clean.scores or bool(self._rules)
         wanted = Wanted(first.text_field, first.separator, data.id_field, data.clean.repair, data.clean.pii, scores)
+        wanted = replace(wanted, domains=asked_of(data.domains, first.source))
         files = [[str(i.file.path.absolute()), i.file.bytes, i.stamp] for i in group]
         size, jobs, spans = sum(i.file.bytes for i in group), list[Job](), [WHOLE]
         if len(group) == 1 and size > SPAN_BYTES and can_split(first.file, first.separator):
@@ -194,23 +204,27 @@ class Work:
         tokenizer.save(path := self._folder / f"tokenizer-{tokenizer.digest[:16]}.json")
         jobs = []
         for b, (start, rows) in enumerate(corpus.blocks()):
-            status = corpus.status[start : start + len(rows)]
+            kept = np.zeros(len(rows), KEPT)
+            kept["status"], kept["source"] = corpus.status[start : start + len(rows)], corpus.sources_in(b)
             folder = corpus.block(b).folder
             said = rows["id"].tobytes() if b in corpus.changes else b""
             key = sha256_bytes(
-                f"{folder.parent.name}/{folder.name} {tokenizer.digest} ".encode() + status.tobytes() + said
+                f"{folder.parent.name}/{folder.name} {tokenizer.digest} ".encode() + kept.tobytes() + said
             )
-            write_array(kept := self._folder / f"{key[:32]}.npy", status)
-            args = corpus.named(b) | {"status": str(kept), "tokenizer": str(path)}
-            size = int(rows["bytes"][status != REMOVED].sum(dtype=np.int64))
+            write_array(told := self._folder / f"{key[:32]}.npy", kept)
+            args = corpus.named(b) | {"kept": str(told), "tokenizer": str(path)}
+            size = int(rows["bytes"][kept["status"] != REMOVED].sum(dtype=np.int64))
             jobs.append(Job("gnomon.data.encode:encode_block", args | {"folder": str(self._folder / key[:32])}, size))
-        self._encoded = self._engine("encoding", jobs, self._progress)
-        return [Path(job.args["folder"]) for job in jobs]
+        results, folders = self._engine("encoding", jobs, self._progress), [Path(job.args["folder"]) for job in jobs]
+        budgets = {s.name or "": s.tokens for s in self.recipe.data.named if s.tokens is not None}
+        self._left = keep_to_budgets(corpus, folders, results, budgets)
+        self._demand(corpus, TRAIN, self._named, "the budgets leave no text to train on")
+        return folders
 
     def write(self, corpus: Corpus, encoded: list[Path], tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
         """Write the shards of every split and source below `folder` and return the splits' manifest entries."""
-        done, engine = self._encoded, self._engine
-        return write_splits(corpus, encoded, done, tokenizer.vocabulary, self._folder, folder, engine, self._progress)
+        left, engine = self._left, self._engine
+        return write_splits(corpus, encoded, left, tokenizer.vocabulary, self._folder, folder, engine, self._progress)
 
     def sweep(self) -> None:
         """Remove what the making of a version left behind; of the blocks, what this recipe does not need."""

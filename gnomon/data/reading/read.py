@@ -2,8 +2,8 @@
 
 import json
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -97,10 +97,11 @@ def read_documents(
     at: Callable[[int], None],
     span: Span = WHOLE,
     id_field: str | None = None,
+    fields: Sequence[str] = (),
 ) -> Iterator[Document]:
     """Yield the documents of one file, or those whose first byte lies in `span`; long ones in parts. `note` is told of
     every record that cannot be used, `at` of how many bytes of the file, as it lies on disk, have been read; `id_field`
-    names the key of the records' own ids. Memory holds one record, one part of a text file, or some rows of a table.
+    names the key of the records' own ids, `fields` others that are wanted, such as `url` or `meta.kind`. Memory holds one record, one part of a text file, or some rows of a table.
 
     The documents of all of a file's spans, in order, are those of the file: same texts, same origins, same notes.
 
@@ -112,11 +113,11 @@ def read_documents(
     stop = source.bytes if span.stop is None else span.stop
     with open_unpacked(source.path) as (stream, raw):
         if kind in TABLE_KINDS:
-            for row in _rows(source, raw, text_field, note, at, id_field):
+            for row in _rows(source, raw, text_field, note, at, id_field, fields):
                 yield from cut(row)
             return
         if kind in RECORD_KINDS:
-            documents = _records(stream, name, text_field, note, span, id_field)
+            documents = _records(stream, name, text_field, note, span, id_field, fields)
         else:
             documents = _texts(stream, name, separator, note, span)
         for document in documents:
@@ -153,10 +154,17 @@ def can_split(source: Source, separator: str | None) -> bool:
 
 
 def _rows(
-    source: Source, raw: BinaryIO, text_field: str, note: Note, at: Callable[[int], None], id_field: str | None = None
+    source: Source,
+    raw: BinaryIO,
+    text_field: str,
+    note: Note,
+    at: Callable[[int], None],
+    id_field: str | None = None,
+    fields: Sequence[str] = (),
 ) -> Iterator[Document]:
     """Yield the rows of a table, whole."""
-    for number, data, value in table_texts(source.path, raw, text_field, at, id_field):
+    columns = [field.partition(".")[0] for field in fields]
+    for number, data, value, said in table_texts(source.path, raw, text_field, at, id_field, columns):
         origin = f"{source.name}:{number}"
         if data is None:
             note(Removed(origin, "no text", f'"{text_field}" is null in this row'))
@@ -165,16 +173,35 @@ def _rows(
         elif (text := _decoded(data, origin, "text", 0, note)) is not None and (
             usable := _usable(text, origin, note, own_id(value))
         ):
-            yield usable
+            yield replace(usable, fields=_said(said, fields)) if fields else usable
 
 
 def _records(
-    stream: BinaryIO, name: str, text_field: str, note: Note, span: Span, id_field: str | None
+    stream: BinaryIO,
+    name: str,
+    text_field: str,
+    note: Note,
+    span: Span,
+    id_field: str | None,
+    fields: Sequence[str],
 ) -> Iterator[Document]:
-    for origin, fields in _lines(stream, name, text_field, note, span):
-        value = fields.get(id_field) if id_field else None
-        if usable := _usable(fields[text_field], origin, note, own_id(value)):
-            yield from cut(usable)
+    for origin, record in _lines(stream, name, text_field, note, span):
+        value = record.get(id_field) if id_field else None
+        if usable := _usable(record[text_field], origin, note, own_id(value)):
+            yield from cut(replace(usable, fields=_said(record, fields)) if fields else usable)
+
+
+def _said(record: dict[str, Any], fields: Sequence[str]) -> tuple[str, ...]:
+    """Return what a record says in each of these fields, "" where it has none; of a list, each on a line."""
+    found = []
+    for field in fields:
+        value: Any = record
+        for part in field.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        many = [v for v in (value if isinstance(value, list) else [value]) if v is not None]
+        words = (v if isinstance(v, str) else json.dumps(v, ensure_ascii=False, default=str) for v in many)
+        found.append("\n".join(words))
+    return tuple(found)
 
 
 def own_id(value: Any) -> str:

@@ -1,6 +1,6 @@
 """Texts out of tables: .parquet, and .arrow as `datasets` saves it. The only file that knows pyarrow."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,11 +14,16 @@ BUFFER_BYTES = 1 << 20  # read of a column at once; without it a whole row group
 
 
 def table_texts(
-    path: Path, file: BinaryIO, column: str, at: Callable[[int], None], id_column: str | None = None
-) -> Iterator[tuple[int, bytes | None, Any]]:
+    path: Path,
+    file: BinaryIO,
+    column: str,
+    at: Callable[[int], None],
+    id_column: str | None = None,
+    others: Sequence[str] = (),
+) -> Iterator[tuple[int, bytes | None, Any, dict[str, Any]]]:
     """Yield the number, from 1, and the text of every row of an open file, as UTF-8 that nobody has checked; None where
-    the table has none; and what is in `id_column`, a number or a string, None where there is no such column. `at` is
-    told how many bytes of the file lie behind.
+    the table has none; what is in `id_column`, a number or a string, None where there is no such column; and what is in
+    `others`, of those that are columns. `at` is told how many bytes of the file lie behind.
 
     Only these columns are read, and memory holds a few of their rows. Raises DataError for a file that is cut or
     damaged, and for a column that is not there or holds no text; DependencyError without pyarrow.
@@ -27,11 +32,13 @@ def table_texts(
     try:
         rows = _parquet if path.suffix.lower() == ".parquet" else _arrow
         number = 0
-        for values, ids, share in rows(pa, file, column, id_column):
-            own = repeat(None) if ids is None else _ids(pa, ids)
-            for value, said in zip(values.cast(pa.large_binary()).to_pylist(), own, strict=False):
+        for batch, id_name, share in rows(pa, file, column, id_column, others):
+            texts = batch.column(column).cast(pa.large_binary()).to_pylist()
+            ids = repeat(None) if id_name is None else _ids(pa, batch.column(id_name))
+            said = batch.select(sorted(set(others) & set(batch.schema.names))).to_pylist() if others else repeat({})
+            for value, own, more in zip(texts, ids, said, strict=False):
                 number += 1
-                yield number, value, said
+                yield number, value, own, more
             at(int(share * path.stat().st_size))
     except _NoText as e:
         raise DataError(str(e), where=str(path), do=e.do) from None
@@ -57,18 +64,22 @@ def _ids(pa: Any, values: Any) -> list[Any]:
     return [None if v is None else v.decode("utf-8", "replace") for v in values.cast(pa.large_binary()).to_pylist()]
 
 
-def _parquet(pa: Any, file: BinaryIO, column: str, id_column: str | None) -> Iterator[tuple[Any, Any, float]]:
+def _parquet(
+    pa: Any, file: BinaryIO, column: str, id_column: str | None, others: Sequence[str]
+) -> Iterator[tuple[Any, str | None, float]]:
     parquet = need("pyarrow.parquet", extra="data", why="reading .parquet")
     with parquet.ParquetFile(file, buffer_size=BUFFER_BYTES, page_checksum_verification=True) as table:
         _check(pa, table.schema_arrow, column)
         own = _id_column(pa, table.schema_arrow, id_column)
-        done = 0
-        for batch in table.iter_batches(BATCH_ROWS, columns=[column] if own is None else sorted({column, own})):
+        wanted, done = {column, own, *others} & set(table.schema_arrow.names), 0
+        for batch in table.iter_batches(BATCH_ROWS, columns=sorted(wanted)):
             done += len(batch)
-            yield batch.column(column), None if own is None else batch.column(own), done / table.metadata.num_rows
+            yield batch, own, done / table.metadata.num_rows
 
 
-def _arrow(pa: Any, file: BinaryIO, column: str, id_column: str | None) -> Iterator[tuple[Any, Any, float]]:
+def _arrow(
+    pa: Any, file: BinaryIO, column: str, id_column: str | None, others: Sequence[str]
+) -> Iterator[tuple[Any, str | None, float]]:
     """Yield as `_parquet` does, from either of Arrow's two forms."""
     if file.peek(6)[:6] == b"ARROW1":  # pyright: ignore[reportAttributeAccessIssue]
         table = pa.ipc.open_file(file)
@@ -79,8 +90,7 @@ def _arrow(pa: Any, file: BinaryIO, column: str, id_column: str | None) -> Itera
     own = _id_column(pa, table.schema, id_column)
     for batch in batches:
         for start in range(0, len(batch), BATCH_ROWS):
-            ids = None if own is None else batch.column(own).slice(start, BATCH_ROWS)
-            yield batch.column(column).slice(start, BATCH_ROWS), ids, 0.0
+            yield batch.slice(start, BATCH_ROWS), own, 0.0
 
 
 def _id_column(pa: Any, schema: Any, name: str | None) -> str | None:
