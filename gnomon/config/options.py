@@ -82,6 +82,13 @@ class CleanConfig(_Section):
     rules: list[str] = []  # families of quality rules: gopher-quality gopher-repetition c4 fineweb
     thresholds: dict[str, float] = {}  # of single rules, where they shall differ from the published ones
     scores: bool = False  # measure every text for the rules, also where none is asked for
+    languages: list[str] | None = None  # to keep, as en de, with und for unknown; []: only counted (gnomon[lang])
+    language_confidence: float = Field(default=0.5, ge=0, le=1)  # below it a text's language counts as unknown
+
+    @field_validator("languages", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
 
 class DedupConfig(_Section):

@@ -6,6 +6,7 @@
     documents.npy   a row a document, see DOCUMENT
     ids.zst         the records' own ids, one after another
     scores.npy      for quality rules: float32 [documents, scores]
+    languages.npy   the likeliest language of each document and its probability, see language.LANGUAGE
     domains.npy     for domains: what of all that rules ask is true of each document, bool [documents, asked]
 <root>/<name>/.blocks/<key>/result.json     how much is in them, and what could not be used
 """
@@ -28,6 +29,7 @@ from gnomon.base.arrays import load_array, write_array
 from gnomon.base.errors import DataError, IntegrityError
 from gnomon.base.files import canonical_json, sha256_bytes, sha256_file, staged_folder, storage_errors
 from gnomon.data.cleaning.clean import repair_all
+from gnomon.data.cleaning.language import LANGUAGE, identify
 from gnomon.data.cleaning.pii import replace_all
 from gnomon.data.cleaning.quality import SCORES, measure
 from gnomon.data.document import Document, Removed, fingerprint
@@ -68,6 +70,7 @@ class Wanted:
     pii: bool = False
     scores: bool = False
     domains: Sequence[Asked] = ()
+    languages: str | None = None  # by which library they are told apart
 
 
 def key_of(files: Sequence[tuple[str, Path]], span: Span, wanted: Wanted) -> str:
@@ -168,6 +171,7 @@ class _Writer:
         self._frames, self._in_block = [0], 0
         self._scores: list[np.ndarray] = []
         self._domains: list[np.ndarray] = []
+        self._languages: list[np.ndarray] = []
         self._own_ids: list[bytes] = []
         self._waiting: list[tuple[int, Document]] = []
         self._waiting_bytes = 0
@@ -218,6 +222,8 @@ class _Writer:
         self._rows.append(rows)
         if self._wanted.scores:
             self._scores.append(measure(texts))
+        if self._wanted.languages:
+            self._languages.append(identify(texts))
         if self._sorter:
             self._domains.append(self._sorter.sort(texts, [d.fields for _, d, _ in kept], rows["goes_on"]))
         packed = self._packer.compress(b"".join(encoded))
@@ -261,6 +267,8 @@ class _Writer:
         (folder / "ids.zst").write_bytes(self._packer.compress(b"".join(self._own_ids)))
         if self._wanted.scores:
             write_array(folder / "scores.npy", np.concatenate([np.zeros((0, len(SCORES)), np.float32), *self._scores]))
+        if self._wanted.languages:
+            write_array(folder / "languages.npy", np.concatenate([np.zeros(0, LANGUAGE), *self._languages]))
         if self._sorter:
             none = np.zeros((0, len(self._wanted.domains)), bool)
             write_array(folder / "domains.npy", np.concatenate([none, *self._domains]))

@@ -1,5 +1,6 @@
 """The card of a dataset: what it holds and what was left out, for people to read."""
 
+from collections import Counter
 from typing import Any
 
 MOST_FILES = 20  # that the card names
@@ -38,6 +39,11 @@ def card_of(body: dict[str, Any]) -> str:
     if found := body.get("lines"):
         documents, cut, size = (sum(column) for column in zip([0, 0, 0], *found["cut"].values(), strict=True))
         lines.append(f"Cut out as found: {cut:,} lines of {documents:,} documents, {size:,} bytes.")
+    if told := body["languages"]:
+        languages = Counter[str]()
+        for counts in told["sources"].values():
+            languages.update({code: came for code, (came, _) in counts.items()})
+        said = {f"Languages, by {told['by']}": dict(languages.most_common())} | said
     for title, counts in said.items():
         if counts:
             lines.append(f"{title}: " + ", ".join(f"{n:,} ({reason})" for reason, n in counts.items()) + ".")

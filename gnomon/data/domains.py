@@ -13,7 +13,7 @@ Asked = tuple[str | None, str | None]
 
 
 class Choice(NamedTuple):
-    """A source for the documents of a file of which what is asked is true, by its place in `asked_of`; None: for all."""
+    """A source for the documents of which what is asked is true, by its place in `asked_of`; None: for all."""
 
     asked: int | None
     source: str
@@ -77,8 +77,8 @@ class Sorter:
 def chosen(
     choices: Sequence[Sequence[Choice]], files: np.ndarray, true: np.ndarray, names: Sequence[str]
 ) -> np.ndarray:
-    """Return the place in `names` of the source of each document, uint16 [n], by the choices of each file, the file that
-    each document is of, and what is `true` of it.
+    """Return the place in `names` of the source of each document, uint16 [n], by the choices of each file, the file
+    that each document is of, and what is `true` of it.
     """
     numbers, places = {name: i for i, name in enumerate(names)}, np.zeros(len(files), np.uint16)
     kinds = {tuple(each): i for i, each in enumerate(dict.fromkeys(map(tuple, choices)))}

@@ -27,6 +27,7 @@ from gnomon.data.contamination.suites import read_suite
 from gnomon.data.corpus import Corpus
 from gnomon.data.domains import described
 from gnomon.data.engine import open_engine
+from gnomon.data.languages import languages_of
 from gnomon.data.reading.unpack import PACKINGS
 from gnomon.data.recipe import OPTIONS, Recipe, find_version
 from gnomon.data.records import repeated_ids
@@ -160,6 +161,7 @@ def write_lines(path: Path, entries: Iterable[dict[str, Any]]) -> None:
 def _manifest(
     recipe: Recipe, work: Work, corpus: Corpus, tokenizer: Tokenizer, splits: dict[str, Any]
 ) -> dict[str, Any]:
+    clean = recipe.data.clean
     return {
         "format": FORMAT,
         "name": recipe.name,
@@ -183,6 +185,7 @@ def _manifest(
         "repeated_ids": repeated_ids(corpus),
         "suites": [[path.name, sha256] for path, sha256 in recipe.suites],
         "flow": flow_of(corpus),
+        "languages": None if clean.languages is None else languages_of(corpus, clean.language_confidence),
         "contamination": work.contamination.facts,
         **{what: dict(sorted(counts.items())) for what, counts in work.cleaned.items()},
         "near": None if work.alike is None else asdict(work.alike),

@@ -20,6 +20,7 @@ from gnomon.base.files import (
 from gnomon.base.progress import Progress
 from gnomon.data.blocks import Wanted, key_of
 from gnomon.data.budget import keep_to_budgets
+from gnomon.data.cleaning.language import library
 from gnomon.data.cleaning.rules import choose
 from gnomon.data.contamination.removal import Contamination, remove_contamination
 from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, Files, origin_of, remove_equal, remove_poor
@@ -32,6 +33,7 @@ from gnomon.data.duplicates.removal import Alike, remove_near
 from gnomon.data.encode import KEPT, write_splits
 from gnomon.data.engine import Engine, Job
 from gnomon.data.groups import grouped
+from gnomon.data.languages import check_languages, remove_foreign
 from gnomon.data.reading.read import can_split
 from gnomon.data.reading.span import WHOLE, cut_spans
 from gnomon.data.recipe import Input, Recipe
@@ -62,6 +64,7 @@ class Work:
         near = recipe.data.dedup.near
         self._bands = None if near is None else bands_for(near)
         self._rules = choose(recipe.data.clean.rules, recipe.data.clean.thresholds)
+        check_languages(recipe.data.clean.languages or [])
         self.cleaned = {"repaired": Counter[str](), "replaced": Counter[str]()}
         self.alike: Alike | None = None
         self.cuts: Cuts | None = None
@@ -105,7 +108,8 @@ class Work:
         data, first = self.recipe.data, group[0]
         scores = data.clean.scores or bool(self._rules)
         wanted = Wanted(first.text_field, first.separator, data.id_field, data.clean.repair, data.clean.pii, scores)
-        wanted = replace(wanted, domains=asked_of(data.domains, first.source))
+        languages = None if data.clean.languages is None else library()
+        wanted = replace(wanted, domains=asked_of(data.domains, first.source), languages=languages)
         files = [[str(i.file.path.absolute()), i.file.bytes, i.stamp] for i in group]
         size, jobs, spans = sum(i.file.bytes for i in group), list[Job](), [WHOLE]
         if len(group) == 1 and size > SPAN_BYTES and can_split(first.file, first.separator):
@@ -124,8 +128,11 @@ class Work:
 
         Raises DataError where one side would be empty.
         """
+        clean = self.recipe.data.clean
         if self._rules:
             remove_poor(corpus, self._rules, self._progress)
+        if clean.languages:
+            remove_foreign(corpus, clean.languages, clean.language_confidence, self._progress)
         self._progress("looking for equal texts", 0, None, "documents")
         remove_equal(corpus)
         near = self.recipe.data.dedup.near

@@ -24,6 +24,8 @@ def preparation_html(dataset: Dataset) -> str:
     body = dataset.manifest
     title = f"{dataset.name} {dataset.version}"
     figures = [("Where the text went", _flow(body["flow"])), ("Tokens of a document", _lengths(dataset))]
+    if body.get("languages"):
+        figures.append(("Languages", _languages(body["languages"])))
     if body["near"] and body["near"]["compared"]:
         limit = body["config"]["data"]["dedup"]["near"]
         figures.append(("How like the compared pairs are", _likeness(body["near"]["histogram"], limit)))
@@ -81,6 +83,19 @@ def _flow(flow: dict[str, Any]) -> go.Figure:
         )
     )
     return figure.update_layout(height=120 + 40 * len(names), margin={"t": 20, "b": 20})
+
+
+def _languages(said: dict[str, Any]) -> go.Figure:
+    """Return, for each language, the documents of each source, and those of them that were left out."""
+    figure = go.Figure()
+    for source, counts in said["sources"].items():
+        gone = {code: came - kept for code, (came, kept) in counts.items() if came > kept}
+        figure.add_bar(x=list(counts), y=[kept for _, kept in counts.values()], name=source)
+        if gone:
+            figure.add_bar(x=list(gone), y=list(gone.values()), name=f"{source}, left out", marker_opacity=0.4)
+    order = {"categoryorder": "total descending"}
+    layout = {"barmode": "stack", "height": 340, "margin": {"t": 20}, "xaxis": order}
+    return figure.update_layout(**layout, yaxis_title="documents", xaxis_title=f"by {said['by']}")
 
 
 def _lengths(dataset: Dataset) -> go.Figure:

@@ -101,7 +101,8 @@ def read_documents(
 ) -> Iterator[Document]:
     """Yield the documents of one file, or those whose first byte lies in `span`; long ones in parts. `note` is told of
     every record that cannot be used, `at` of how many bytes of the file, as it lies on disk, have been read; `id_field`
-    names the key of the records' own ids, `fields` others that are wanted, such as `url` or `meta.kind`. Memory holds one record, one part of a text file, or some rows of a table.
+    names the key of the records' own ids, `fields` others that are wanted, such as `url` or `meta.kind`. Memory holds
+    one record, one part of a text file, or some rows of a table.
 
     The documents of all of a file's spans, in order, are those of the file: same texts, same origins, same notes.
 
