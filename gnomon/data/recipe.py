@@ -75,8 +75,8 @@ class Recipe:
         name = _name(data)
         held = [SourceConfig(paths=data.validation, name=VALIDATION)] if data.validation else []
         root = Path(data.root)
-        found = [("validation", s, _files(s.paths, root, progress)) for s in held]
-        found += [("train", s, _files(s.paths, root, progress)) for s in _distinct(data.named)]
+        found = [("validation", s, files_of(s.paths, root, progress)) for s in held]
+        found += [("train", s, files_of(s.paths, root, progress)) for s in _distinct(data.named)]
         total, done = sum(f.bytes for _, _, files in found for f in files), 0
         names = [_told_apart(files) for _, _, files in found]
         origins = _origins([source.name or "" for _, source, _ in found], names)
@@ -115,7 +115,7 @@ def _embedder(dedup: DedupConfig) -> str | None:
     return SentenceEmbedder.open(dedup.embedder).digest
 
 
-def _files(paths: list[str], root: Path, progress: Progress) -> list[Source]:
+def files_of(paths: list[str], root: Path, progress: Progress) -> list[Source]:
     """Return the files that paths name, after what lies on the Hugging Face Hub has been fetched."""
     there = [path for path in paths if path.startswith(PREFIX)]
     here = [path for path in paths if path not in there]

@@ -12,6 +12,7 @@ from gnomon.verbs.dedup import dedup
 from gnomon.verbs.exchange import export_ids, import_ids
 from gnomon.verbs.fetch import fetch
 from gnomon.verbs.monitor import check
+from gnomon.verbs.plan_data import plan_data
 from gnomon.verbs.stats import stats
 from gnomon.verbs.synth import synth
 
@@ -20,6 +21,7 @@ for verb in (fetch, check, dedup, decontaminate, synth, stats):
     data_app.command()(verb)
 data_app.command("import")(import_ids)
 data_app.command("export")(export_ids)
+data_app.command("plan")(plan_data)
 
 Version = Annotated[Path, typer.Argument(help="A dataset version's folder.")]
 

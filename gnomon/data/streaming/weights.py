@@ -29,7 +29,7 @@ def planned_weights(mix: MixConfig, tokens: Mapping[str, int], rows: int, length
     stages: Stages = []
     if mix.weights or mix.temperature or mix.schedule or mix.max_epochs or mix.rebalance != "none":
         stages = _stages(mix, tokens, rows, length)
-    return stages, _why(mix, tokens, rows * length, _shares(stages, tokens, rows))
+    return stages, _why(mix, tokens, rows * length, shares_of(stages, tokens, rows))
 
 
 def _stages(mix: MixConfig, tokens: Mapping[str, int], rows: int, length: int) -> Stages:
@@ -86,7 +86,7 @@ def _fill(weights: dict[str, Fraction], rows: int, most: Mapping[str, int]) -> d
     return parts
 
 
-def _shares(stages: Stages, tokens: Mapping[str, int], rows: int) -> dict[str, Fraction]:
+def shares_of(stages: Stages, tokens: Mapping[str, int], rows: int) -> dict[str, Fraction]:
     """Return the part of the run's rows that each source gives."""
     if not stages:
         return {name: Fraction(count, sum(tokens.values())) for name, count in tokens.items()}
