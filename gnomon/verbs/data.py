@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from gnomon.verbs.artifacts import verify
+from gnomon.verbs.classify import classify_app
 from gnomon.verbs.common import ConfigPath, Json, Overrides, RunPath, config_of, print_json
 from gnomon.verbs.decontaminate import decontaminate
 from gnomon.verbs.dedup import dedup
@@ -22,6 +23,7 @@ for verb in (fetch, check, dedup, decontaminate, synth, stats):
 data_app.command("import")(import_ids)
 data_app.command("export")(export_ids)
 data_app.command("plan")(plan_data)
+data_app.add_typer(classify_app, name="classify")
 
 Version = Annotated[Path, typer.Argument(help="A dataset version's folder.")]
 
