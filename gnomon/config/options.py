@@ -128,6 +128,7 @@ class DataConfig(_Section):
     id_field: str | None = "id"  # the key of a record's own id, by which it is found again; null: they have none
     separator: str | None = None  # cuts .txt and .md files into documents; None: a file is a document
     domains: list[DomainConfig] = []  # rules that say of which domain a text is; each domain is a source of its own
+    domain_classifier: str | None = None  # file of gnomon data classify train, for texts that no rule is true of
     max_bad_share: float = Field(default=0.01, ge=0, le=1)  # of records that may be unreadable before preparation stops
     name: str | None = None  # of the dataset; None: the first path's name
     root: str = "datasets"  # folder that holds all datasets

@@ -28,6 +28,7 @@ from gnomon.base import faults
 from gnomon.base.arrays import load_array, write_array
 from gnomon.base.errors import DataError, IntegrityError
 from gnomon.base.files import canonical_json, sha256_bytes, sha256_file, staged_folder, storage_errors
+from gnomon.data.classifier import load_classifier
 from gnomon.data.cleaning.clean import repair_all
 from gnomon.data.cleaning.language import LANGUAGE, identify
 from gnomon.data.cleaning.pii import replace_all
@@ -70,6 +71,7 @@ class Wanted:
     pii: bool = False
     scores: bool = False
     domains: Sequence[Asked] = ()
+    classifier: str | None = None  # hash of its file
     languages: str | None = None  # by which library they are told apart
 
 
@@ -94,7 +96,7 @@ def make_blocks(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     shutil.rmtree(folder, ignore_errors=True)  # a damaged one
     with staged_folder(folder.parent, "blocks") as staged:
         wanted, before = Wanted(**args["wanted"]), 0
-        writer = _Writer(staged.path, wanted)
+        writer = _Writer(staged.path, wanted, args["classifier"])
         for number, (name, size, stamp) in enumerate(args["files"]):
             source, writer.file = Source(Path(name), "", size), number
             at = partial(_told, tell, before)
@@ -154,9 +156,10 @@ def _refuse_changed(path: Path, stamp: list[int]) -> None:
 class _Writer:
     """Takes documents one by one and writes blocks, frame by frame."""
 
-    def __init__(self, folder: Path, wanted: Wanted) -> None:
+    def __init__(self, folder: Path, wanted: Wanted, classifier: str | None) -> None:
         self._folder, self._wanted = folder, wanted
-        self._sorter = Sorter(wanted.domains) if wanted.domains else None
+        learned = load_classifier(Path(classifier))[0] if classifier else None
+        self._sorter = Sorter(wanted.domains, learned) if wanted.domains or learned else None
         self.file = 0  # that is being read
         self.unusable: list[tuple[int, int, int, str, str]] = []  # file, line, part, reason, detail
         self._begun = False  # a part of the text that the next document may go on from is kept
@@ -270,7 +273,7 @@ class _Writer:
         if self._wanted.languages:
             write_array(folder / "languages.npy", np.concatenate([np.zeros(0, LANGUAGE), *self._languages]))
         if self._sorter:
-            none = np.zeros((0, len(self._wanted.domains)), bool)
+            none = np.zeros((0, self._sorter.width), bool)
             write_array(folder / "domains.npy", np.concatenate([none, *self._domains]))
         self.blocks += 1
         self._reset()

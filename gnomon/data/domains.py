@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gnomon.config import DomainConfig, SourceConfig
+from gnomon.data.classifier import Classifier
 
 Asked = tuple[str | None, str | None]
 """What a rule looks for in a document: a field of its record, or in its text; and a pattern, or anything."""
@@ -25,9 +26,11 @@ def asked_of(rules: Iterable[DomainConfig], source: str) -> list[Asked]:
     return list(dict.fromkeys(wanted))
 
 
-def choices_of(rules: Sequence[DomainConfig], source: str, own: str | None, file: str) -> tuple[Choice, ...]:
+def choices_of(
+    rules: Sequence[DomainConfig], source: str, own: str | None, file: str, labels: Sequence[str] = ()
+) -> tuple[Choice, ...]:
     """Return the sources that documents of a file may be of, by its name; the first that is true counts, and the last
-    one always is. A domain that a source has of its `own` keeps the source's name.
+    one always is. A domain that a source has of its `own` keeps the source's name; `labels` are a classifier's.
     """
     asked, found = asked_of(rules, source), list[Choice]()
     for rule in rules:
@@ -36,6 +39,8 @@ def choices_of(rules: Sequence[DomainConfig], source: str, own: str | None, file
             if not (rule.field or rule.matches):
                 return (*found, Choice(None, name))
             found.append(Choice(asked.index((rule.field, rule.matches)), name))
+    for number, label in enumerate(labels):
+        found.append(Choice(len(asked) + number, source if label == own else f"{source}/{label}"))
     return (*found, Choice(None, source))
 
 
@@ -50,26 +55,31 @@ def fields_of(asked: Iterable[Asked]) -> list[str]:
 
 
 class Sorter:
-    """Finds what of all that is asked is true of each document."""
+    """Finds what of all that is asked is true of each document, and behind it which label a classifier gives it."""
 
-    def __init__(self, asked: Sequence[Asked]) -> None:
+    def __init__(self, asked: Sequence[Asked], classifier: Classifier | None = None) -> None:
+        self._classifier = classifier
         fields = fields_of(asked)
         self._asked = [
             (None, re.compile(p or ".")) if f is None else (fields.index(f), re.compile(p or ".", re.MULTILINE))
             for f, p in asked
         ]
-        self._last = np.zeros(len(asked), bool)
+        self.width = len(asked) + len(classifier.labels if classifier else ())
+        self._last = np.zeros(self.width, bool)
 
     def sort(
         self, texts: Sequence[str], fields: Sequence[tuple[str, ...]], goes_on: Sequence[bool] | np.ndarray
     ) -> np.ndarray:
         """Return what is true of each text: bool [n, asked]. One that goes on from that before it is of its kind."""
-        found = np.zeros((len(texts), len(self._asked)), bool)
+        found = np.zeros((len(texts), self.width), bool)
         for i, (text, said) in enumerate(zip(texts, fields, strict=True)):
             if not goes_on[i]:
                 for number, (field, pattern) in enumerate(self._asked):
                     where = text if field is None else said[field] if said else ""
                     self._last[number] = pattern.search(where) is not None
+                if self._classifier:
+                    self._last[len(self._asked) :] = False
+                    self._last[len(self._asked) + int(self._classifier.classify([text])[0])] = True
             found[i] = self._last
         return found
 

@@ -49,7 +49,7 @@ def languages_of(corpus: Corpus, confidence: float) -> dict[str, Any]:
     for b, (start, rows) in enumerate(corpus.blocks()):
         if not len(rows):
             continue
-        whose, (_, codes) = corpus.sources_of(b), _languages(corpus, b, confidence)
+        whose, (_, codes) = corpus.sources_in(b), _languages(corpus, b, confidence)
         kept = corpus.status[start : start + len(rows)] != REMOVED
         for source in np.unique(whose).tolist():
             for code in np.unique(codes[whose == source]).tolist():

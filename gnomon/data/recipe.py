@@ -10,6 +10,7 @@ from gnomon.base.files import STAGING_PREFIX, canonical_json, sha256_bytes, sha2
 from gnomon.base.progress import Progress
 from gnomon.config import DataConfig, DedupConfig, SourceConfig, TokenizerConfig
 from gnomon.data.blocks import stamp_of
+from gnomon.data.classifier import load_classifier
 from gnomon.data.contamination.suites import suite_files
 from gnomon.data.reading.hub import hub_source
 from gnomon.data.reading.hub_address import PREFIX, HubAddress
@@ -97,6 +98,7 @@ class Recipe:
         content = {
             "format": FORMAT,
             "suites": [[path.name, sha256] for path, sha256 in suites],
+            "classifier": load_classifier(Path(data.domain_classifier))[1] if data.domain_classifier else None,
             "inputs": [i.described() for i in inputs],
             "sources": [s.model_dump(exclude={"paths"}) for s in data.named],
             "data": data.model_dump(include=OPTIONS),
@@ -231,7 +233,7 @@ def _check_sample(options: TokenizerConfig, data: DataConfig) -> None:
     if weights == "mix":
         why = "the weights of training are not known here"
         raise ConfigError(why, where="tokenizer.sample_weights", do="give them by the names of the sources")
-    if unknown := sorted(set(weights or {}) - set(names)):
+    if unknown := sorted(w for w in weights or {} if w.partition("/")[0] not in names):
         do = f"name some of {', '.join(names)}"
         raise ConfigError(f"there is no source {unknown[0]!r}", where="tokenizer.sample_weights", do=do)
 

@@ -10,6 +10,7 @@ import numpy as np
 from gnomon.base.errors import DataError
 from gnomon.base.progress import Progress
 from gnomon.config import DataConfig, SourceConfig, TokenizerConfig
+from gnomon.data.classifier import load_classifier
 from gnomon.data.document import Document
 from gnomon.data.domains import Sorter, asked_of, choices_of, chosen, fields_of
 from gnomon.data.reading.read import Source, read_documents
@@ -98,8 +99,9 @@ def _documents(data: DataConfig, source: SourceConfig, file: Source, limit: int)
 
 def _names(data: DataConfig, source: SourceConfig, file: Source, documents: Sequence[Document]) -> list[str]:
     name = source.name or ""
-    choices = choices_of(data.domains, name, source.domain, file.name)
+    learned = load_classifier(Path(data.domain_classifier))[0] if data.domain_classifier else None
+    choices = choices_of(data.domains, name, source.domain, file.name, learned.labels if learned else ())
     names = list(dict.fromkeys(choice.source for choice in choices))
     texts, fields = [d.text for d in documents], [d.fields for d in documents]
-    true = Sorter(asked_of(data.domains, name)).sort(texts, fields, [d.goes_on for d in documents])
+    true = Sorter(asked_of(data.domains, name), learned).sort(texts, fields, [d.goes_on for d in documents])
     return [names[i] for i in chosen([choices], np.zeros(len(texts), int), true, names).tolist()]

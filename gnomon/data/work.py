@@ -20,6 +20,7 @@ from gnomon.base.files import (
 from gnomon.base.progress import Progress
 from gnomon.data.blocks import Wanted, key_of
 from gnomon.data.budget import keep_to_budgets
+from gnomon.data.classifier import load_classifier
 from gnomon.data.cleaning.language import library
 from gnomon.data.cleaning.rules import choose
 from gnomon.data.contamination.removal import Contamination, remove_contamination
@@ -64,6 +65,8 @@ class Work:
         near = recipe.data.dedup.near
         self._bands = None if near is None else bands_for(near)
         self._rules = choose(recipe.data.clean.rules, recipe.data.clean.thresholds)
+        path = recipe.data.domain_classifier
+        self._classifier = load_classifier(Path(path)) if path else None
         check_languages(recipe.data.clean.languages or [])
         self.cleaned = {"repaired": Counter[str](), "replaced": Counter[str]()}
         self.alike: Alike | None = None
@@ -101,7 +104,9 @@ class Work:
     def _choices(self, group: list[Input]) -> tuple[tuple[Choice, ...], ...]:
         rules, source = self.recipe.data.domains, group[0].source
         own = next((s.domain for s in self.recipe.data.named if s.name == source), None)
-        return tuple(choices_of(rules, source, own, i.file.name) for i in group) if rules else ()
+        labels = self._classifier[0].labels if self._classifier else ()
+        named = bool(rules or labels)
+        return tuple(choices_of(rules, source, own, i.file.name, labels) for i in group) if named else ()
 
     def _reading(self, group: list[Input]) -> list[Job]:
         """Return the jobs that read a group of files: one, or one for each span of a large file."""
@@ -110,6 +115,7 @@ class Work:
         wanted = Wanted(first.text_field, first.separator, data.id_field, data.clean.repair, data.clean.pii, scores)
         languages = None if data.clean.languages is None else library()
         wanted = replace(wanted, domains=asked_of(data.domains, first.source), languages=languages)
+        wanted = replace(wanted, classifier=self._classifier[1] if self._classifier else None)
         files = [[str(i.file.path.absolute()), i.file.bytes, i.stamp] for i in group]
         size, jobs, spans = sum(i.file.bytes for i in group), list[Job](), [WHOLE]
         if len(group) == 1 and size > SPAN_BYTES and can_split(first.file, first.separator):
@@ -117,7 +123,8 @@ class Work:
         for span in spans:
             key = key_of([(i.sha256, i.file.path) for i in group], span, wanted)
             self._keys |= {key} if self._bands is None else {key, name_of(self._bands, key)}
-            args = {"files": files, "folder": str(self._blocks / key), "wanted": vars(wanted), "span": vars(span)}
+            args: dict[str, Any] = {"classifier": data.domain_classifier, "files": files}
+            args |= {"folder": str(self._blocks / key), "wanted": vars(wanted), "span": vars(span)}
             args["path"] = files[0][0] if len(files) == 1 else f"{files[0][0]} to {files[-1][0]}"  # for people
             jobs.append(Job("gnomon.data.blocks:make_blocks", args, (span.stop or size) - span.start))
         return jobs
@@ -284,6 +291,9 @@ def sample_of(corpus: Corpus, limit: int, weights: dict[str, float] | None) -> t
         taken = order[: int((sizes[order].cumsum() - sizes[order] < limit).sum())]
         return numbers[taken], ids[taken]
     names, of = corpus.sources_of(numbers)
+    whose = [name if name in weights else name.partition("/")[0] for name in names]  # a domain, or all of them together
+    names = list(dict.fromkeys(whose))
+    of = np.array([names.index(name) for name in whose])[of]
     inside = {name: order[of[order] == i] for i, name in enumerate(names)}
     there = {name: int(sizes[mine].sum()) for name, mine in inside.items()}
     shares = {name: Fraction(weights.get(name, 0)) for name in names}
