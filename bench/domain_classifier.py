@@ -40,10 +40,10 @@ def main() -> None:
 def peers(examples: list[tuple[str, str]]) -> dict[str, list[float]]:
     """Return the same of scikit-learn's classifiers over hashed words and pairs; nothing where it is missing."""
     try:
-        from sklearn.feature_extraction.text import HashingVectorizer
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.metrics import accuracy_score, f1_score
-        from sklearn.naive_bayes import MultinomialNB
+        from sklearn.feature_extraction.text import HashingVectorizer  # pyright: ignore[reportMissingImports]
+        from sklearn.linear_model import LogisticRegression  # pyright: ignore[reportMissingImports]
+        from sklearn.metrics import accuracy_score, f1_score  # pyright: ignore[reportMissingImports]
+        from sklearn.naive_bayes import MultinomialNB  # pyright: ignore[reportMissingImports]
     except ImportError:
         return {}
     texts, labels = [text[:8192] for text, _ in examples], np.array([label for _, label in examples])
