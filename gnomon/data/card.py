@@ -39,7 +39,7 @@ def card_of(body: dict[str, Any]) -> str:
     if found := body.get("lines"):
         documents, cut, size = (sum(column) for column in zip([0, 0, 0], *found["cut"].values(), strict=True))
         lines.append(f"Cut out as found: {cut:,} lines of {documents:,} documents, {size:,} bytes.")
-    if told := body["languages"]:
+    if told := body.get("languages"):
         languages = Counter[str]()
         for counts in told["sources"].values():
             languages.update({code: came for code, (came, _) in counts.items()})

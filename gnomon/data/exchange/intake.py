@@ -16,6 +16,7 @@ from gnomon.base.arrays import load_array, write_array
 from gnomon.base.errors import DataError
 from gnomon.base.files import canonical_json, staged_folder
 from gnomon.data.blocks import DOCUMENT, stamp_of
+from gnomon.data.budget import counted
 from gnomon.data.corpus import REMOVED
 from gnomon.data.encode import ENCODED, SPLITS, dtype_of
 from gnomon.data.exchange.formats import read_ids
@@ -112,7 +113,7 @@ def bytes_of_ids(tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:
 
 def order_block(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     """Write the documents of a block that are kept as `encode_block` does, in the order of status and id, end-of-text
-    in front of each; return how much there is by split.
+    in front of each; return [tokens, bytes] by split and number of the source, which all are of.
     """
     source, folder, end = Path(args["block"]), Path(args["folder"]), args["end_of_text"]
     documents, lengths = load_array(source / "documents.npy"), load_array(source / "tokens.npy").astype(np.int64)
@@ -132,10 +133,8 @@ def order_block(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     place[rows["start"].astype(np.int64)] = 0
     moved = ids[place] if len(place) else np.zeros(0, ids.dtype)
     moved[rows["start"].astype(np.int64)] = end
-    result = {
-        name: {what: int(rows[what][rows["status"] == value].sum(dtype=np.int64)) for what in ("tokens", "bytes")}
-        for name, value in SPLITS.items()
-    }
+    rows["source"] = args["source"]
+    result = {name: counted(rows[rows["status"] == value]) for name, value in SPLITS.items()}
     folder.mkdir(parents=True, exist_ok=True)
     write_array(folder / "ids.npy", moved)
     write_array(folder / "documents.npy", rows)

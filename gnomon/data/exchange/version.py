@@ -20,6 +20,7 @@ from gnomon.base.files import (
 from gnomon.base.progress import Progress
 from gnomon.data.account import flow_of
 from gnomon.data.blocks import stamp_of
+from gnomon.data.budget import Budgets
 from gnomon.data.card import card_of
 from gnomon.data.corpus import TRAIN, VALIDATION, Corpus, Files, remove_equal
 from gnomon.data.encode import dtype_of, write_splits
@@ -193,8 +194,8 @@ class _Making:
             self._decide(corpus)
             folders, results = self._order(corpus, work, engine, progress)
             with staged_folder(self.folder, "version") as staged:
-                vocabulary = self.tokenizer.vocabulary
-                splits = write_splits(corpus, folders, results, vocabulary, work, staged.path, engine, progress)
+                vocabulary, left = self.tokenizer.vocabulary, Budgets(counts=results)
+                splits = write_splits(corpus, folders, left, vocabulary, work, staged.path, engine, progress)
                 for name, split in splits.items():
                     self._refuse_without_text(name, split["bytes"])
                 write_synced(staged.path / TOKENIZER, self.tokenizer.to_json().encode())
@@ -258,8 +259,9 @@ class _Making:
             status = corpus.status[start : start + len(rows)]
             write_array(said := work / f"status-{b:05d}.npy", status)
             block = corpus.block(b).folder
-            args = {"block": str(block), "status": str(said), "end_of_text": self.tokenizer.end_of_text}
-            args["folder"] = str(work / f"ordered-{b:05d}")
+            args: dict[str, Any] = {"block": str(block), "status": str(said), "end_of_text": self.tokenizer.end_of_text}
+            args |= {"folder": str(work / f"ordered-{b:05d}")}
+            args |= {"source": corpus.sources.index(corpus.places[b][0].source)}
             jobs.append(Job("gnomon.data.exchange.intake:order_block", args, (block / "ids.npy").stat().st_size))
         results = engine("sorting documents", jobs, progress)
         return [Path(job.args["folder"]) for job in jobs], results
