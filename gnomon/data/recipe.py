@@ -25,7 +25,7 @@ from gnomon.tokenizer.train import SMALLEST
 
 OPTIONS: dict[str, Any] = {
     **dict.fromkeys(("validation_share", "text_field", "id_field", "separator", "max_bad_share", "clean"), True),
-    "dedup": {"near", "semantic"},
+    "dedup": {"near", "semantic", "lines", "line_characters"},
     "domains": True,
     "decontaminate": {"action", "threshold", "fields", "contexts"},
 }
