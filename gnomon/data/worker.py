@@ -1,4 +1,4 @@
-"""A process that does jobs for `engine.py`: one line of JSON in, one or more out. It ends when its input does."""
+"""A process that does jobs for `engine/`: one line of JSON in, one or more out. It ends when its input does."""
 
 import importlib
 import os

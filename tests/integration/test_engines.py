@@ -16,7 +16,7 @@ import pytest
 from gnomon.base.errors import DataError
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
-from gnomon.data.engine import _Pool
+from gnomon.data.engine.local import Pool
 from gnomon.data.prepare import prepare
 from gnomon.store.datasets import list_datasets, verify_dataset
 from tests.world import write_corpus
@@ -24,13 +24,13 @@ from tests.world import write_corpus
 PROGRAM = """
 import sys
 from pathlib import Path
-import gnomon.data.engine
+import gnomon.data.engine.local
 import gnomon.data.groups
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
-from gnomon.data.engine import _Pool
+from gnomon.data.engine.local import Pool
 from gnomon.data.prepare import prepare
-gnomon.data.engine.WORTH_BYTES = gnomon.data.groups.ALONE_BYTES = 0
+gnomon.data.engine.local.WORTH_BYTES = gnomon.data.groups.ALONE_BYTES = 0
 folder = Path(sys.argv[1])
 data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"), dedup={"lines": 3}, workers=2)
 print(prepare(data, TokenizerConfig(), 1024, silent).digest)
@@ -39,7 +39,7 @@ print(prepare(data, TokenizerConfig(), 1024, silent).digest)
 
 @pytest.fixture(autouse=True)
 def _never_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gnomon.data.engine.WORTH_BYTES", 0)
+    monkeypatch.setattr("gnomon.data.engine.local.WORTH_BYTES", 0)
     monkeypatch.setattr("gnomon.data.groups.ALONE_BYTES", 0)  # a job a file
 
 
@@ -80,13 +80,13 @@ def test_workers_that_die_are_replaced(
 ) -> None:
     write_texts(tmp_path)
     monkeypatch.setenv("GNOMON_FAULTS", point)  # read by the workers; this process has looked before
-    bury, died = _Pool._bury, list[bool]()
+    bury, died = Pool._bury, list[bool]()
 
-    def count(pool: _Pool, worker: subprocess.Popen[bytes]) -> None:
+    def count(pool: Pool, worker: subprocess.Popen[bytes]) -> None:
         died.append(worker.wait(10) == -signal.SIGKILL if worker.poll() is not None else False)
         bury(pool, worker)
 
-    monkeypatch.setattr(_Pool, "_bury", count)
+    monkeypatch.setattr(Pool, "_bury", count)
     assert made(tmp_path, workers=2) == digest
     assert any(died)
 
