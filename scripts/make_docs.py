@@ -48,7 +48,7 @@ def main() -> int:
 def config_page() -> str:
     """Return the table of every key of a config, from the fields and comments of gnomon/config/options.py."""
     source = (ROOT / "gnomon" / "config" / "options.py").read_text()
-    parts = ("sources[]", "domains[]", "clean", "dedup", "decontaminate")
+    parts = ("sources[]", "domains[]", "clean", "dedup", "decontaminate", "slurm")
     names = ("data", *(f"data.{part}" for part in parts), "tokenizer", "model", "mix", "train", "export")
     sections = {_class_of(name): f"{name}." for name in names} | {"Config": ""}
     page = (

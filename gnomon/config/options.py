@@ -116,6 +116,26 @@ class DecontaminateConfig(_Section):
         return [value] if isinstance(value, str) else value
 
 
+class SlurmConfig(_Section):
+    """What a preparation asks Slurm for, with data.engine=slurm."""
+
+    partition: str | None = None  # None: the cluster's own
+    time: str = "4:00:00"  # that a task may take
+    tasks: int = Field(default=32, ge=1)  # at once; a stage is at most four times as many
+    cpus: int = Field(default=1, ge=1)  # of a task, each with a process
+    memory: int | None = Field(default=4, ge=1)  # of a cpu, in GB; None: the cluster's own
+    sbatch: dict[str, str] = {}  # more options of sbatch: {"account": "nlp", "qos": "long"}; "" where one has no value
+    setup: str = ""  # shell commands before each task: "module load python; source /shared/venv/bin/activate"
+
+    @field_validator("sbatch")
+    @classmethod
+    def _not_ours(cls, value: dict[str, str]) -> dict[str, str]:
+        ours = {"array", "dependency", "error", "export", "job-name", "output", "wrap"} & value.keys()
+        if ours:
+            raise ValueError(f"{sorted(ours)[0]!r} is set by the preparation itself")
+        return value
+
+
 class DataConfig(_Section):
     """Where the text is and what becomes of it."""
 
@@ -136,7 +156,8 @@ class DataConfig(_Section):
     dedup: DedupConfig = DedupConfig()
     decontaminate: DecontaminateConfig = DecontaminateConfig()
     workers: int | None = Field(default=None, ge=1, le=4096)  # processes that prepare; None: one a core
-    engine: Literal["local", "ray"] = "local"  # who runs them
+    engine: Literal["local", "ray", "slurm"] = "local"  # who runs them
+    slurm: SlurmConfig = SlurmConfig()
     keep_blocks: bool = True  # what was read and measured, so that other rules or one more file do not read it all anew
 
     @field_validator("train", "validation", mode="before")

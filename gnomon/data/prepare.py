@@ -74,7 +74,9 @@ def _make(recipe: Recipe, progress: Progress) -> Dataset:
     _refuse_small_disk(recipe)
     for path, _ in recipe.suites:  # now, not after hours
         read_suite(path, recipe.data.decontaminate.fields)
-    with open_engine(recipe.data.engine, recipe.data.workers) as engine, storage_errors(recipe.folder):
+    data, shared = recipe.data, recipe.folder / WORK / "slurm"
+    opened = open_engine(data.engine, data.workers, data.slurm, shared)
+    with opened as engine, storage_errors(recipe.folder):
         work = Work(recipe, engine, progress)
         work.forget_others()
         corpus = work.read()

@@ -35,8 +35,13 @@ def answer(line: bytes, tell: Tell) -> bytes:
         with storage_errors(Path(job["args"].get("folder", job["call"]))):
             return orjson.dumps({"done": do(job["call"], job["args"], tell)}) + b"\n"
     except GnomonError as e:
-        said = {"kind": type(e).__name__, "what": e.what, "where": e.where, "do": e.do}
-        return orjson.dumps({"failed": said}) + b"\n"
+        return failed(e)
+
+
+def failed(error: GnomonError) -> bytes:
+    """Return the outcome of a job that raised this, as a line."""
+    said = {"kind": type(error).__name__, "what": error.what, "where": error.where, "do": error.do}
+    return orjson.dumps({"failed": said}) + b"\n"
 
 
 def main() -> None:

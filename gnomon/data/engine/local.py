@@ -17,6 +17,9 @@ from gnomon.data.worker import do
 WORTH_BYTES = 16 << 20
 """Less work than this is done sooner here than a worker has started: about 0.5 s each."""
 
+ONE_THREAD = {"RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+"""The environment of a worker: it is one of many."""
+
 
 class Pool:
     """Processes of this machine that do jobs, each one at a time."""
@@ -73,13 +76,12 @@ class Pool:
             pass  # it died; its output says so
 
     def _start(self) -> subprocess.Popen[bytes]:
-        one_thread = {"RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
         worker = subprocess.Popen(
             [sys.executable, "-m", "gnomon.data.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            env=os.environ | one_thread,
+            env=os.environ | ONE_THREAD,
         )
         self._workers.append(worker)
         return worker

@@ -13,7 +13,7 @@ from gnomon.data.worker import answer
 
 
 class Ray:
-    """Workers of a Ray cluster: the one that is running, or one of this machine alone."""
+    """A connection to the cluster; one that was started here ends with it."""
 
     def __init__(self, workers: int) -> None:
         ray: Any = need("ray", extra="ray", why="data.engine=ray prepares text on it")
