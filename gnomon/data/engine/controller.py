@@ -127,5 +127,5 @@ def ask(*command: str) -> str:
     except OSError as e:
         raise NoAnswer(f"`{command[0]}` does not run: {e.strerror}") from None
     if run.returncode:
-        raise NoAnswer(" ".join(run.stderr.split())[:500] or f"`{command[0]}` ended with {run.returncode}")
+        raise NoAnswer(" ".join(run.stderr.split())[-500:] or f"`{command[0]}` ended with {run.returncode}")
     return run.stdout

@@ -1,0 +1,254 @@
+"""A preparation on Slurm makes what the same preparation makes here, whatever is lost on the way, and says what fails.
+
+On a throw-away cluster where Slurm is installed, and everywhere on programs that stand in for its commands.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gnomon.base.errors import ConfigError, DataError, DependencyError, StorageError
+from gnomon.base.progress import silent
+from gnomon.config import DataConfig, SlurmConfig, TokenizerConfig
+from gnomon.config.options import DedupConfig
+from gnomon.data.engine import Job, controller, open_engine, slurm
+from gnomon.data.prepare import prepare
+from gnomon.store.datasets import verify_dataset
+from tests.slurm import missing_daemons, stand_ins, throw_away_cluster
+from tests.world import write_corpus
+
+pytestmark = [
+    pytest.mark.skipif(find_spec("datatrove") is None, reason="needs datatrove: pip install 'gnomon[slurm]'"),
+    pytest.mark.skipif(os.name != "posix", reason="needs POSIX processes"),
+]
+ROOT = Path(__file__).parents[2]
+SMALL = SlurmConfig(tasks=2, memory=None, time="5")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    if missing := missing_daemons():
+        pytest.skip(f"needs a Slurm that is installed; this machine has no {', '.join(missing)} (apt: slurm-wlm munge)")
+    with throw_away_cluster(tmp_path_factory.mktemp("slurm")) as environment:
+        yield environment
+
+
+@pytest.fixture(params=["stand-in", "cluster"])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder, where Slurm's commands are found."""
+    environment = stand_ins(tmp_path) if request.param == "stand-in" else request.getfixturevalue("cluster")
+    return _with(environment, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder, where programs stand in for Slurm's commands."""
+    return _with(stand_ins(tmp_path), tmp_path, monkeypatch)
+
+
+def _with(environment: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, value in {**environment, "PYTHONPATH": str(ROOT)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("gnomon.data.engine.local.WORTH_BYTES", 0)
+    monkeypatch.setattr(slurm, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(slurm, "SHARES", 1)
+    return folder
+
+
+def done(folder: Path, call: str, jobs: list[dict[str, Any]], options: SlurmConfig = SMALL) -> list[Any]:
+    """What these calls of a function in tests/slurm.py say, asked of Slurm."""
+    with open_engine("slurm", None, options, folder / "tasks") as engine:
+        asked = [
+            Job(f"tests.slurm:{call}", {"folder": str(folder), **job}, 10_000_000 + n) for n, job in enumerate(jobs)
+        ]
+        return engine("squaring", asked, silent)
+
+
+def digest(folder: Path, root: str, **data: Any) -> str:
+    near = DedupConfig(near=None)  # two stages less
+    config = DataConfig(train=[str(folder / "texts")], root=str(folder / root), slurm=SMALL, dedup=near, **data)
+    dataset = prepare(config, TokenizerConfig(), 1024, silent)
+    assert verify_dataset(dataset.folder) == []
+    return dataset.digest
+
+
+def write_texts(folder: Path) -> None:
+    for number in range(5):
+        write_corpus(folder / "texts" / str(number), documents=300, seed=number)
+
+
+def active() -> list[str]:
+    """The states of all tasks that still do something, of the job given last."""
+    newest = 1
+    while controller.states_of(str(newest + 1)):
+        newest += 1
+    return [state.name for state in controller.states_of(str(newest)).values() if not state.ended]
+
+
+def test_a_preparation_whose_tasks_die_has_the_digest_of_one_here(
+    anywhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_texts(anywhere)
+    expected = digest(anywhere, "here", workers=1)
+    monkeypatch.setenv("GNOMON_FAULTS", "prepare.encoded=kill@2")  # of every task the second time it gets there
+    submit, submitted = slurm.Slurm._submit, list[Path]()
+
+    def count(engine: slurm.Slurm, folder: Path) -> tuple[str, list[int]]:
+        submitted.append(folder)
+        return submit(engine, folder)
+
+    monkeypatch.setattr(slurm.Slurm, "_submit", count)
+    assert digest(anywhere, "there", engine="slurm") == expected
+    assert len(submitted) > len(set(submitted))  # some of a stage again
+
+
+def test_results_come_in_the_order_of_the_jobs_and_a_task_has_its_own_processes(anywhere: Path) -> None:
+    jobs = [{"n": n, "times": n % 3} for n in range(12)]
+    options = SMALL.model_copy(update={"tasks": 1, "cpus": 2})
+    assert done(anywhere, "dies_at_first", jobs, options) == [n**2 for n in range(12)]
+    assert len(list(anywhere.glob("tasks/*/slurm_logs/*"))) == 1  # who died were processes of the one task
+
+
+def test_a_task_that_is_cancelled_is_submitted_again(anywhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    submit, cancelled = slurm.Slurm._submit, list[str]()
+
+    def submit_and_cancel(engine: slurm.Slurm, folder: Path) -> tuple[str, list[int]]:
+        number, ranks = submit(engine, folder)
+        if not cancelled:
+            cancelled.append(f"{number}_1")
+            threading.Thread(target=cancel_when_running, args=(number, 1)).start()
+        return number, ranks
+
+    def cancel_when_running(number: str, index: int) -> None:
+        while controller.states_of(number)[index].name != "RUNNING" or not (anywhere / "begun-0").exists():
+            time.sleep(0.05)
+        controller.ask("scancel", f"{number}_{index}")
+
+    monkeypatch.setattr(slurm.Slurm, "_submit", submit_and_cancel)
+    jobs = [{"n": n, "seconds": 2} for n in range(2)]
+    assert done(anywhere, "square", jobs) == [0, 1]
+    assert cancelled and active() == []
+
+
+def test_what_a_job_raises_is_raised_here_and_the_others_are_cancelled(anywhere: Path) -> None:
+    with pytest.raises(DataError, match="the text is empty") as caught:
+        done(anywhere, "refuses", [{}] * 6)
+    assert (caught.value.where, caught.value.do) == ("books.txt", "give another")
+    until = time.monotonic() + 10
+    while active() and time.monotonic() < until:
+        time.sleep(0.2)
+    assert active() == []
+
+
+def test_tasks_that_are_refused_say_why(anywhere: Path) -> None:
+    options = SMALL.model_copy(update={"partition": "nope"})
+    with pytest.raises(DependencyError, match=r"did not take the tasks: .*[Ii]nvalid partition") as caught:
+        done(anywhere, "square", [{"n": 1}], options)
+    assert "--partition=nope" in Path(str(caught.value.where)).read_text()
+
+
+def test_a_task_that_is_lost_each_time_is_an_error_with_the_end_of_its_log(alone: Path) -> None:
+    with pytest.raises(DataError, match=r"lost 3 times .*squaring.*FAILED(.|\n)*Killed") as caught:
+        done(alone, "dies_at_first", [{"n": 1, "times": 9}])
+    assert Path(str(caught.value.where)).exists()
+    assert len(list(alone.glob("died-*"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("end", "kind", "said", "advice"),
+    [
+        ("TIMEOUT|TimeLimit", DataError, "lost 3 times(.|\n)*TIMEOUT(.|\n)*left no log", "data.slurm.time=5"),
+        ("OUT_OF_MEMORY|OutOfMemory", DataError, "OUT_OF_MEMORY", "data.slurm.memory"),
+        ("COMPLETED|None", StorageError, "their results are not here", "data.root on a disk"),
+        ("PENDING|BadConstraints", ConfigError, "never start these tasks: BadConstraints", "partition"),
+        ("PENDING|(launch failed requeued held)", ConfigError, "launch failed requeued held", "partition"),
+    ],
+)
+def test_an_end_that_no_task_comes_back_from_is_told(
+    alone: Path, monkeypatch: pytest.MonkeyPatch, end: str, kind: type[Exception], said: str, advice: str
+) -> None:
+    monkeypatch.setenv("STAND_IN_END", end)
+    monkeypatch.setattr(slurm, "SHARED_SECONDS", 0.5)
+    with pytest.raises(kind, match=said) as caught:
+        done(alone, "square", [{"n": 1}, {"n": 2}])
+    assert advice in str(caught.value)
+
+
+def test_a_controller_that_is_away_for_a_while_is_waited_for(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    states_of, asked = controller.states_of, list[str]()
+
+    def away_at_first(job: str) -> dict[int, controller.State]:
+        asked.append(job)
+        (alone / "states" / "away").touch() if len(asked) == 1 else None
+        try:
+            return states_of(job)
+        finally:
+            (alone / "states" / "away").unlink() if len(asked) == 3 else None
+
+    monkeypatch.setattr(controller, "states_of", away_at_first)
+    assert done(alone, "square", [{"n": 3}]) == [9]
+    assert len(asked) > 3
+
+
+def test_a_controller_that_stays_away_is_an_error(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def go_away() -> None:
+        while not (alone / "begun-3").exists():
+            time.sleep(0.05)
+        (alone / "states" / "away").touch()
+
+    monkeypatch.setattr(slurm, "SILENCE_SECONDS", 0.3)
+    leave = threading.Thread(target=go_away)
+    leave.start()
+    with pytest.raises(DependencyError, match=r"controller does not answer: .*Unable to contact"):
+        done(alone, "square", [{"n": 3, "seconds": 5}])
+    leave.join()
+    with pytest.raises(DependencyError, match=r"controller does not answer: .*Unable to contact"):
+        done(alone, "square", [{"n": 3}])
+
+
+def test_a_machine_without_slurm_and_a_folder_with_a_space_are_refused(
+    alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match="a space or a sign"):
+        done(alone / "my texts", "square", [])
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(DependencyError, match="there is no `sbatch` on this machine"):
+        done(alone, "square", [])
+
+
+INTERRUPTED = """
+import signal, sys
+from pathlib import Path
+from tests.integration.test_slurm import done
+import gnomon.data.engine.local
+gnomon.data.engine.local.WORTH_BYTES = 0
+done(Path(sys.argv[1]), "square", [{"n": n, "seconds": 60} for n in range(2)])
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_what_was_submitted_ends_with_ctrl_c_or_with_the_next_start(anywhere: Path, how: signal.Signals) -> None:
+    run = subprocess.Popen([sys.executable, "-c", INTERRUPTED, str(anywhere)], stderr=subprocess.PIPE)
+    until = time.monotonic() + 30
+    while not (anywhere / "begun-1").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert "RUNNING" in active()
+    run.send_signal(how)
+    run.communicate(timeout=30)
+    if how == signal.SIGKILL:
+        assert "RUNNING" in active()
+        with open_engine("slurm", None, SMALL, anywhere / "tasks"):
+            pass
+    until = time.monotonic() + 15
+    while active() and time.monotonic() < until:
+        time.sleep(0.2)
+    assert active() == []
