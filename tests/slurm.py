@@ -91,14 +91,15 @@ def throw_away_cluster(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def _wait_until_idle(environment: dict[str, str], folder: Path) -> None:
-    command = ["sinfo", "--noheader", "--format=%T"]
+    command, said = ["sinfo", "--noheader", "--format=%T"], ""
     for _ in range(50):
         run = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
+        said = run.stdout + run.stderr
         if run.stdout.strip() == "idle":
             return
         time.sleep(0.2)
     logs = "\n".join(path.read_text(errors="replace")[-2000:] for path in sorted(folder.glob("*.log")))
-    raise RuntimeError(f"the throw-away cluster does not come up: {run.stdout}{run.stderr}\n{logs}")
+    raise RuntimeError(f"the throw-away cluster does not come up: {said}\n{logs}")
 
 
 def _free_port() -> int:

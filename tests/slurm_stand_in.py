@@ -23,7 +23,7 @@ def sbatch(words: list[str]) -> int:
     if options.get("partition") == "nope":
         sys.stderr.write("sbatch: error: Batch job submission failed: Invalid partition name specified\n")
         return 1
-    last, at_once = re.fullmatch(r"0-(\d+)%(\d+)", options["array"]).groups()
+    last, at_once = re.findall(r"\d+", options["array"].removeprefix("0-"))
     number = len(list(FOLDER.glob("*.json"))) + 1
     (FOLDER / f"{number}.sh").write_text(script)
     for index in range(int(last) + 1):

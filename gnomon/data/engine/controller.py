@@ -13,7 +13,7 @@ ANSWER_SECONDS = 60
 
 ENDED = (
     "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED LAUNCH_FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED RECONFIG_FAIL"
-    " REVOKED TIMEOUT"
+    " REVOKED TIMEOUT GONE"
 ).split()
 STUCK = (
     "BADCONSTRAINTS DEPENDENCYNEVERSATISFIED INVALIDACCOUNT INVALIDQOS LAUNCHFAILEDREQUEUEDHELD PARTITIONNODELIMIT"
@@ -46,6 +46,10 @@ class State:
     @property
     def _reason(self) -> str:
         return re.sub(r"[^A-Z]", "", self.reason.upper())
+
+
+GONE = State("GONE")
+"""Of a task that Slurm has forgotten, as it does some minutes after its end."""
 
 
 def array_limit() -> int:

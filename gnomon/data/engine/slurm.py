@@ -27,7 +27,7 @@ from gnomon.base.progress import Progress
 from gnomon.config import SlurmConfig
 from gnomon.data.engine import controller, local
 from gnomon.data.engine.base import TRIES, Job, as_error
-from gnomon.data.engine.controller import NoAnswer, State
+from gnomon.data.engine.controller import GONE, NoAnswer, State
 
 SHARES = 4
 """Tasks of a stage by those at once: that many may be of unlike size before one keeps the others waiting."""
@@ -42,7 +42,6 @@ SHARED_SECONDS = 120
 """Until what another node wrote is seen here; NFS keeps what it knows of a folder for up to 60 s."""
 
 SUBMIT = "from gnomon.data.engine.trove import main; main()"  # not `-m`: what tasks load must have its real name
-GONE = State("gone from Slurm's memory")
 LOG_LINES, LOG_WIDTH = 8, 200
 
 
@@ -72,7 +71,7 @@ class Slurm:
         results, tries = _Results(folder / "results", stage, jobs, progress), Counter[int]()
         while True:
             number, ranks = self._submit(folder)
-            states = self._wait(number, [tasks[rank] for rank in ranks], results)
+            states = self._wait(number, [tasks[rank] for rank in ranks], results, progress)
             if not results.missing:
                 return results.values
             for index, rank in enumerate(ranks):
@@ -121,9 +120,13 @@ class Slurm:
         own = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_ARRAY_", "SLURM_MEM_"))}
         until = time.monotonic() + SILENCE_SECONDS
         while True:
-            run = subprocess.run(
-                [sys.executable, "-c", SUBMIT, str(folder)], capture_output=True, text=True, errors="replace", env=own
-            )
+            command = [sys.executable, "-c", SUBMIT, str(folder)]
+            try:
+                run = subprocess.run(
+                    command, capture_output=True, text=True, errors="replace", env=own, timeout=SILENCE_SECONDS
+                )
+            except subprocess.TimeoutExpired:
+                raise controller.silent(NoAnswer(f"`sbatch` took more than {SILENCE_SECONDS} s")) from None
             number = run.stdout.strip().rpartition("\n")[2]
             if run.returncode == 0 and number == "-1":
                 raise _unseen(folder, folder / "slurm_logs")
@@ -140,7 +143,7 @@ class Slurm:
             do="set data.slurm as the cluster wants it (partition, time, memory, sbatch); see docs/data.md",
         )
 
-    def _wait(self, job: str, tasks: list[list[int]], results: "_Results") -> dict[int, State]:
+    def _wait(self, job: str, tasks: list[list[int]], results: "_Results", progress: Progress) -> dict[int, State]:
         """Return how the tasks of a job ended, when all have, or as soon as every result is there.
 
         Raises what a job raised; ConfigError for tasks that will never start.
@@ -149,27 +152,25 @@ class Slurm:
         known = dict[int, State]()
         while True:
             try:
-                now = controller.states_of(job)
+                now, heard = controller.states_of(job), time.monotonic()
+                forgotten = [i for i in range(len(tasks)) if i not in now and not (i in known and known[i].ended)]
+                known |= now | dict.fromkeys(forgotten, GONE)
             except NoAnswer as e:
                 if time.monotonic() - heard > SILENCE_SECONDS:
                     raise controller.silent(e) from None
-                now = None
             results.look()
             if not results.missing:
                 return known
-            if now is not None:
-                heard, known = time.monotonic(), known | now
-                results.tell([now[i] for i in range(len(tasks)) if i in now])
-                _refuse_stuck(now)
-                if all(i not in now or now[i].ended for i in range(len(tasks))):
-                    forgotten = {i: GONE for i in range(len(tasks)) if i not in known or not known[i].ended}
-                    known |= forgotten | ({i: s for i, s in controller.states_kept(job).items() if i in forgotten})
-                    ended = min(ended, time.monotonic())
-                    done = [t for i, t in enumerate(tasks) if known[i].name == "COMPLETED"]
-                    unseen = any(n in results.missing for numbers in done for n in numbers)
-                    if not unseen or time.monotonic() - ended > SHARED_SECONDS:
-                        results.look()
-                        return known
+            _tell(known, progress)
+            if known and all(state.ended for state in known.values()):
+                ended, kept = (
+                    min(ended, time.monotonic()),
+                    controller.states_kept(job) if GONE in known.values() else {},
+                )
+                known = {i: kept.get(i, state) if state == GONE else state for i, state in known.items()}
+                done = [number for i, numbers in enumerate(tasks) if known[i].name == "COMPLETED" for number in numbers]
+                if results.missing.isdisjoint(done) or time.monotonic() - ended > SHARED_SECONDS:
+                    return known
             time.sleep(pause)
             pause = min(LOOK_SECONDS, pause * 1.5)
 
@@ -178,16 +179,22 @@ class Slurm:
             f"a task of Slurm was lost {TRIES} times over the same part of the text ({stage}:"
             f" {job.args.get('path') or job.args.get('block') or job.call}); the last was {state.name}"
         )
-        do = "see what its log says; data.slurm.setup prepares the shell of a task; the same command goes on from here"
+        do, again = "see what its log says; data.slurm.setup prepares the shell of a task", "the same command goes on"
+        no_log = "it left no log"
         if state.name in ("TIMEOUT", "DEADLINE"):
-            do = f"give a task more than data.slurm.time={self._options.time}; the same command goes on from here"
+            do = f"give a task more than data.slurm.time={self._options.time}"
         elif state.name == "OUT_OF_MEMORY":
-            do = f"give more than data.slurm.memory={self._options.memory}; the same command goes on from here"
+            do = f"give more than data.slurm.memory={self._options.memory}"
+        elif state.name in ("CANCELLED", "PREEMPTED", "NODE_FAIL"):
+            do = "see who or what ended it"
+        else:
+            no_log += f" in {log.parent}: do the nodes share this folder?"
         try:
             lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-LOG_LINES:]
         except OSError:
-            lines = [f"(it left no log in {log.parent}: do the nodes share this folder?)"]
-        return DataError("\n      ".join([what, *(line[:LOG_WIDTH] for line in lines)]), where=str(log), do=do)
+            lines = [f"({no_log})"]
+        said = "\n      ".join([what, *(line[:LOG_WIDTH] for line in lines)])
+        return DataError(said, where=str(log), do=f"{do}; {again} from here")
 
 
 class _Results:
@@ -210,23 +217,19 @@ class _Results:
             self._done += self._jobs[number].weight
         self._progress(self._stage, self._done, self._total, "bytes")
 
-    def tell(self, states: list[State]) -> None:
-        """Say that all wait, where they do."""
-        if states and all(state.name == "PENDING" for state in states):
-            self._progress("waiting for Slurm", len(states), None, "tasks")
-
 
 def _share(jobs: Sequence[Job], count: int) -> list[list[int]]:
     """Return the numbers of the jobs of each of so many tasks, about equal in weight: each to the lightest so far."""
     tasks = [(0, rank, list[int]()) for rank in range(count)]
     for number in sorted(range(len(jobs)), key=lambda n: (-jobs[n].weight, n)):
         weight, rank, numbers = tasks[0]
-        heapq.heapreplace(tasks, (weight + jobs[number].weight, rank, [*numbers, number]))
+        numbers.append(number)
+        heapq.heapreplace(tasks, (weight + jobs[number].weight, rank, numbers))
     return [numbers for _, _, numbers in sorted(tasks, key=lambda task: task[1])]
 
 
-def _refuse_stuck(states: dict[int, State]) -> None:
-    """Raise ConfigError where a task will never start."""
+def _tell(states: dict[int, State], progress: Progress) -> None:
+    """Say that tasks wait, where all do. Raises ConfigError where one will never start."""
     for state in states.values():
         if state.stuck:
             raise ConfigError(
@@ -234,6 +237,8 @@ def _refuse_stuck(states: dict[int, State]) -> None:
                 where="data.slurm",
                 do="ask for what its partition has (time, cpus, memory); `scontrol show partition` shows it",
             )
+    if states and all(state.name == "PENDING" for state in states.values()):
+        progress("waiting for Slurm", len(states), None, "tasks")
 
 
 def _unseen(folder: Path, log: Path) -> StorageError:
