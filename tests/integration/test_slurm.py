@@ -125,7 +125,7 @@ def test_a_task_that_is_cancelled_is_submitted_again(anywhere: Path, monkeypatch
         number, ranks = submit(engine, folder)
         if not cancelled:
             cancelled.append(f"{number}_1")
-            threading.Thread(target=cancel_when_running, args=(number, 1)).start()
+            threading.Thread(target=cancel_when_running, args=(number, 1), daemon=True).start()
         return number, ranks
 
     def cancel_when_running(number: str, index: int) -> None:
@@ -206,11 +206,11 @@ def test_a_controller_that_stays_away_is_an_error(alone: Path, monkeypatch: pyte
         (alone / "states" / "away").touch()
 
     monkeypatch.setattr(slurm, "SILENCE_SECONDS", 0.3)
-    leave = threading.Thread(target=go_away)
+    leave = threading.Thread(target=go_away, daemon=True)
     leave.start()
     with pytest.raises(DependencyError, match=r"controller does not answer: .*Unable to contact"):
         done(alone, "square", [{"n": 3, "seconds": 5}])
-    leave.join()
+    leave.join(10)
     with pytest.raises(DependencyError, match=r"controller does not answer: .*Unable to contact"):
         done(alone, "square", [{"n": 3}])
 
