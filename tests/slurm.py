@@ -80,20 +80,23 @@ def throw_away_cluster(folder: Path) -> Iterator[dict[str, str]]:
             for command in commands:
                 command[0] = str(shutil.which(command[0], path=SEARCHED))
                 daemons.append(subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log))
-                time.sleep(0.5)
+                time.sleep(0.3)
             _wait_until_idle(environment, folder)
             yield environment
         finally:
-            subprocess.run(["scancel", "--state=RUNNING"], env=os.environ | environment, check=False)
+            subprocess.run(["scancel", "--state=RUNNING"], env=os.environ | environment, check=False, timeout=60)
             for daemon in reversed(daemons):
                 daemon.send_signal(signal.SIGTERM)
-                daemon.wait(20)
+                try:
+                    daemon.wait(20)
+                except subprocess.TimeoutExpired:
+                    daemon.kill()
 
 
 def _wait_until_idle(environment: dict[str, str], folder: Path) -> None:
     command, said = ["sinfo", "--noheader", "--format=%T"], ""
     for _ in range(50):
-        run = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
+        run = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=60)
         said = run.stdout + run.stderr
         if run.stdout.strip() == "idle":
             return
@@ -119,9 +122,10 @@ def stand_ins(folder: Path) -> dict[str, str]:
 
 
 def square(args: dict[str, Any], tell: Tell) -> int:
-    """Return n², after a while if `seconds` says so."""
-    Path(args["folder"], f"begun-{args['n']}").touch()
-    time.sleep(args.get("seconds", 0))
+    """Return n², the first time after so many `seconds`."""
+    if not (begun := Path(args["folder"], f"begun-{args['n']}")).exists():
+        begun.touch()
+        time.sleep(args.get("seconds", 0))
     return args["n"] ** 2
 
 
@@ -137,5 +141,6 @@ def dies_at_first(args: dict[str, Any], tell: Tell) -> int:
 
 
 def refuses(args: dict[str, Any], tell: Tell) -> int:
-    """Raise what a job raises."""
+    """Raise what a job raises, after so many `seconds`."""
+    time.sleep(args.get("seconds", 0))
     raise DataError("the text is empty", where="books.txt", do="give another")

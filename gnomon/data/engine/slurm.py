@@ -26,7 +26,7 @@ from gnomon.base.optional import need
 from gnomon.base.progress import Progress
 from gnomon.config import SlurmConfig
 from gnomon.data.engine import controller, local
-from gnomon.data.engine.base import TRIES, Job, as_error
+from gnomon.data.engine.base import TRIES, Job, as_error, part_of
 from gnomon.data.engine.controller import GONE, NoAnswer, State
 
 SHARES = 4
@@ -37,6 +37,9 @@ FIRST_LOOK_SECONDS, LOOK_SECONDS = 0.2, 5.0
 
 SILENCE_SECONDS = 600
 """The controller may be away this long while tasks go on."""
+
+SUBMIT_SECONDS = 600
+"""One submission may take this long."""
 
 SHARED_SECONDS = 120
 """Until what another node wrote is seen here; NFS keeps what it knows of a folder for up to 60 s."""
@@ -71,7 +74,7 @@ class Slurm:
         results, tries = _Results(folder / "results", stage, jobs, progress), Counter[int]()
         while True:
             number, ranks = self._submit(folder)
-            states = self._wait(number, [tasks[rank] for rank in ranks], results, progress)
+            states = self._wait(number, [tasks[rank] for rank in ranks], results)
             if not results.missing:
                 return results.values
             for index, rank in enumerate(ranks):
@@ -117,33 +120,26 @@ class Slurm:
 
     def _submit(self, folder: Path) -> tuple[str, list[int]]:
         """Give Slurm the tasks that are not done; return the job's number, and which task has each index of it."""
-        own = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_ARRAY_", "SLURM_MEM_"))}
         until = time.monotonic() + SILENCE_SECONDS
         while True:
-            command = [sys.executable, "-c", SUBMIT, str(folder)]
-            try:
-                run = subprocess.run(
-                    command, capture_output=True, text=True, errors="replace", env=own, timeout=SILENCE_SECONDS
-                )
-            except subprocess.TimeoutExpired:
-                raise controller.silent(NoAnswer(f"`sbatch` took more than {SILENCE_SECONDS} s")) from None
-            number = run.stdout.strip().rpartition("\n")[2]
-            if run.returncode == 0 and number == "-1":
+            run = _sbatch(folder)
+            number = run.stdout.strip().rpartition("\n")[2] if run.returncode == 0 else ""
+            if number == "-1":  # datatrove has marked all of them done
                 raise _unseen(folder, folder / "slurm_logs")
-            if run.returncode == 0 and number.isdigit():
+            if number.isdigit():
                 return number, orjson.loads((folder / "ranks_to_run.json").read_bytes())
             said = re.findall(r"^sbatch: (?:error: )?(.*)", run.stderr, re.M)
             if not any("ontact slurm controller" in line for line in said) or time.monotonic() > until:
                 break
             time.sleep(LOOK_SECONDS)
-        why = "; ".join(said) or f"sbatch said {number!r}" if run.returncode == 0 or said else run.stderr.strip()
+        why = "; ".join(said) or (f"sbatch said {number!r}" if run.returncode == 0 else run.stderr.strip())
         raise DependencyError(
             f"Slurm did not take the tasks: {why[-1000:]}",
             where=str(folder / "launch_script.slurm"),
             do="set data.slurm as the cluster wants it (partition, time, memory, sbatch); see docs/data.md",
         )
 
-    def _wait(self, job: str, tasks: list[list[int]], results: "_Results", progress: Progress) -> dict[int, State]:
+    def _wait(self, job: str, tasks: list[list[int]], results: "_Results") -> dict[int, State]:
         """Return how the tasks of a job ended, when all have, or as soon as every result is there.
 
         Raises what a job raised; ConfigError for tasks that will never start.
@@ -159,14 +155,13 @@ class Slurm:
                 if time.monotonic() - heard > SILENCE_SECONDS:
                     raise controller.silent(e) from None
             results.look()
+            results.tell(known)
             if not results.missing:
                 return known
-            _tell(known, progress)
+            _refuse_stuck(known)
             if known and all(state.ended for state in known.values()):
-                ended, kept = (
-                    min(ended, time.monotonic()),
-                    controller.states_kept(job) if GONE in known.values() else {},
-                )
+                ended = min(ended, time.monotonic())
+                kept = controller.states_kept(job) if GONE in known.values() else {}
                 known = {i: kept.get(i, state) if state == GONE else state for i, state in known.items()}
                 done = [number for i, numbers in enumerate(tasks) if known[i].name == "COMPLETED" for number in numbers]
                 if results.missing.isdisjoint(done) or time.monotonic() - ended > SHARED_SECONDS:
@@ -177,9 +172,9 @@ class Slurm:
     def _lost(self, stage: str, job: Job, state: State, log: Path) -> DataError:
         what = (
             f"a task of Slurm was lost {TRIES} times over the same part of the text ({stage}:"
-            f" {job.args.get('path') or job.args.get('block') or job.call}); the last was {state.name}"
+            f" {part_of(job)}); the last was {state.name}"
         )
-        do, again = "see what its log says; data.slurm.setup prepares the shell of a task", "the same command goes on"
+        do = "see what its log says; data.slurm.setup prepares the shell of a task"
         no_log = "it left no log"
         if state.name in ("TIMEOUT", "DEADLINE"):
             do = f"give a task more than data.slurm.time={self._options.time}"
@@ -194,7 +189,7 @@ class Slurm:
         except OSError:
             lines = [f"({no_log})"]
         said = "\n      ".join([what, *(line[:LOG_WIDTH] for line in lines)])
-        return DataError(said, where=str(log), do=f"{do}; {again} from here")
+        return DataError(said, where=str(log), do=f"{do}; the same command goes on from here")
 
 
 class _Results:
@@ -215,7 +210,13 @@ class _Results:
             self.values[number] = said["done"]
             self.missing.remove(number)
             self._done += self._jobs[number].weight
-        self._progress(self._stage, self._done, self._total, "bytes")
+
+    def tell(self, states: dict[int, State]) -> None:
+        """Say how much is done, or that all tasks wait."""
+        if self._done == 0 and states and all(state.name == "PENDING" for state in states.values()):
+            self._progress("waiting for Slurm", len(states), None, "tasks")
+        else:
+            self._progress(self._stage, self._done, self._total, "bytes")
 
 
 def _share(jobs: Sequence[Job], count: int) -> list[list[int]]:
@@ -228,8 +229,20 @@ def _share(jobs: Sequence[Job], count: int) -> list[list[int]]:
     return [numbers for _, _, numbers in sorted(tasks, key=lambda task: task[1])]
 
 
-def _tell(states: dict[int, State], progress: Progress) -> None:
-    """Say that tasks wait, where all do. Raises ConfigError where one will never start."""
+def _sbatch(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run what submits a stage, as if from outside of any job."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_ARRAY_", "SLURM_MEM_"))}
+    command = [sys.executable, "-c", SUBMIT, str(folder)]
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, errors="replace", env=own, timeout=SUBMIT_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise controller.silent(NoAnswer(f"`sbatch` took more than {SUBMIT_SECONDS} s")) from None
+
+
+def _refuse_stuck(states: dict[int, State]) -> None:
+    """Raise ConfigError where a task will never start."""
     for state in states.values():
         if state.stuck:
             raise ConfigError(
@@ -237,8 +250,6 @@ def _tell(states: dict[int, State], progress: Progress) -> None:
                 where="data.slurm",
                 do="ask for what its partition has (time, cpus, memory); `scontrol show partition` shows it",
             )
-    if states and all(state.name == "PENDING" for state in states.values()):
-        progress("waiting for Slurm", len(states), None, "tasks")
 
 
 def _unseen(folder: Path, log: Path) -> StorageError:

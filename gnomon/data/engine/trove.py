@@ -5,7 +5,6 @@ there whole or not at all; and what datatrove keeps: script, logs, and which tas
 """
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +46,8 @@ class Jobs(_step.PipelineStep):
         super().__init__()
         self.folder, self.processes = folder, processes
 
-    def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Any]:
-        """Yield nothing; what the jobs say is in the folder."""
-        yield from ()
+    def run(self, data: Any, rank: int = 0, world_size: int = 1) -> None:
+        """Return nothing; what the jobs say is in the folder."""
         tasks, results = Path(self.folder, "tasks"), Path(self.folder, "results")
         own = orjson.loads((tasks / f"{rank:06d}.json").read_bytes())
         jobs = []
