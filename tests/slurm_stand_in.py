@@ -65,9 +65,12 @@ def run(words: list[str]) -> int:
 
 
 def squeue(words: list[str]) -> int:
-    number = next(word for word in words if word.startswith("--jobs=")).removeprefix("--jobs=")
-    for path in FOLDER.glob(f"{number}_*.state"):
-        print(path.stem.partition("_")[2] + "|" + path.read_text())
+    number = next((word.removeprefix("--jobs=") for word in words if word.startswith("--jobs=")), None)
+    for path in FOLDER.glob(f"{number or '*'}_*.state"):
+        if number:
+            print(path.stem.partition("_")[2] + "|" + path.read_text())
+        elif (name := path.read_text().partition("|")[0]) in ("PENDING", "RUNNING"):
+            print(name)
     return 0
 
 
