@@ -25,7 +25,7 @@ WORDS = [f"w{i}" for i in range(300)]
 
 @pytest.fixture(autouse=True)
 def _jobs_go_to_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gnomon.data.engine.WORTH_BYTES", 0)
+    monkeypatch.setattr("gnomon.data.engine.local.WORTH_BYTES", 0)
 
 
 @pytest.fixture(scope="module")
