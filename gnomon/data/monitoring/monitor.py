@@ -1,8 +1,9 @@
 """Watches the text that a run is fed: whether each source still is what it was when the dataset was made.
 
-One row in eight is looked at. Of each source they are gathered into windows, and a full window is compared with the
-source's own text: other tokens than usual (drift), kinds of tokens that no longer come (collapse), and rows that come
-again and again (repetition). Limits are such that a healthy run is told of anything with a probability of 1 %.
+Of each source, rows are gathered into windows, one row in eight, and a full window, and 4 and 16 in a row, are compared
+with the source's own text: other tokens than usual (drift), and kinds of tokens that no longer come (collapse). All
+rows are counted, to tell of those that come more often than epochs bring them (repetition). Limits are such that a
+healthy run is told of anything with a probability of 1 %.
 """
 
 import math
@@ -12,31 +13,19 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gnomon.data.monitoring.shift import (
-    DRAWS,
-    LEAST_DIVERGENCE,
-    LEAST_REPEATED,
-    LEAST_UNSEEN,
-    Look,
-    Reference,
-    divergences,
-    fingerprints,
-    look,
-    sampled,
-    student,
-)
+from gnomon.data.monitoring.recurrence import Recurred, Recurrence
+from gnomon.data.monitoring.shift import LEAST_UNSEEN, SPANS, Look, Reference, compare, divergences, look, sampled
 
 EVERY = 8
 """Of so many rows one is looked at: counting ids costs as much as gathering them."""
 WINDOW_TOKENS = 1 << 18
 FALSE_ALARMS = 0.01
 """The probability that a run of healthy text, however long, is told of anything."""
-TESTS = 3  # of a window: drift, collapse, repetition
-MEMORY_ROWS = 1 << 14
-"""Rows of a source that are remembered, if so many are less than those of an epoch."""
-EPOCH_MARGIN = 1.1  # on how many epochs some sampled rows reach over: which are sampled is up to chance
+TESTS = 2 * len(SPANS)  # that are left to chance: drift and collapse, of each span
+LEAST_REPEATED = (0.01, 0.005, 0.0025)
+"""Shares of the rows of a span below which nothing is told."""
+FEWEST = 8  # rows that came too often
 SHOWN = 6  # tokens
-SHOWN_ROW = 24  # tokens of a repeated row
 
 Kind = Literal["drift", "collapse", "repetition"]
 
@@ -45,8 +34,8 @@ Kind = Literal["drift", "collapse", "repetition"]
 class Finding:
     """Something that is not as it was in a source's text. `value` is above `limit`, what chance gives.
 
-    They are bits of divergence for drift, kinds of tokens for collapse, and a share of the rows for repetition.
-    `rising` and `falling` are tokens with their share now and in the source's own text.
+    For drift they are distances from the text, where 1 is usual; for collapse kinds of tokens, for repetition a share
+    of the rows. `rising` and `falling` are tokens with their share now and in the source's own text.
     """
 
     source: str
@@ -55,6 +44,7 @@ class Finding:
     limit: float
     cause: str
     window: int  # of this source, from 0
+    windows: int  # that were taken together, the last of them this one
     row: int  # of the stream, where the window ends
     rising: tuple[tuple[int, float, float], ...] = ()
     falling: tuple[tuple[int, float, float], ...] = ()
@@ -64,16 +54,17 @@ class Finding:
 
 
 class _Window:
-    """The rows of one source since its last comparison."""
+    """The rows of one source since its last comparison, and what is kept of windows before."""
 
     def __init__(self, reference: Reference) -> None:
         vocabulary = len(reference.counts)
         dtype = np.uint16 if vocabulary <= 1 << 16 else np.uint32
         self.rows = np.empty((reference.rows, reference.length), dtype)
         self.filled = self.number = 0
-        self.memory = max(1, min(MEMORY_ROWS, reference.text_rows // (10 * reference.every) - reference.rows))
-        self.remembered = np.empty(0, np.uint64)  # fingerprints of so many rows before these
-        self.told: Kind | None = None
+        self.counts = [np.zeros(vocabulary, np.int64) for _ in SPANS]
+        self.recurrence = Recurrence(reference.text_rows)
+        self.recurred: list[Recurred] = []  # of the last SPANS[-1] windows
+        self.told: dict[Kind, int] = {}  # and the level at which it was
 
 
 class Monitor:
@@ -94,7 +85,8 @@ class Monitor:
         self._references, self._show, self._every = list(references.items()), show, every
         self._chance = false_alarms / (TESTS * max(1, len(references)))
         self._windows: dict[int, _Window] = {}
-        self._next_row = 0
+        self._next_row = self._given = 0
+        self._first_row: int | None = None
         self.looks: dict[str, Look] = {}  # the newest of each source
 
     def add(self, row_ids: np.ndarray, sources: np.ndarray, tokens: np.ndarray) -> list[Finding]:
@@ -104,22 +96,30 @@ class Monitor:
         new = row_ids >= self._next_row
         if not new.any():
             return []
-        self._next_row = int(row_ids[-1]) + 1
-        chosen = np.flatnonzero(new & sampled(row_ids, 0, self._every))
+        self._first_row = int(row_ids[new][0]) if self._first_row is None else self._first_row
+        given = self._given + np.cumsum(new)
+        spread = (row_ids + 1 - self._first_row) / np.maximum(given, 1)
+        self._next_row, self._given = int(row_ids[-1]) + 1, int(given[-1])
         found: list[Finding] = []
-        for number in np.unique(sources[chosen]).tolist():
-            found += self._fill(number, chosen[sources[chosen] == number], row_ids, tokens)
+        for number in np.unique(sources[new]).tolist():
+            found += self._fill(number, np.flatnonzero(new & (sources == number)), row_ids, spread, tokens)
         return sorted(found, key=lambda finding: finding.row)
 
-    def _fill(self, number: int, mine: np.ndarray, row_ids: np.ndarray, tokens: np.ndarray) -> Iterator[Finding]:
+    def _fill(
+        self, number: int, mine: np.ndarray, row_ids: np.ndarray, spread: np.ndarray, tokens: np.ndarray
+    ) -> Iterator[Finding]:
         """Put rows into a source's window and yield what is found whenever it is full."""
         reference = self._references[number][1]
         window = self._windows.get(number) or self._windows.setdefault(number, _Window(reference))
         while len(mine):
-            some, mine = np.split(mine, [reference.rows - window.filled])
-            window.rows[window.filled : window.filled + len(some)] = tokens[some]
-            window.filled += len(some)
-            if window.filled == reference.rows:
+            looked = np.flatnonzero(sampled(row_ids[mine], 0, self._every))[: reference.rows - window.filled]
+            full = window.filled + len(looked) == reference.rows
+            some, mine = np.split(mine, [int(looked[-1]) + 1 if full else len(mine)])
+            whole = bool(self._first_row == 0 and spread[some[-1]] == 1)
+            window.recurrence.add(tokens[some], spread[some], whole)
+            window.rows[window.filled : window.filled + len(looked)] = tokens[some[looked]]
+            window.filled += len(looked)
+            if full:
                 yield from self._judge(number, window, int(row_ids[some[-1]]))
                 window.filled = 0
                 window.number += 1
@@ -128,78 +128,72 @@ class Monitor:
         """Return how many windows of a source have been compared."""
         return self._windows[source].number if source in self._windows else 0
 
-    def _judge(self, number: int, window: _Window, row: int) -> list[Finding]:
+    def _judge(self, number: int, window: _Window, row: int) -> Iterator[Finding]:
         name, reference = self._references[number]
         seen = look(window.rows, reference.counts, reference.end_of_text)
         self.looks[name] = seen
-        # 1/2 + 1/6 + 1/12 + … = 1, over windows without end
-        chance = self._chance / ((window.number + 1) * (window.number + 2))
-        place = {"source": name, "window": window.number, "row": row}
-        before = window.remembered
-        prints = np.concatenate([before, fingerprints(window.rows)])
-        window.remembered = prints[-window.memory :]
-        finding = self._repetition(window, prints, reference, chance, place)
-        if finding is None:
-            finding = self._shift(seen, reference, chance, place)
-            if finding:  # few texts again and again are another text than all of them
-                own = prints[len(before) :]
-                finding = self._repetition(window, own, reference, chance, place, pairs=True) or finding
-        last, window.told = window.told, finding.kind if finding else None
-        return [finding] if finding and finding.kind != last else []
+        window.recurred = [*window.recurred, window.recurrence.close()][-SPANS[-1] :]
+        for counts in window.counts:
+            counts += seen.counts
+        found, tested = None, 0
+        for level, span in enumerate(SPANS):
+            if (window.number + 1) % span:
+                break
+            place = {"source": name, "window": window.number, "windows": span, "row": row}
+            # 1/2 + 1/6 + 1/12 + … = 1, over spans without end
+            so_far = window.number // span
+            chance = self._chance / ((so_far + 1) * (so_far + 2))
+            again = self._repetition(window.recurred[-span:], level, reference, place)
+            moved = None if again else self._shift(window.counts[level], level, reference, chance, place)
+            if again and (found is None or found.kind != "repetition"):
+                found = again  # few rows again and again are another text than all of them: this is the cause
+            found = found or moved
+            window.counts[level][:] = 0
+            tested = level
+        window.told = {kind: level for kind, level in window.told.items() if level > tested or found}
+        if found and found.kind not in window.told:
+            window.told[found.kind] = SPANS.index(found.windows)
+            yield found
 
     def _repetition(
-        self,
-        window: _Window,
-        prints: np.ndarray,
-        reference: Reference,
-        chance: float,
-        place: dict[str, Any],
-        *,
-        pairs: bool = False,
+        self, recurred: list[Recurred], level: int, reference: Reference, place: dict[str, Any]
     ) -> Finding | None:
-        """Return a finding where rows came more often than the epochs among those that are remembered can bring them;
-        with `pairs`, where more came twice than rows that are drawn from the whole source do.
-
-        What is equal in the text itself may do so: as often as it was met in windows of it, by the pairs there are.
+        """Return a finding where rows came more often than the epochs so far can bring them, and than the text itself
+        does: what is equal there comes as often in each epoch.
         """
-        rows, usual, away = len(window.rows), reference.expected, student(chance, DRAWS - 1)
-        times = 1 if pairs else 1 + math.ceil(self._every * EPOCH_MARGIN * len(prints) / reference.text_rows)
-        often = _earlier(prints)[-rows:] >= times
-        value = np.count_nonzero(often) / rows
-        by_chance = (usual.repeated + away * usual.repeated_spread) * (2 * len(prints) / rows - 1)
-        if pairs:
-            met = rows**2 / (2 * reference.text_rows)
-            by_chance += met + away * math.sqrt(met)
-        limit = max(by_chance / rows, LEAST_REPEATED)
+        counted, excess = (sum(getattr(one, part) for one in recurred) for part in ("counted", "excess"))
+        if excess < FEWEST or excess <= LEAST_REPEATED[level] * counted:
+            return None
+        value, limit = excess / counted, LEAST_REPEATED[level] + 2 * reference.twins
         if value <= limit:
             return None
-        distinct, counts = np.unique(prints, return_counts=True)
-        each = counts[np.searchsorted(distinct, prints[-rows:])]  # how often each row of the window came
-        most = int(each.argmax())
-        begin = self._show(window.rows[most, :SHOWN_ROW].tolist())
-        before = "before" if times == 1 else f"{times:,} times or more"
+        most = max(recurred, key=lambda one: one.times if one.excess else 0)
         cause = (
-            f"{value:.1%} of {rows:,} rows of {place['source']!r} had come {before} among the last {len(prints):,}, "
-            f"by chance at most {limit:.1%}; one came {int(each[most]):,} times: {begin!r}"
+            f"{value:.2%} of {counted:,} rows of {place['source']!r} had come more often than its text does so far, "
+            f"by chance at most {limit:.2%}; one came {most.times:,} times: {self._show(most.head.tolist())!r}"
         )
         return Finding(kind="repetition", value=value, limit=limit, cause=cause, **place)
 
-    def _shift(self, seen: Look, reference: Reference, chance: float, place: dict[str, Any]) -> Finding | None:
+    def _shift(
+        self, counts: np.ndarray, level: int, reference: Reference, chance: float, place: dict[str, Any]
+    ) -> Finding | None:
         """Return a finding where the tokens are not those of the source.
 
         Where kinds of tokens went missing, it is a collapse if they make up much of what changed and if no other rare
         tokens came for them; another text would have brought its own.
         """
-        usual = reference.expected
-        most = max(usual.divergence.limit(chance), LEAST_DIVERGENCE)
+        usual, seen = reference.expected(level), compare(counts, reference.counts)
+        shorter = [reference.expected(one) for one in range(level)]
+        distance = reference.distance(counts)
+        most = usual.distance.limit(chance, *(one.distance for one in shorter))
         least = max(usual.unseen.limit(chance) - 1, math.exp(usual.unseen.mean) + LEAST_UNSEEN)
-        if seen.divergence <= most and seen.unseen <= least:
+        if distance <= most and seen.unseen <= least:
             return None
         lost, moved, gained = seen.lost - usual.lost, seen.moved - usual.moved, seen.gained - usual.gained
         collapsed = seen.unseen > least and 4 * lost >= moved and 2 * gained < lost
-        if not collapsed and seen.divergence <= most:
+        if not collapsed and distance <= most:
             return None
-        rising, falling = _movers(seen.counts, reference.counts, missing=collapsed)
+        rising, falling = _movers(counts, reference.counts, missing=collapsed)
         name = place["source"]
         if collapsed:
             cause = (
@@ -208,11 +202,12 @@ class Monitor:
             )
             value, limit = float(seen.unseen), least
         else:
+            mean = math.exp(usual.distance.mean)
+            value, limit = distance / mean, most / mean
             cause = (
-                f"the tokens of {name!r} differ by {seen.divergence:.4f} bits from its own text, by chance at most "
-                f"{most:.4f}; {self._said('more', rising)}; {self._said('less', falling)}"
+                f"the tokens of {name!r} are {value:.2f} times as far from its own text as usual, by chance at most "
+                f"{limit:.2f}; {self._said('more', rising)}; {self._said('less', falling)}"
             )
-            value, limit = seen.divergence, most
         kind: Kind = "collapse" if collapsed else "drift"
         return Finding(kind=kind, value=value, limit=limit, cause=cause, rising=rising, falling=falling, **place)
 
@@ -222,17 +217,6 @@ class Monitor:
 
 
 Movers = tuple[tuple[int, float, float], ...]
-
-
-def _earlier(values: np.ndarray) -> np.ndarray:
-    """Return how many equal ones stand before each value."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    first = np.concatenate([[True], ordered[1:] != ordered[:-1]]) if len(values) else np.empty(0, bool)
-    begins = np.maximum.accumulate(np.where(first, np.arange(len(values)), 0))
-    earlier = np.empty(len(values), np.int64)
-    earlier[order] = np.arange(len(values)) - begins
-    return earlier
 
 
 def _movers(counts: np.ndarray, reference: np.ndarray, *, missing: bool) -> tuple[Movers, Movers]:
