@@ -36,7 +36,7 @@ def question(text: str, name: str = "1") -> Item:
 
 
 def even(index: Index) -> np.ndarray:
-    return np.zeros(len(index.keys), np.int64)
+    return index.counts([])
 
 
 word = st.sampled_from(["a", "b", "Bc", "é", "ß", "ﬁx", "日", "本a", "x1", "İ", "½"])
@@ -80,7 +80,7 @@ def test_counts_are_those_of_sets_of_tuples(items: list[str], many: list[str], l
     }
     assert set(grams) == expected and len(grams) == len(expected)
     held = [{tuple(words[i : i + length]) for i in range(len(words) - length + 1)} for words in map(plain_words, many)]
-    assert index.counts(many).tolist() == [sum(gram in one for one in held) for gram in grams]
+    assert index.counts(many)[: len(grams)].tolist() == [sum(gram in one for one in held) for gram in grams]
 
 
 @QUICK

@@ -9,8 +9,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gnomon.data.contamination.short import Short
 from gnomon.data.contamination.suites import Item, Part
-from gnomon.data.contamination.words import chunks
+from gnomon.data.contamination.words import Words, chunks
 
 Action = Literal["drop", "cut", "flag"]
 
@@ -73,12 +74,15 @@ class Hit:
 class Weights:
     """What n-grams and words of an index count for in one source; 0 for boilerplate.
 
-    `sums` and `telling` add up, over the words of all targets, their weights and how many have any.
+    `sums` and `telling` add up, over the words of all targets, their weights and how many have any; `short` is what the
+    n-grams of short targets count for, `short_telling` which of their words lie in none that counts for nothing.
     """
 
     grams: NDArray[np.int64]
     sums: NDArray[np.int64]
     telling: NDArray[np.int64]
+    short: NDArray[np.int64]
+    short_telling: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ class Index:
     lengths: NDArray[np.int64]
     template: NDArray[np.bool_]
     anchors: NDArray[np.uint64]
+    short: Short
 
     @staticmethod
     def build(items: Sequence[Item], words: int = WORDS, contexts: bool = False) -> "Index":
@@ -126,13 +131,19 @@ class Index:
         pairs = np.unique(key_of * len(asked) + np.array(asked, np.int64)[_owner(base, places)])
         shared = np.bincount(pairs // max(1, len(asked)), minlength=len(unique)) > FEW_TEXTS
         unsearched = tuple((items[n].suite, items[n].id) for n in without)
-        return Index(tuple(targets), unsearched, shortest, unique, first, places, base, lengths, shared, anchors)
+        short = Short.build(texts, FEW_TEXTS)
+        return Index(tuple(targets), unsearched, shortest, unique, first, places, base, lengths, shared, anchors, short)
 
     def counts(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Return in how many of the texts each n-gram is: of batches and of sources they add up."""
-        found = self._matches(texts)
-        pairs = np.unique(found.text * len(self.keys) + found.key)
-        return np.bincount(pairs % max(1, len(self.keys)), minlength=len(self.keys))
+        """Return in how many of the texts each n-gram is, those of short targets last: of batches and of sources they
+        add up.
+        """
+        parts = list(chunks(texts))
+        found = self._matches(parts)
+        short = [(number, words, *self.short.matches(words)) for number, words in parts]
+        text = np.concatenate([found.text[:0], *(number + words.text_of(at) for number, words, at, _ in short)])
+        key = np.concatenate([found.key[:0], *(key for *_, key in short)])
+        return np.concatenate([_documents(found.text, found.key, self.keys), _documents(text, key, self.short.keys)])
 
     def weigh(self, counts: NDArray[np.int64], documents: int, boilerplate: NDArray[np.bool_] | None = None) -> Weights:
         """Return weights for a corpus in which each n-gram is in `counts` of `documents`: the rarer, the more.
@@ -141,9 +152,10 @@ class Index:
         boilerplate, or in more than FEW_TEXTS texts, nothing. A word weighs what its lightest n-gram does.
         """
         rarity = np.frexp(np.maximum(1, documents // np.maximum(1, counts)).astype(np.float64))[1].astype(np.int64)
-        rarity[self.template] = 0
+        rarity[np.concatenate([self.template, self.short.template])] = 0
         if boilerplate is not None:
             rarity[boilerplate] = 0
+        rarity, short = np.split(rarity, [len(self.keys)])
         of_gram = np.full(int(self.base[-1]), ENDLESS)
         of_gram[self.places] = np.repeat(rarity, np.diff(self.first))
         length = np.repeat(self.lengths, np.diff(self.base))
@@ -152,7 +164,7 @@ class Index:
             reaching = np.where(length > behind, of_gram, ENDLESS)[:-behind]
             np.minimum(of_word[behind:], reaching, out=of_word[behind:])
         sums = np.concatenate([[0], np.cumsum(of_word)])
-        return Weights(rarity, sums, np.concatenate([[0], np.cumsum(of_word > 0)]))
+        return Weights(rarity, sums, np.concatenate([[0], np.cumsum(of_word > 0)]), short, self.short.telling(short))
 
     def silenced(self, weights: Weights) -> list[Target]:
         """Return the targets that cannot be found, because too many of their words are boilerplate."""
@@ -163,9 +175,11 @@ class Index:
         """Return, for each text, the targets of which it holds at least `threshold` in one place, by where they begin.
 
         What counts is the weight of the words that lie in a common n-gram; a match further from the one before than
-        the target is long opens another place.
+        the target is long opens another place. Of what is not found so, short texts are that are nearly there, or half,
+        and stand by themselves.
         """
-        found = self._matches(texts)
+        parts = list(chunks(texts))
+        found = self._matches(parts)
         counted = weights.grams[found.key] > 0
         found = _Matches(*(array[counted] for array in found))
         each = np.repeat(np.arange(len(found.key)), np.diff(self.first)[found.key])
@@ -184,11 +198,20 @@ class Index:
         whole = weights.sums[self.base[target + 1]] - weights.sums[self.base[target]]
         start, end = (np.minimum.reduceat(start, at), np.maximum.reduceat(end, at)) if len(at) else (start, end)
         hits: list[list[Hit]] = [[] for _ in texts]
+        known = set[tuple[int, int]]()
         enough = np.minimum(EVIDENCE, np.diff(self.base)[target])
         for n in np.flatnonzero((covered >= threshold * whole) & (telling >= enough)).tolist():
             of, a, b, into = self.targets[target[n]], int(start[n]), int(end[n]), int(text[n])
             share = float(covered[n] / whole[n])
             hits[into].append(Hit(of.suite, of.item, of.part, of.text, share, a, b, texts[into][a:b]))
+            known.add((into, int(target[n])))
+        for number, words in parts:
+            for inside, near in self.short.find(words, texts[number:], weights.short, weights.short_telling, threshold):
+                if (number + inside, near.target) not in known:
+                    of, found_text = self.targets[near.target], texts[number + inside][near.start : near.end]
+                    share = near.words / int(self.base[near.target + 1] - self.base[near.target])
+                    hit = Hit(of.suite, of.item, of.part, of.text, share, near.start, near.end, found_text)
+                    hits[number + inside].append(hit)
         return [sorted(one, key=lambda h: (h.start, h.end, h.suite, h.item, h.part, h.text)) for one in hits]
 
     def _covered(
@@ -210,11 +233,11 @@ class Index:
             np.add.reduceat(weights.telling[stop] - weights.telling[begin], at),
         )
 
-    def _matches(self, texts: Sequence[str]) -> "_Matches":
-        """Return where n-grams of the index are in some texts."""
+    def _matches(self, parts: Sequence[tuple[int, Words]]) -> "_Matches":
+        """Return where n-grams of the index are in chunks of texts."""
         found = [_Matches(*[np.zeros(0, np.int64)] * 5)]
         lengths = np.unique(self.lengths).tolist()
-        for number, words in chunks(texts):
+        for number, words in parts:
             at = np.flatnonzero(self._may_open[self._leading(words.grams(self.shortest))])
             for length in lengths:
                 here = at[at + length <= len(words.hashes)]
@@ -251,6 +274,12 @@ class _Matches(NamedTuple):
     key: NDArray[np.int64]
     start: NDArray[np.int64]
     end: NDArray[np.int64]
+
+
+def _documents(text: NDArray[np.int64], key: NDArray[np.int64], keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return in how many texts each n-gram is."""
+    pairs = np.unique(text * len(keys) + key)
+    return np.bincount(pairs % max(1, len(keys)), minlength=len(keys))
 
 
 def boilerplate(counts: NDArray[np.int64], documents: int) -> NDArray[np.bool_]:

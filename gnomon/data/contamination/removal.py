@@ -151,7 +151,7 @@ def _index_of(args: dict[str, Any]) -> Index:
 def count(args: dict[str, Any], tell: Tell) -> list[Any]:
     """Write in how many chosen documents of a block each n-gram of the suites is; return the file and their number."""
     index, chosen = _index_of(args), load_array(Path(args["chosen"]))
-    total = np.zeros(len(index.keys), np.int64)
+    total = index.counts([])
     for _, texts in _batches(args, tell):
         total += index.counts(texts)
     write_array(path := Path(args["chosen"]).with_suffix(".counts.npy"), total)

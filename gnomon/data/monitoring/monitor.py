@@ -14,7 +14,17 @@ from typing import Any, Literal
 import numpy as np
 
 from gnomon.data.monitoring.recurrence import Recurred, Recurrence
-from gnomon.data.monitoring.shift import LEAST_UNSEEN, SPANS, Look, Reference, compare, divergences, look, sampled
+from gnomon.data.monitoring.shift import (
+    LEAST_DISTANCE,
+    LEAST_UNSEEN,
+    SPANS,
+    Look,
+    Reference,
+    compare,
+    divergences,
+    look,
+    sampled,
+)
 
 EVERY = 8
 """Of so many rows one is looked at: counting ids costs as much as gathering them."""
@@ -185,7 +195,8 @@ class Monitor:
         usual, seen = reference.expected(level), compare(counts, reference.counts)
         shorter = [reference.expected(one) for one in range(level)]
         distance = reference.distance(counts)
-        most = usual.distance.limit(chance, *(one.distance for one in shorter))
+        mean = math.exp(usual.distance.mean)
+        most = max(usual.distance.limit(chance, *(one.distance for one in shorter)), LEAST_DISTANCE * mean)
         least = max(usual.unseen.limit(chance) - 1, math.exp(usual.unseen.mean) + LEAST_UNSEEN)
         if distance <= most and seen.unseen <= least:
             return None
@@ -202,7 +213,6 @@ class Monitor:
             )
             value, limit = float(seen.unseen), least
         else:
-            mean = math.exp(usual.distance.mean)
             value, limit = distance / mean, most / mean
             cause = (
                 f"the tokens of {name!r} are {value:.2f} times as far from its own text as usual, by chance at most "

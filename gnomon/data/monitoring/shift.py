@@ -26,7 +26,8 @@ SPANS = (1, 4, 16)
 RUNS = (48, 24, 12)
 """Runs of so many windows that are drawn to learn how far they are from the text by chance."""
 TWIN_ROWS = 1 << 13  # drawn to learn how many rows are equal in the text itself
-LEAST_UNSEEN = 8.0  # kinds of tokens below which nothing is told, however sure it is
+LEAST_DISTANCE, LEAST_UNSEEN = 1.06, 8.0
+"""Times the usual distance, and kinds of tokens, below which nothing is told, however sure it is."""
 FEW = 3  # tokens that a broken filter may put in the place of many
 
 
@@ -239,7 +240,8 @@ class Reference:
         two spreads more where only a part is.
         """
         every = -(-self.text_rows // TWIN_ROWS)
-        drawn = np.concatenate(list(itertools.islice(self.walk(0, every), max(1, self.text_rows // every))))
+        count = self.text_rows if every == 1 else self.text_rows * 9 // (10 * every)  # no more than an epoch has
+        drawn = np.concatenate(list(itertools.islice(self.walk(0, every), max(1, count))))
         again = len(drawn) - len(np.unique(fingerprints(drawn)))
         share = (again + (2 * math.sqrt(again) if every > 1 else 0)) / len(drawn)
         return min(1.0, share * self.text_rows / len(drawn))
