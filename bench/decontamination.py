@@ -236,10 +236,15 @@ def recall(source: Source, hits: Sequence[Sequence[Hit]]) -> dict[str, dict[str,
         way, target = planted
         size = int(words_of([target.text]).counts()[0])
         low, high = next((a, b) for a, b in pairwise(LENGTHS) if a <= size < b)
-        row = found.setdefault(f"{way}, {low} {f'to {high - 1}' if high < LENGTHS[-1] else 'or more'} words", {"planted": 0, "found": 0})
+        upto = f"to {high - 1}" if high < LENGTHS[-1] else "or more"
+        row = found.setdefault(f"{way}, {low} {upto} words", {"planted": 0, "found": 0})
         row["planted"] += 1
         row["found"] += any((hit.suite, hit.item) == (target.suite, target.item) for hit in of)
     return found
+
+
+def _by_way(one: tuple[str, dict[str, int]]) -> tuple[int, str]:
+    return [*WAYS].index(one[0].rsplit(", ", 1)[0]), one[0].zfill(60)
 
 
 def wilson(found: int, of: int) -> tuple[float, float]:
@@ -283,7 +288,7 @@ def measure(files: Sequence[str], arguments: argparse.Namespace) -> dict:
         "items": len(items),
         "items_unsearched": sum(suite != MADE for suite, _ in index.unsearched),
         "build_seconds": built,
-        "recall": dict(sorted(by_length.items(), key=lambda one: ([*WAYS].index(one[0].rsplit(", ", 1)[0]), one[0].zfill(60)))),
+        "recall": dict(sorted(by_length.items(), key=_by_way)),
         "precision": right / max(1, right + false),
         "others_in_planted": len(others(planted, found.hits["planted"])),
         "clean": {"documents": len(clean.texts), "flagged": sum(map(bool, found.hits["clean"]))},
