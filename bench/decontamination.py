@@ -5,8 +5,8 @@
 Plants texts of real items into real documents, each in several ways, and adds documents that are no contamination but
 look like it: licences, statutes and forms that share their words with items, and the public passages that items are
 about. Prints recall for every way of planting and length of text with 95 % intervals (Wilson), flags by mistake (with
-the text, since some may be right), and MB/s of each pass on one core. `--words 13` measures longer n-grams. The rules for
-short texts were chosen on the first file, Wikipedia; all is measured again on those of `--check`, which were not seen.
+the text, since some may be right), and MB/s of each pass on one core. `--words 13` measures longer n-grams. The rules
+for short texts were chosen on the first file, Wikipedia; all is measured again on those of `--check`, unseen.
 Long documents are cut into several.
 """
 

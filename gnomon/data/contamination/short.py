@@ -130,7 +130,7 @@ class Short:
         equal &= column < size[:, None]
         run = np.pad(equal[1:], ((0, 0), (0, 0), (1, 1)))
         equal[1:] &= run[:, :, :-2] | run[:, :, 2:]  # one word alone is chance
-        there = equal.any(axis=0)
+        there: NDArray[np.bool_] = np.asarray(equal.any(axis=0))
         held = there.sum(axis=1)
         told = (there & telling[own]).sum(axis=1)
         lead = np.logical_and.accumulate(equal[0], axis=1).sum(axis=1)
