@@ -23,11 +23,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from any_text import texts_of
 
 from gnomon.data.contamination.decontaminate import THRESHOLD, WORDS, Hit, Index, Target, boilerplate
 from gnomon.data.contamination.suites import Item, Part, read_suite
 from gnomon.data.contamination.words import words_of
-from gnomon.data.reading.read import find_sources, read_documents
 
 MADE = "made for this benchmark"
 LICENCE = Path(__file__).parent.parent / "LICENSE"
@@ -165,17 +165,17 @@ def look_alikes(documents: Sequence[str], rng: random.Random, count: int) -> tup
     return [*sources, passages], items
 
 
-def read_texts(path: str, count: int) -> list[str]:
-    """Return the first documents of a file that are long enough to hide something."""
+def read_texts(path: str, count: int, shortest: int) -> list[str]:
+    """Return the first documents of a file that have at least so many characters; long ones are cut."""
     found: list[str] = []
-    for document in read_documents(find_sources([path])[0], "text", None, lambda _: None, lambda _: None):
+    for text in texts_of(path):
         piece = ""
-        for paragraph in document.text.split("\n\n"):
+        for paragraph in text.split("\n\n"):
             piece += paragraph + "\n\n"
             if len(piece) > PIECE:
                 found.append(piece)
                 piece = ""
-        if len(piece) > 1500:
+        if len(piece) > shortest:
             found.append(piece)
         if len(found) >= count:
             break
@@ -267,7 +267,8 @@ def measure(files: Sequence[str], arguments: argparse.Namespace) -> dict:
     """Return every figure, for the text of some files."""
     rng = random.Random(arguments.seed)
     items = [item for path in arguments.against for item in read_suite(Path(path)).items]
-    texts = [text for file in files for text in read_texts(file, arguments.documents + arguments.hosts)]
+    most = arguments.documents + arguments.hosts
+    texts = [text for file in files for text in read_texts(file, most, arguments.shortest)]
     rng.shuffle(texts)
     clean, hosts = Source("clean"), texts[: arguments.hosts]
     for text in texts[arguments.hosts :]:
@@ -308,10 +309,11 @@ def measure(files: Sequence[str], arguments: argparse.Namespace) -> dict:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("text", help="clean text, as .jsonl")
-    parser.add_argument("--check", nargs="+", help="more clean text, on which nothing was chosen")
+    parser.add_argument("text", nargs="*", help="clean text, as .jsonl, on which something was chosen")
+    parser.add_argument("--check", nargs="+", default=[], help="clean text on which nothing was chosen")
     parser.add_argument("--against", nargs="+", required=True, help="suites, as .jsonl")
     parser.add_argument("--documents", type=int, default=30000, help="clean ones, at most, of each file")
+    parser.add_argument("--shortest", type=int, default=1500, help="characters of a document")
     parser.add_argument("--hosts", type=int, default=500, help="documents that are planted in")
     parser.add_argument("--plants", type=int, default=500, help="texts, each planted in every way")
     parser.add_argument("--look-alikes", type=int, default=60, help="documents of each kind")
@@ -320,9 +322,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    found = {"chosen on": measure([arguments.text], arguments)}
-    if arguments.check:
-        found["check"] = measure(arguments.check, arguments)
+    sides = {"chosen on": arguments.text, "check": arguments.check}
+    found = {name: measure(files, arguments) for name, files in sides.items() if files}
     if arguments.json:
         print(json.dumps(found))
         return

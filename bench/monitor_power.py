@@ -13,15 +13,17 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from statistics import median
 
 import numpy as np
+from any_text import texts_of
 
 from gnomon.base.machine import this_machine
 from gnomon.data.monitoring.monitor import EVERY, WINDOW_TOKENS, Finding, Monitor
 from gnomon.data.monitoring.shift import Reference, Text
-from gnomon.data.reading.read import find_sources, read_documents
 from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.tokenizer.train import train_tokenizer
 
@@ -37,10 +39,14 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=int, default=16384)
     parser.add_argument("--trials", type=int, default=2, help="of each source, kind and strength")
     parser.add_argument("--healthy", type=int, default=4, help="streams of each kind")
+    parser.add_argument("--seed", type=int, default=0, help="of the streams")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     sources = read(arguments.files, arguments.vocabulary)
-    found = {"planted": power(sources, arguments.trials), "healthy": healthy(sources, arguments.healthy)}
+    found = {
+        "planted": power(sources, arguments.trials, arguments.seed),
+        "healthy": healthy(sources, arguments.healthy, arguments.seed),
+    }
     if arguments.json:
         print(json.dumps(found))
         return
@@ -49,17 +55,15 @@ def main() -> None:
         said = f"{row['kind']:22} {row['strength']:4.0%}  found {row['found']:3} of {row['trials']:3}"
         print(f"{said}  rightly named {row['right']:3}  after {row['windows']} windows")
     for row in found["healthy"]:
-        print(f"healthy, {row['stream']:34} {row['alarms']} alarms in {row['windows']:,} windows")
+        said = f"{row['alarms']} alarms in {row['windows']:,} windows; {row['bare']} without margin and least distance"
+        print(f"healthy, {row['stream']:34} {said}")
         for cause in row["causes"]:
             print(f"  {cause}")
 
 
 def read(files: Sequence[str], vocabulary: int) -> Sources:
     """Return the text of each file as what windows are compared with."""
-    texts = {}
-    for source in find_sources(list(files)):
-        found = read_documents(source, "text", None, lambda _: None, lambda _: None)
-        texts[source.name] = [document.text for document in found]
+    texts = {Path(file).name.split(".")[0]: [text for text in texts_of(file) if text] for file in files}
     tokenizer = train_tokenizer((t for own in texts.values() for t in own[:600]), vocabulary, "qwen2")
     return {name: _reference(own, tokenizer, vocabulary) for name, own in texts.items()}
 
@@ -82,16 +86,16 @@ def rows_of(reference: Reference, seed: int, count: int) -> np.ndarray:
     return np.concatenate(list(islice(reference.walk(seed, 1), count))).astype(np.uint16)
 
 
-def power(sources: Sources, trials: int) -> list[dict]:
+def power(sources: Sources, trials: int, seed: int) -> list[dict]:
     """Return what is found of each kind and strength."""
     window = EVERY * WINDOW_TOKENS // LENGTH
     outcomes: dict[tuple[str, float], list[tuple[int | None, bool]]] = defaultdict(list)
     for name, reference in sources.items():
         for trial in range(trials):
-            rows = rows_of(reference, 1000 + trial, window * WINDOWS)
+            rows = rows_of(reference, seed + 1000 + trial, window * WINDOWS)
             others = sorted((of for key, of in sources.items() if key != name), key=lambda of: -of.text_rows)
             other = others[trial % 2 if len(others) > 1 else 0]  # the larger ones, so that it need not be repeated
-            foreign = rows_of(other, 2000 + trial, min(len(rows) // 10 + window, other.text_rows))
+            foreign = rows_of(other, seed + 2000 + trial, min(len(rows) // 10 + window, other.text_rows))
             for strength in STRENGTHS:
                 for kind, planted in _plant(rows, foreign, reference, strength, trial, window * BEGINS):
                     first = _first(reference, planted)
@@ -140,25 +144,25 @@ def _first(reference: Reference, rows: np.ndarray) -> Finding | None:
     return None
 
 
-def healthy(sources: Sources, streams: int) -> list[dict]:
+def healthy(sources: Sources, streams: int, seed: int) -> list[dict]:
     """Return how often healthy streams raise an alarm."""
     window, found = EVERY * WINDOW_TOKENS // LENGTH, []
     total = window * WINDOWS * 2
     for name, reference in sources.items():
         each = []
-        for seed in range(streams):
-            rows = rows_of(reference, 3000 + seed, total)
+        for number in range(seed, seed + streams):
+            rows = rows_of(reference, 3000 + number, total)
             each.append(_alarms({name: reference}, np.arange(total), np.zeros(total, np.int64), rows))
         found.append(_said(f"{name}, {total / reference.text_rows:.1f} epochs", each))
     for stream in ("mixed, weights change", "mixed, rows left out", "mixed, one process of 2"):
         each = []
-        for seed in range(streams):
-            rng = np.random.default_rng(seed)
+        for number in range(seed, seed + streams):
+            rng = np.random.default_rng(number)
             weights = rng.dirichlet(np.ones(len(sources)), 4)
             of = np.concatenate([rng.choice(len(sources), total // 4, p=p) for p in weights])
             rows = np.empty((total, LENGTH), np.uint16)
-            for number, reference in enumerate(sources.values()):
-                rows[of == number] = rows_of(reference, 4000 + seed, int((of == number).sum()))
+            for source, reference in enumerate(sources.values()):
+                rows[of == source] = rows_of(reference, 4000 + number, int((of == source).sum()))
             ids = np.arange(total)
             kept = ids % 128 < 64 if "2" in stream else ~((ids > total // 2) & (ids < total // 2 + window))
             kept |= stream == "mixed, weights change"
@@ -167,20 +171,35 @@ def healthy(sources: Sources, streams: int) -> list[dict]:
     return found
 
 
-def _alarms(references: Sources, ids: np.ndarray, of: np.ndarray, rows: np.ndarray) -> tuple[list[Finding], int]:
-    monitor, found = Monitor(references), []
+@dataclass(frozen=True)
+class Healthy:
+    """What is said of a healthy stream, and what would be without a margin for real text; windows compared."""
+
+    found: list[Finding]
+    bare: list[Finding]
+    windows: int
+
+
+def _alarms(references: Sources, ids: np.ndarray, of: np.ndarray, rows: np.ndarray) -> Healthy:
+    monitor, bare = Monitor(references), Monitor(references, margin=1.0, least_distance=1.0)
+    found: tuple[list[Finding], list[Finding]] = ([], [])
     for at in range(0, len(rows), BATCH):
-        found += monitor.add(ids[at : at + BATCH], of[at : at + BATCH], rows[at : at + BATCH])
-    return found, sum(monitor.windows(number) for number in range(len(references)))
+        for one, said in zip((monitor, bare), found, strict=True):
+            said += one.add(ids[at : at + BATCH], of[at : at + BATCH], rows[at : at + BATCH])
+    return Healthy(*found, sum(monitor.windows(number) for number in range(len(references))))
 
 
-def _said(stream: str, each: list[tuple[list[Finding], int]]) -> dict:
-    alarms = [finding for found, _ in each for finding in found]
+def _said(stream: str, each: list[Healthy]) -> dict:
+    alarms = [finding for one in each for finding in one.found]
+    bare = [finding for one in each for finding in one.bare]
     return {
         "stream": stream,
+        "streams": len(each),
         "alarms": len(alarms),
-        "windows": sum(windows for _, windows in each),
-        "causes": [f"window {finding.window}, {finding.windows} together: {finding.cause}" for finding in alarms],
+        "bare": len(bare),
+        "windows": sum(one.windows for one in each),
+        "causes": [f"window {f.window}, {f.windows} together: {f.cause}" for f in alarms],
+        "bare_causes": [f"window {f.window}, {f.windows} together: {f.cause}" for f in bare],
     }
 
 

@@ -11,6 +11,7 @@ from gnomon.base.progress import Progress
 from gnomon.config import DataConfig, DedupConfig, SourceConfig, TokenizerConfig
 from gnomon.data.blocks import stamp_of
 from gnomon.data.classifier import load_classifier
+from gnomon.data.contamination.decontaminate import FORM
 from gnomon.data.contamination.suites import suite_files
 from gnomon.data.reading.hub import hub_source
 from gnomon.data.reading.hub_address import PREFIX, HubAddress
@@ -106,6 +107,8 @@ class Recipe:
             "embedder": embedder,
             "vocabulary": (vocabulary := brought.vocabulary if brought else vocabulary),
         }
+        if suites:
+            content["decontamination"] = FORM
         digest = sha256_bytes(canonical_json(content))
         return cls(root / name, name, inputs, data, tokenizer, vocabulary, suites, brought, embedder, digest)
 

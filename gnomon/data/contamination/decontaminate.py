@@ -43,6 +43,11 @@ KEPT_CHARACTERS = 200
 REACH = 100
 """Characters within which a cut looks for white space."""
 
+FORM = 2
+"""Of what is searched for and how: part of a recipe with suites, so that neither what an older form counted nor a
+dataset made by it is taken for this one's. 2: short texts, with n-grams of their own.
+"""
+
 ENDLESS = np.iinfo(np.int64).max
 
 

@@ -23,12 +23,14 @@ SEED = 4
 """Words in a row: of eight with one changed, four are left. By three, nine times as many places would be compared."""
 
 FEWEST = 6
-"""Words that must be there. In 83 MB of Wikipedia, 153 such halves of 49,000 texts stood inside a sentence, none alone.
+"""Words that must be there. In 83 MB of Wikipedia, 153 such halves of 49,000 texts stood inside a sentence, and one
+alone, where the text was cut into pieces.
 """
 
 ANYWHERE = 12
 """Words of a text that is found inside a sentence too, with one changed, and of which a half by itself is found. Of
-shorter ones 19 were in as much text with one changed, and a half is any heading: "the South Shore of Staten Island".
+shorter ones 19 were in as much text, whole ones among them, and a half is any heading: "the South Shore of Staten
+Island".
 """
 
 ONE_IN = 20

@@ -17,6 +17,7 @@ from gnomon.data.monitoring.recurrence import Recurred, Recurrence
 from gnomon.data.monitoring.shift import (
     LEAST_DISTANCE,
     LEAST_UNSEEN,
+    MARGIN,
     SPANS,
     Look,
     Reference,
@@ -91,9 +92,12 @@ class Monitor:
         *,
         every: int = EVERY,
         false_alarms: float = FALSE_ALARMS,
+        margin: float = MARGIN,
+        least_distance: float = LEAST_DISTANCE,
     ) -> None:
         self._references, self._show, self._every = list(references.items()), show, every
         self._chance = false_alarms / (TESTS * max(1, len(references)))
+        self._margin, self._least_distance = margin, least_distance
         self._windows: dict[int, _Window] = {}
         self._next_row = self._given = 0
         self._first_row: int | None = None
@@ -196,8 +200,9 @@ class Monitor:
         shorter = [reference.expected(one) for one in range(level)]
         distance = reference.distance(counts)
         mean = math.exp(usual.distance.mean)
-        most = max(usual.distance.limit(chance, *(one.distance for one in shorter)), LEAST_DISTANCE * mean)
-        least = max(usual.unseen.limit(chance) - 1, math.exp(usual.unseen.mean) + LEAST_UNSEEN)
+        most = usual.distance.limit(chance, *(one.distance for one in shorter), margin=self._margin)
+        most = max(most, self._least_distance * mean)
+        least = max(usual.unseen.limit(chance, margin=self._margin) - 1, math.exp(usual.unseen.mean) + LEAST_UNSEEN)
         if distance <= most and seen.unseen <= least:
             return None
         lost, moved, gained = seen.lost - usual.lost, seen.moved - usual.moved, seen.gained - usual.gained

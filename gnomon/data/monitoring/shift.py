@@ -26,9 +26,11 @@ SPANS = (1, 4, 16)
 RUNS = (48, 24, 12)
 """Runs of so many windows that are drawn to learn how far they are from the text by chance."""
 TWIN_ROWS = 1 << 13  # drawn to learn how many rows are equal in the text itself
-TAILS = 1.25
-"""Times as far as normal spreads would have it: runs inside one set of documents that is packed together differ from
-those across two. Without it 2 of 600 tests of four windows together of sound text passed their limits by a hair.
+MARGIN = 1.25
+"""Times as many spreads away as chance has it where text is as mixed as that of tests: on that, limits without it are
+passed as often as asked for (tests/unit/data/test_monitor.py). Of real text, runs inside one set of documents that is
+packed together differ from those across two: without it 2 of about 345 tests of four windows together, in two
+measurements, passed by a hair; in the first LEAST_DISTANCE was not there yet.
 """
 LEAST_DISTANCE, LEAST_UNSEEN = 1.06, 8.0
 """Times the usual distance, and kinds of tokens, below which nothing is told, however sure it is."""
@@ -134,14 +136,14 @@ class Usual:
         logs = np.log(np.maximum(values, 1e-12))
         return cls(float(logs.mean()), float(logs.std(ddof=1)), len(logs))
 
-    def limit(self, chance: float, *shorter: "Usual") -> float:
+    def limit(self, chance: float, *shorter: "Usual", margin: float = 1.0) -> float:
         """Return what another draw exceeds with this probability, where logarithms are spread normally: the mean and
-        spread are estimates, so that Student's distribution says how many spreads away that is.
+        spread are estimates, so that Student's distribution says how many spreads away that is, `margin` times.
 
         `shorter` runs, of which there are more, vary by as much or more: the farthest limit holds.
         """
         away = max(student(chance, one.draws - 1) * one.spread for one in (self, *shorter))
-        return math.exp(self.mean + TAILS * away * math.sqrt(1 + 1 / self.draws))
+        return math.exp(self.mean + margin * away * math.sqrt(1 + 1 / self.draws))
 
 
 def student(chance: float, freedom: int) -> float:

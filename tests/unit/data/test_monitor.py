@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from gnomon.data.monitoring.monitor import Finding, Monitor
 from gnomon.data.monitoring.shift import Reference, Text, fingerprints, look, student
 
-VOCABULARY, LENGTH, WINDOW = 2048, 64, 1 << 14
+VOCABULARY, LENGTH, WINDOW = 2048, 128, 1 << 14
 Fault = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 @cache
-def reference(seed: int, every: int = 4, tokens: int = 600_000, window: int = WINDOW) -> Reference:
-    """A text whose kinds of tokens follow Zipf's law, each document with favourites of its own."""
+def zipf(seed: int, tokens: int) -> tuple[Text, np.ndarray]:
+    """A text whose kinds of tokens follow Zipf's law, each document with favourites of its own; and its histogram."""
     rng = np.random.default_rng(seed)
     shares = 1 / np.arange(2, VOCABULARY + 1) ** 1.1
     below = shares.cumsum() / shares.sum()
@@ -33,7 +33,12 @@ def reference(seed: int, every: int = 4, tokens: int = 600_000, window: int = WI
     ids = np.where(rng.random(len(ids)) < 0.3, of_document, ids)
     ids[offsets[:-1]] = 0
     text = Text(len(ids), 0, lambda: offsets, lambda i: ids[offsets[i] : offsets[i + 1]])
-    counts = np.bincount(ids, minlength=VOCABULARY).astype(np.uint64)
+    return text, np.bincount(ids, minlength=VOCABULARY).astype(np.uint64)
+
+
+@cache
+def reference(seed: int, every: int = 4, tokens: int = 600_000, window: int = WINDOW) -> Reference:
+    text, counts = zipf(seed, tokens)
     return Reference(counts, text, length=LENGTH, rows=window // LENGTH, every=every)
 
 
@@ -51,12 +56,11 @@ def findings(references: dict[str, Reference], rows: dict[str, np.ndarray], ever
     return found
 
 
-@pytest.mark.parametrize("window", [1 << 13, 1 << 15])
+@pytest.mark.parametrize("window", [1 << 11, 1 << 13])
 def test_healthy_sources_raise_nothing_over_epochs(window: int) -> None:
     references = {name: reference(i, window=window) for i, name in enumerate("ab")}
-    for seed in range(2):
-        epochs = {n: np.concatenate([epoch(r, 2 * seed), epoch(r, 2 * seed + 1)]) for n, r in references.items()}
-        assert findings(references, epochs) == []
+    epochs = {n: np.concatenate([epoch(reference(i), seed) for seed in range(3)]) for i, n in enumerate(references)}
+    assert findings(references, epochs) == []
 
 
 def test_a_short_text_may_come_in_many_epochs() -> None:
@@ -64,19 +68,41 @@ def test_a_short_text_may_come_in_many_epochs() -> None:
     assert findings({"a": of}, {"a": np.concatenate([epoch(of, seed) for seed in range(12)])}) == []
 
 
-def test_alarms_on_healthy_text_are_no_more_frequent_than_asked_for() -> None:
-    of, alarms, runs, asked = reference(3, window=1 << 12), 0, 60, 0.3
+def quantile(chance: float, draws: int, share: float) -> int:
+    """The number of draws with something, each with probability `share`, that chance makes no larger so often."""
+    weights = [math.comb(draws, n) * share**n * (1 - share) ** (draws - n) for n in range(draws + 1)]
+    return int(np.searchsorted(np.cumsum(weights), chance))
+
+
+def test_alarms_on_healthy_text_are_as_frequent_as_asked_for() -> None:
+    """Without the margin for real text. Half of what may be raised is for collapse, which needs more than its limit:
+    the share of runs with an alarm lies between that of drift alone and that of all, over spans of 1 and 4 windows.
+    """
+    alarms, runs, asked, windows, layouts = 0, 60, 0.6, 4, [{}, {}, {}]
     for run in range(runs):
-        monitor = Monitor({"a": of}, every=1, false_alarms=asked)
-        rows = np.concatenate(list(islice(of.walk(1000 + run, of.every), of.rows)))
+        of = reference(3 + run % 3, window=1 << 11)
+        monitor = Monitor({"a": of}, every=1, false_alarms=asked, margin=1.0, least_distance=1.0)
+        rows = np.concatenate(list(islice(of.walk(1000 + run, of.every, layouts[run % 3]), windows * of.rows)))
         alarms += bool(monitor.add(np.arange(len(rows)), np.zeros(len(rows), int), rows))
-    # the first window has half of it
-    assert alarms <= runs * asked / 2 + 3 * math.sqrt(runs * asked / 2)
+    drift = sum(asked / 6 / ((n + 1) * (n + 2)) for span in (1, 4) for n in range(windows // span))
+    assert 0 < quantile(0.005, runs, drift) <= alarms <= quantile(0.995, runs, 2 * drift)
+
+
+def test_levels_are_the_sum_of_their_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    of, judged = reference(0, window=1 << 12), list[np.ndarray]()
+    usual = [of.expected(level) for level in (0, 1)]
+    monkeypatch.setattr(of, "distance", lambda counts: judged.append(counts.copy()) or math.exp(usual[0].distance.mean))
+    rows = epoch(reference(0), 2)[: 8 * of.rows]
+    Monitor({"a": of}, every=1, margin=1e3).add(np.arange(len(rows)), np.zeros(len(rows), int), rows)
+    windows = [look(part, of.counts, 0).counts for part in np.split(rows, 8)]
+    fours = [look(part, of.counts, 0).counts for part in np.split(rows, 2)]
+    expected = [*windows[:4], fours[0], *windows[4:], fours[1]]
+    assert [counts.tolist() for counts in judged] == [counts.tolist() for counts in expected]
 
 
 def mixed(share: float) -> Fault:
     def fault(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        other = np.concatenate([epoch(reference(1), seed) for seed in (9, 10)])[: len(rows)]
+        other = np.concatenate([epoch(reference(1), seed) for seed in (0, 1)])[: len(rows)]
         return np.where(rng.random((len(rows), 1)) < share, other, rows)
 
     return fault
@@ -132,7 +158,7 @@ def repeated(share: float, pool: int) -> Fault:
 )
 def test_a_planted_fault_is_found_in_its_source_and_named(kind: str, fault: Fault) -> None:
     references = {"sound": reference(1), "odd": reference(0)}
-    rows = {name: epoch(of, 3) for name, of in references.items()}
+    rows = {name: epoch(of, 2) for name, of in references.items()}
     rows["odd"] = fault(rows["odd"], np.random.default_rng(5))
     found = findings(references, rows)
     assert {(f.source, f.kind) for f in found} == {("odd", kind)}
@@ -146,13 +172,13 @@ def test_a_planted_fault_is_found_in_its_source_and_named(kind: str, fault: Faul
 
 def test_rows_that_come_again_only_in_later_windows_are_found() -> None:
     of = reference(0, window=1 << 11)
-    found = findings({"a": of}, {"a": repeated(0.3, 150)(epoch(of, 3), np.random.default_rng(5))})
+    found = findings({"a": of}, {"a": repeated(0.3, 150)(epoch(reference(0), 2), np.random.default_rng(5))})
     assert {f.kind for f in found} == {"repetition"}
     assert found[0].window < 12
 
 
 def test_what_was_planted_is_said() -> None:
-    rows = epoch(reference(0), 3)
+    rows = epoch(reference(0), 2)
     found = findings({"odd": reference(0)}, {"odd": collapsed(0, slice(5, 6))(rows, np.random.default_rng(5))})
     target = int(np.argsort(-reference(0).counts.astype(np.int64), kind="stable")[5])
     assert found[0].rising[0][0] == target
@@ -160,11 +186,11 @@ def test_what_was_planted_is_said() -> None:
     assert f"[{target}]" in found[0].cause
 
 
-@given(cuts=st.lists(st.integers(1, 8000), max_size=12), going_back=st.integers(0, 5000))
+@given(cuts=st.lists(st.integers(1, 4000), max_size=12), going_back=st.integers(0, 2500))
 @settings(max_examples=8)
 def test_batches_and_going_back_make_no_difference(cuts: list[int], going_back: int) -> None:
     references = {"a": reference(0), "b": reference(1)}
-    rows = np.concatenate([mixed(0.3)(epoch(reference(0), 3), np.random.default_rng(5)), epoch(reference(1), 3)])
+    rows = np.concatenate([mixed(0.3)(epoch(reference(0), 2), np.random.default_rng(5)), epoch(reference(1), 2)])
     sources = np.repeat([0, 1], [reference(0).text_rows, reference(1).text_rows])
     order = np.random.default_rng(0).permutation(len(rows))
     rows, sources, ids = rows[order], sources[order], np.arange(len(rows))
@@ -178,7 +204,7 @@ def test_batches_and_going_back_make_no_difference(cuts: list[int], going_back: 
 
 
 def test_a_look_is_that_of_a_slow_one() -> None:
-    rows = np.concatenate([epoch(reference(0), 3)[:40], epoch(reference(0), 3)[:3]])
+    rows = np.concatenate([epoch(reference(0), 2)[:40], epoch(reference(0), 2)[:3]])
     rows[5, -9:] = 0  # the end of a window of documents: one end-of-text, then padding
     counts = reference(0).counts
     seen, distinct = look(rows, counts, 0), [*dict.fromkeys(map(tuple, rows.tolist()))]

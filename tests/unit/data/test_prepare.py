@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from gnomon.base.errors import ConfigError, DataError
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
+from gnomon.data.contamination.decontaminate import FORM
 from gnomon.data.document import Document
 from gnomon.data.prepare import find_prepared, prepare
+from gnomon.data.recipe import Recipe
 from gnomon.data.sample import Sample
 from gnomon.data.split import held_out, held_out_records, rank
 from gnomon.store.datasets import Dataset, list_datasets, verify_dataset
@@ -479,3 +481,18 @@ def test_a_text_that_a_cut_makes_equal_to_another_is_left_out_and_a_suite_that_c
     assert {hit["id"] for hit in hits} & set(ids)
     for split in ("train", "validation"):
         assert second.manifest["flow"]["texts"][split] == [second.split(split).documents, second.split(split).bytes]
+
+
+def test_what_another_form_of_decontamination_left_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_corpus(tmp_path / "texts")
+    (tmp_path / "suite.jsonl").write_text(json.dumps({"question": "Which horse was carried over the river?"}) + "\n")
+    keys = []
+    for against in ([], [str(tmp_path / "suite.jsonl")]):
+        values = {"train": str(tmp_path / "texts"), "decontaminate": {"against": against}}
+        for form in (FORM, FORM + 1):
+            monkeypatch.setattr("gnomon.data.recipe.FORM", form)
+            keys.append(Recipe.of(DataConfig.model_validate(values), TokenizerConfig(), 512, silent).digest)
+    assert keys[0] == keys[1]
+    assert len({*keys}) == 3
