@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gnomon.data.monitoring.monitor import Finding, Monitor
-from gnomon.data.monitoring.shift import Reference, Text, fingerprints, look, student
+from gnomon.data.monitoring.shift import Reference, Text, Usual, fingerprints, look, student
 
 VOCABULARY, LENGTH, WINDOW = 2048, 128, 1 << 14
 Fault = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -70,8 +70,9 @@ def test_a_short_text_may_come_in_many_epochs() -> None:
 
 def quantile(chance: float, draws: int, share: float) -> int:
     """The number of draws with something, each with probability `share`, that chance makes no larger so often."""
-    weights = [math.comb(draws, n) * share**n * (1 - share) ** (draws - n) for n in range(draws + 1)]
-    return int(np.searchsorted(np.cumsum(weights), chance))
+    ways = [math.lgamma(draws + 1) - math.lgamma(n + 1) - math.lgamma(draws - n + 1) for n in range(draws + 1)]
+    logs = [way + n * math.log(share) + (draws - n) * math.log1p(-share) for n, way in enumerate(ways)]
+    return int(np.searchsorted(np.cumsum(np.exp(logs)), chance))
 
 
 def test_alarms_on_healthy_text_are_as_frequent_as_asked_for() -> None:
@@ -243,3 +244,11 @@ def test_students_limits_are_exceeded_as_often_as_asked() -> None:
         beyond = np.linspace(student(chance, freedom), 60, 400_001)
         density = scale * (1 + beyond**2 / freedom) ** (-(freedom + 1) / 2)
         assert np.trapezoid(density, beyond) == pytest.approx(chance, rel=0.03)
+
+
+@pytest.mark.parametrize("draws", [12, 48])
+def test_limits_learned_from_few_draws_are_passed_by_another_as_often_as_asked(draws: int) -> None:
+    values = np.exp(np.random.default_rng(draws).normal(3, 0.02, (2000, draws + 1)))
+    for chance in (0.2, 0.05):
+        passed = sum(new > Usual.of(known).limit(chance) for *known, new in values)
+        assert quantile(0.001, len(values), chance) <= passed <= quantile(0.999, len(values), chance)
