@@ -100,13 +100,15 @@ def power(sources: Sources, trials: int, seed: int) -> list[dict]:
                 for kind, planted in _plant(rows, foreign, reference, strength, trial, window * BEGINS):
                     first = _first(reference, planted)
                     right = first is not None and first.kind == kind.split(",")[0]
-                    outcomes[kind, strength].append((first.window - BEGINS + 1 if first else None, right))
+                    after = first is not None and first.row >= window * BEGINS  # else it is a false alarm
+                    at = max(1, first.window - BEGINS + 1) if first is not None and after else None
+                    outcomes[kind, strength].append((at, right and after))
     return [
         {
             "kind": kind,
             "strength": strength,
             "trials": len(some),
-            "found": sum(at is not None and at > 0 for at, _ in some),
+            "found": sum(at is not None for at, _ in some),
             "right": sum(right for _, right in some),
             "windows": median([at for at, _ in some if at is not None] or [0]),
         }

@@ -234,7 +234,7 @@ class Reference:
 
     def _run(self, seed: int, windows: int, layouts: dict[int, Layout]) -> np.ndarray:
         """Return the counts of some windows in a row, drawn anew."""
-        rows, counts = self.walk(seed, self.every, layouts), np.zeros(len(self.counts), np.int64)
+        rows, counts = self.walk(seed, self.every, layouts, amid=True), np.zeros(len(self.counts), np.int64)
         for _ in range(windows):
             window = np.concatenate(list(itertools.islice(rows, self.rows)))
             counts += look(window, self.counts, self.end_of_text).counts
@@ -252,9 +252,13 @@ class Reference:
         share = (again + (2 * math.sqrt(again) if every > 1 else 0)) / len(drawn)
         return min(1.0, share * self.text_rows / len(drawn))
 
-    def walk(self, seed: int, every: int, layouts: dict[int, Layout] | None = None) -> Iterator[np.ndarray]:
+    def walk(
+        self, seed: int, every: int, layouts: dict[int, Layout] | None = None, *, amid: bool = False
+    ) -> Iterator[np.ndarray]:
         """Yield rows of the text without end, [1, length] each, one in `every` of those that training is given: in each
         epoch the windows of documents in another order, and the rows of each too. `layouts` keeps how they are packed.
+        `amid`, it begins anywhere in the first window of documents: what is an epoch from its beginning has nearly the
+        text's own counts, and few runs of a stream begin there.
         """
         offsets, kept = self._text.offsets().astype(np.int64), {} if layouts is None else layouts
         windows, epoch = -(-(len(offsets) - 1) // WINDOW_DOCUMENTS), 0
@@ -266,7 +270,10 @@ class Reference:
                     kept[window] = pack(lengths, self.length, self.stride)
                 layout = kept[window]
                 chosen = sampled(np.arange(layout.rows), derive(seed, "sample", epoch, window), every)
-                for row in permutation(layout.rows, derive(seed, "rows", epoch, window))[chosen].tolist():
+                rows = permutation(layout.rows, derive(seed, "rows", epoch, window))[chosen]
+                begin = derive(seed, "amid") % max(1, len(rows)) if amid else 0
+                amid = False
+                for row in rows[begin:].tolist():
                     yield self._row(layout, first, row)
                 if layouts is None:
                     kept.clear()

@@ -246,6 +246,16 @@ def test_students_limits_are_exceeded_as_often_as_asked() -> None:
         assert np.trapezoid(density, beyond) == pytest.approx(chance, rel=0.03)
 
 
+def test_what_is_an_epoch_long_and_begins_in_the_middle_of_one_is_usual_too() -> None:
+    of, runs, passed = reference(3, every=1, tokens=15_000, window=1 << 12), 40, 0
+    for run in range(runs):
+        begin = run * of.text_rows // runs
+        rows = np.concatenate(list(islice(of.walk(1000 + run, 1), begin, begin + 4 * of.rows)))
+        counts = sum(look(part, of.counts, 0).counts for part in np.split(rows, 4))
+        passed += of.distance(np.asarray(counts)) > of.expected(1).distance.limit(0.1)
+    assert passed <= quantile(0.999, runs, 0.1)
+
+
 @pytest.mark.parametrize("draws", [12, 48])
 def test_limits_learned_from_few_draws_are_passed_by_another_as_often_as_asked(draws: int) -> None:
     values = np.exp(np.random.default_rng(draws).normal(3, 0.02, (2000, draws + 1)))

@@ -35,17 +35,18 @@ class Slow:
                 self.window.append((key, usual, row[:24].tolist()))
 
     def close(self) -> tuple[int, int, int, list[int]]:
-        excess, most = 0, (0, [])
+        excess, times, most = 0, 0, list[int]()
         for key, usual, head in self.window:
             self.times[key] += 1
             if self.times[key] > usual:
                 excess += 1
-                most = max(most, (self.times[key], head), key=lambda one: one[0])
+                if self.times[key] > times:
+                    times, most = self.times[key], head
         counted, self.window = len(self.window), []
         while len(self.times) > 2 * self.tracked:
             self.one_in *= 2
             self.times = Counter({key: n for key, n in self.times.items() if (key >> 32) % self.one_in == 0})
-        return counted, excess, *most
+        return counted, excess, times, most
 
 
 def said(found: Recurred) -> tuple[int, int, int, list[int]]:
