@@ -57,7 +57,7 @@ class DomainConfig(_Section):
 
     domain: str = Field(min_length=1, max_length=100)  # a plain name
     source: str | None = None  # only texts of this source
-    path: str | None = None  # pattern of the file's name below the folder that was given, such as news/*.jsonl
+    path: str | None = None  # pattern of the file's name, as below the folder that was given, such as news/*.jsonl
     field: str | None = None  # key of .jsonl or column of .parquet, such as url or meta.kind; null: the text
     matches: str | None = None  # regular expression found in it, or in an entry of a list; null: it is not empty
 

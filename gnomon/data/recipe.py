@@ -11,11 +11,15 @@ from gnomon.base.progress import Progress
 from gnomon.config import DataConfig, DedupConfig, SourceConfig, TokenizerConfig
 from gnomon.data.blocks import stamp_of
 from gnomon.data.classifier import load_classifier
-from gnomon.data.contamination.decontaminate import FORM
+from gnomon.data.cleaning.language import library
+from gnomon.data.contamination import decontaminate
 from gnomon.data.contamination.suites import suite_files
+from gnomon.data.duplicates import lines, minhash
+from gnomon.data.languages import check_languages
 from gnomon.data.reading.hub import hub_source
 from gnomon.data.reading.hub_address import PREFIX, HubAddress
 from gnomon.data.reading.read import Source, find_sources
+from gnomon.embed import static
 from gnomon.embed.minilm import SentenceEmbedder
 from gnomon.store.datasets import FORMAT, Dataset, open_dataset
 from gnomon.store.manifest import NAME
@@ -74,13 +78,18 @@ class Recipe:
         """Return the recipe of a config. Reads every file once, for its hash; raises as `prepare` does."""
         brought = _brought(tokenizer)
         _check_sample(tokenizer, data)
+        check_languages(data.clean.languages or [])
+        _check_domains(data)
+        classifier = load_classifier(Path(data.domain_classifier))[1] if data.domain_classifier else None
+        embedder = _embedder(data.dedup)
+        suites = [(p, sha256_file(p)) for p in suite_files(map(Path, data.decontaminate.against))]
         name = _name(data)
         held = [SourceConfig(paths=data.validation, name=VALIDATION)] if data.validation else []
         root = Path(data.root)
         found = [("validation", s, files_of(s.paths, root, progress)) for s in held]
         found += [("train", s, files_of(s.paths, root, progress)) for s in _distinct(data.named)]
         total, done = sum(f.bytes for _, _, files in found for f in files), 0
-        names = [_told_apart(files) for _, _, files in found]
+        names = [told_apart(files) for _, _, files in found]
         origins = _origins([source.name or "" for _, source, _ in found], names)
         inputs: list[Input] = []
         for (split, source, files), plain, full in zip(found, names, origins, strict=True):
@@ -94,23 +103,32 @@ class Recipe:
                 done += file.bytes
                 progress("checking files", done, total, "bytes")
             inputs += sorted(here, key=lambda i: i.name)
-        suites = [(p, sha256_file(p)) for p in suite_files(map(Path, data.decontaminate.against))]
-        embedder = _embedder(data.dedup)
         content = {
             "format": FORMAT,
             "suites": [[path.name, sha256] for path, sha256 in suites],
-            "classifier": load_classifier(Path(data.domain_classifier))[1] if data.domain_classifier else None,
+            "classifier": classifier,
             "inputs": [i.described() for i in inputs],
             "sources": [s.model_dump(exclude={"paths"}) for s in data.named],
             "data": data.model_dump(include=OPTIONS),
             "tokenizer": brought.digest if brought else tokenizer.model_dump(exclude={"path"}),
             "embedder": embedder,
             "vocabulary": (vocabulary := brought.vocabulary if brought else vocabulary),
+            "forms": _forms(data),
         }
-        if suites:
-            content["decontamination"] = FORM
         digest = sha256_bytes(canonical_json(content))
         return cls(root / name, name, inputs, data, tokenizer, vocabulary, suites, brought, embedder, digest)
+
+
+def _forms(data: DataConfig) -> dict[str, Any]:
+    """Return the form of each way to look at texts that this preparation takes: its results change with that."""
+    used = {
+        "near": minhash.FORM if data.dedup.near is not None else None,
+        "semantic": static.FORM if data.dedup.semantic is not None and data.dedup.embedder == "static" else None,
+        "lines": lines.FORM if data.dedup.lines is not None else None,
+        "languages": library() if data.clean.languages is not None else None,
+        "suites": decontaminate.FORM if data.decontaminate.against else None,
+    }
+    return {name: form for name, form in used.items() if form is not None}
 
 
 def _embedder(dedup: DedupConfig) -> str | None:
@@ -128,7 +146,7 @@ def files_of(paths: list[str], root: Path, progress: Progress) -> list[Source]:
     return (find_sources(here) if here else []) + list({file.path: file for file in fetched}.values())
 
 
-def _told_apart(files: list[Source]) -> list[str]:
+def told_apart(files: list[Source]) -> list[str]:
     """Return a name for each file: its own, and before it, where others have the same, as few folders of its path as
     tell them apart.
     """
@@ -239,6 +257,14 @@ def _check_sample(options: TokenizerConfig, data: DataConfig) -> None:
     if unknown := sorted(w for w in weights or {} if w.partition("/")[0] not in names):
         do = f"name some of {', '.join(names)}"
         raise ConfigError(f"there is no source {unknown[0]!r}", where="tokenizer.sample_weights", do=do)
+
+
+def _check_domains(data: DataConfig) -> None:
+    """Raise ConfigError for a rule of a source that there is not."""
+    names = [*(s.name or "" for s in data.named), *([VALIDATION] if data.validation else [])]
+    if unknown := [rule.source for rule in data.domains if rule.source is not None and rule.source not in names]:
+        do = f"name one of {', '.join(names)}"
+        raise ConfigError(f"there is no source {unknown[0]!r}", where="data.domains", do=do)
 
 
 def _check_vocabulary(asked: int | None) -> None:

@@ -14,7 +14,8 @@ from gnomon.data.classifier import load_classifier
 from gnomon.data.document import Document
 from gnomon.data.domains import Sorter, asked_of, choices_of, chosen, fields_of
 from gnomon.data.reading.read import Source, read_documents
-from gnomon.data.recipe import files_of
+from gnomon.data.recipe import files_of, told_apart
+from gnomon.tokenizer.foreign import import_tokenizer
 from gnomon.tokenizer.train import train_tokenizer
 
 SAMPLE_BYTES = 1 << 20
@@ -37,15 +38,20 @@ class Sampled:
 def estimate_supply(data: DataConfig, tokenizer: TokenizerConfig, vocabulary: int, told: Progress) -> dict[str, int]:
     """Return about how many tokens there are to train on by source, a domain being one, from up to 1 MiB of each.
 
-    A tokenizer is learned from every other document of the samples, and the others are counted with it. What is left
-    out as poor, double or in a suite is not known yet, and is in it; what is held out, or over a budget, is not.
+    A tokenizer is learned from every other document of the samples, unless the config names one, and the others are
+    counted with it. What is left out as poor, double or in a suite is not known yet, and is in it; what is held out, or
+    over a budget, is not.
     Raises DataError for text that is missing or unreadable.
     """
     found = {}
     for number, source in enumerate(data.named):
         told("looking into the text", number, len(data.named), "sources")
         found[source.name or ""] = _sample(data, source, told)
-    learned = train_tokenizer((t for s in found.values() for t in s.texts[::2]), vocabulary, tokenizer.pretokenizer)
+    if tokenizer.path:
+        learned = import_tokenizer(Path(tokenizer.path))
+    else:
+        halves = (text for sampled in found.values() for text in sampled.texts[::2])
+        learned = train_tokenizer(halves, vocabulary, tokenizer.pretokenizer)
     supply = Counter[str]()
     budgets: Mapping[str, int | None] = {source.name or "": source.tokens for source in data.named}
     for name, sampled in found.items():
@@ -64,13 +70,14 @@ def estimate_supply(data: DataConfig, tokenizer: TokenizerConfig, vocabulary: in
 
 def _sample(data: DataConfig, source: SourceConfig, told: Progress) -> Sampled:
     files = files_of(source.paths, Path(data.root), told)
-    some = [files[i * len(files) // FILES] for i in range(FILES)] if len(files) > FILES else files
+    named = list(zip(files, told_apart(files), strict=True))
+    some = [named[i * len(files) // FILES] for i in range(FILES)] if len(files) > FILES else named
     texts, names, on_disk = list[str](), list[str](), 0
-    for file in some:
+    for file, name in some:
         here, read = _documents(data, source, file, SAMPLE_BYTES // len(some))
         on_disk += read
         texts += [document.text for document in here]
-        names += _names(data, source, file, here)
+        names += _names(data, source, name, here)
     if not texts:
         do = "check that the files hold text of their own, and data.text_field"
         raise DataError("nothing of this source can be used", where=", ".join(source.paths), do=do)
@@ -97,10 +104,10 @@ def _documents(data: DataConfig, source: SourceConfig, file: Source, limit: int)
     return found, min(file.bytes, places[-1])
 
 
-def _names(data: DataConfig, source: SourceConfig, file: Source, documents: Sequence[Document]) -> list[str]:
+def _names(data: DataConfig, source: SourceConfig, file: str, documents: Sequence[Document]) -> list[str]:
     name = source.name or ""
     learned = load_classifier(Path(data.domain_classifier))[0] if data.domain_classifier else None
-    choices = choices_of(data.domains, name, source.domain, file.name, learned.labels if learned else ())
+    choices = choices_of(data.domains, name, source.domain, file, learned.labels if learned else ())
     names = list(dict.fromkeys(choice.source for choice in choices))
     texts, fields = [d.text for d in documents], [d.fields for d in documents]
     true = Sorter(asked_of(data.domains, name), learned).sort(texts, fields, [d.goes_on for d in documents])

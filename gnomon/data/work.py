@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gnomon.base.arrays import write_array
-from gnomon.base.errors import DataError
+from gnomon.base.errors import ConfigError, DataError
 from gnomon.base.files import (
     canonical_json,
     sha256_bytes,
@@ -34,7 +34,7 @@ from gnomon.data.duplicates.removal import Alike, remove_near
 from gnomon.data.encode import KEPT, write_splits
 from gnomon.data.engine import Engine, Job
 from gnomon.data.groups import grouped
-from gnomon.data.languages import check_languages, remove_foreign
+from gnomon.data.languages import remove_foreign
 from gnomon.data.reading.read import can_split
 from gnomon.data.reading.span import WHOLE, cut_spans
 from gnomon.data.recipe import Input, Recipe
@@ -67,7 +67,6 @@ class Work:
         self._rules = choose(recipe.data.clean.rules, recipe.data.clean.thresholds)
         path = recipe.data.domain_classifier
         self._classifier = load_classifier(Path(path)) if path else None
-        check_languages(recipe.data.clean.languages or [])
         self.cleaned = {"repaired": Counter[str](), "replaced": Counter[str]()}
         self.alike: Alike | None = None
         self.cuts: Cuts | None = None
@@ -106,7 +105,7 @@ class Work:
         own = next((s.domain for s in self.recipe.data.named if s.name == source), None)
         labels = self._classifier[0].labels if self._classifier else ()
         named = bool(rules or labels)
-        return tuple(choices_of(rules, source, own, i.file.name, labels) for i in group) if named else ()
+        return tuple(choices_of(rules, source, own, i.name, labels) for i in group) if named else ()
 
     def _reading(self, group: list[Input]) -> list[Job]:
         """Return the jobs that read a group of files: one, or one for each span of a large file."""
@@ -193,7 +192,13 @@ class Work:
             return self.recipe.brought
         weights = self.recipe.tokenizer.sample_weights
         assert weights != "mix"
+        if unknown := sorted(set(weights or {}) - {name for s in corpus.sources for name in (s, s.partition("/")[0])}):
+            do = f"name some of {', '.join(corpus.sources)}"
+            raise ConfigError(f"there is no text of {unknown[0]!r}", where="tokenizer.sample_weights", do=do)
         chosen, ids = sample_of(corpus, self.recipe.tokenizer.sample_bytes, weights)
+        if not len(chosen):
+            do = "give weight to a source that has text to train on"
+            raise ConfigError("there is no text to learn from", where="tokenizer.sample_weights", do=do)
         options = [self.recipe.vocabulary, self.recipe.tokenizer.pretokenizer]
         key = sha256_bytes(canonical_json(options) + ids.tobytes())[:16]
         if (path := self._folder / f"learned-{key}.json").exists():  # by a preparation that was killed later on

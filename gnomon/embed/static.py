@@ -26,6 +26,8 @@ from gnomon.embed import learn
 from gnomon.embed.embedder import to_units
 from gnomon.embed.learn import ENTRY, HASH_BITS, WordVectors
 
+FORM = 1
+"""Of the vectors: part of a recipe that compares texts by them."""
 PIECE_BYTES = 256 << 10
 PIECE_DOCUMENTS = 1 << (64 - HASH_BITS)
 EXACT_WORDS = 2048

@@ -12,14 +12,14 @@ from gnomon.base.arrays import load_array, write_array
 from gnomon.base.files import canonical_json, sha256_file, staged_folder
 from gnomon.data.blocks import FRAME_BYTES, Block
 from gnomon.data.corpus import Corpus
-from gnomon.data.duplicates.minhash import Bands, band_hashes
+from gnomon.data.duplicates.minhash import FORM, Bands, band_hashes
 from gnomon.data.engine import Job
 from gnomon.data.worker import Tell
 
 
 def name_of(bands: Bands, key: str) -> str:
     """Return what the names of the folders begin with that hold the band hashes of a folder of blocks."""
-    return f"{key}-{bands.count}x{bands.rows}"
+    return f"{key}-{FORM}-{bands.count}x{bands.rows}"
 
 
 def _folder(bands: Bands, block: Path) -> Path:

@@ -22,6 +22,8 @@ import numpy as np
 
 from gnomon.base.hashes import PAD, Hashes, Ints, hash_spans
 
+FORM = 1
+"""Of what a line is and which goes: part of a recipe that looks for them."""
 CHUNK_CHARACTERS = 1 << 20
 """Of text in one go."""
 

@@ -24,6 +24,8 @@ from gnomon.base.errors import ConfigError
 from gnomon.base.seeds import derive
 from gnomon.base.words import ODD, word_hashes
 
+FORM = 1
+"""Of the hashes: part of what is made of them is called by, and of a recipe."""
 SHINGLE_WORDS = 5
 HASH_BITS = 52
 EMPTY = np.uint64(2**64 - 1)
