@@ -7,6 +7,7 @@ from typing import Any
 
 from gnomon.base.errors import ConfigError, IntegrityError
 from gnomon.base.files import STAGING_PREFIX, canonical_json, sha256_bytes, sha256_file
+from gnomon.base.names import PLAIN, is_plain
 from gnomon.base.progress import Progress
 from gnomon.config import DataConfig, DedupConfig, SourceConfig, TokenizerConfig
 from gnomon.data.blocks import stamp_of
@@ -174,7 +175,7 @@ def _distinct(sources: list[SourceConfig]) -> list[SourceConfig]:
     """Return the sources; ConfigError where two have one name."""
     names = [s.name for s in sources]
     for name in names:
-        if not _plain(name) or name == VALIDATION:
+        if not is_plain(name) or name == VALIDATION:
             do = f"use a plain name, as {PLAIN}, and not {VALIDATION!r}: name it with data.name or in data.sources"
             raise ConfigError(f"{name!r} cannot name a source", where="data", do=do)
         if names.count(name) > 1:
@@ -193,17 +194,9 @@ def _name(data: DataConfig) -> str:
 
 def plain_name(name: str | None, where: str) -> str:
     """Return the name of a dataset or source. Raises ConfigError for one that cannot be a folder's."""
-    if not name or not _plain(name):
+    if name is None or not is_plain(name):
         raise ConfigError(f"{name!r} cannot name a dataset or source", where=where, do=f"use a plain name, as {PLAIN}")
     return name
-
-
-PLAIN = "a file has, without / and no . in front, of at most 100 characters"
-
-
-def _plain(name: str | None) -> bool:
-    """Return whether a name can be a folder's, and stand in a line of text."""
-    return bool(name) and name.isprintable() and len(name) <= 100 and Path(name).name == name and name[0] != "."
 
 
 def find_version(recipe: Recipe) -> Dataset | None:

@@ -11,7 +11,9 @@ from gnomon.verbs.common import Json, print_json
 def import_ids(
     paths: Annotated[
         list[str],
-        typer.Argument(help="Files and folders of ids, or one that was exported. SOURCE=PATH names their source."),
+        typer.Argument(
+            help="Files and folders of ids, or one that was exported. SOURCE=PATH names their source, such as web/news."
+        ),
     ],
     tokenizer: Annotated[
         str | None,

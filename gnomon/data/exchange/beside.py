@@ -21,6 +21,14 @@ class ExportedSplit(BaseModel):
     sources: dict[str, list[str]]
 
 
+class ExportedSource(BaseModel):
+    """What the dataset's manifest says of a source."""
+
+    name: str
+    domain: str | None
+    licence: str | None
+
+
 class Exported(BaseModel):
     """The JSON beside exported files."""
 
@@ -31,6 +39,7 @@ class Exported(BaseModel):
     dtype: str | None
     dataset: dict[str, str]
     tokenizer: dict[str, Any]
+    sources: list[ExportedSource] = []  # not there in older exports
     splits: dict[str, ExportedSplit]
 
 

@@ -1,6 +1,8 @@
 """A dataset version written as other programs read it: a file, or a few, for each source of each split.
 
 OUT/  gnomon.json  tokenizer.json  train/books.bin  train/books.idx  …  validation/books.bin  …
+
+A domain's files, of the source web/news, are train/web%2Fnews.bin and so on.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ import orjson
 from gnomon.base import faults
 from gnomon.base.errors import ConfigError, IntegrityError
 from gnomon.base.files import pretty_json, staged_folder, write_synced
+from gnomon.base.names import stem_of
 from gnomon.base.progress import Progress
 from gnomon.data.exchange.beside import NAME, TOKENIZER, VERSION
 from gnomon.data.exchange.datatrove import DatatroveWriter
@@ -89,13 +92,13 @@ def export_ids(
     said["dataset"] = {"name": dataset.name, "version": dataset.version, "digest": dataset.digest}
     said["tokenizer"] = {"file": TOKENIZER, "digest": tokenizer.digest, "tokens": tokenizer.tokens}
     said["tokenizer"]["end_of_text"] = tokenizer.end_of_text
-    said["splits"] = {}
+    said["sources"], said["splits"] = dataset.manifest["sources"], {}
     with staged_folder(out.absolute().parent, "export") as staged:
         for split, parts in chosen.items():
             (staged.path / split).mkdir()
             hashes = [np.zeros((0, 2), np.uint64)]
             for source, part in parts.items():
-                sink = _Sink(format, staged.path / split / source, source, tokenizer)
+                sink = _Sink(format, staged.path / split / stem_of(source), source, tokenizer)
                 for batch in batches_of(part):
                     sink.add(batch)
                     hashes.append(_hashes(batch))
@@ -105,7 +108,7 @@ def export_ids(
                 "documents": sum(part.documents for part in parts.values()),
                 "tokens": sum(part.n_tokens for part in parts.values()),
                 "digest": digest_of(np.concatenate(hashes)),
-                "sources": {source: _files(staged.path, split, source) for source in parts},
+                "sources": {source: _files(staged.path / split, stem_of(source)) for source in parts},
             }
         write_synced(staged.path / TOKENIZER, dataset.tokenizer_path.read_bytes())
         write_synced(staged.path / NAME, pretty_json(said))
@@ -129,12 +132,12 @@ def _refuse_unknown(dataset: Dataset, format: str, out: Path, splits: list[str],
         raise ConfigError("this folder is there already", where=str(out), do="name another with --out, or remove it")
 
 
-def _files(folder: Path, split: str, source: str) -> list[str]:
-    """Return the files of a source, whose name may be the beginning of another's."""
+def _files(folder: Path, stem: str) -> list[str]:
+    """Return the files of a source in a split's folder; its stem may be the beginning of another's."""
     ends = (".bin", ".idx", ".ds", ".ds.index", ".jsonl.zst", ".parquet")
-    names = sorted(p.name for p in (folder / split).iterdir() if p.name.startswith(source))
+    names = sorted(p.name for p in folder.iterdir() if p.name.startswith(stem))
     shard = "_" + "[0-9]" * 6 + ".bin"
-    return [f"{split}/{n}" for n in names if n[len(source) :] in ends or Path(n[len(source) :]).match(shard)]
+    return [f"{folder.name}/{n}" for n in names if n[len(stem) :] in ends or Path(n[len(stem) :]).match(shard)]
 
 
 def _hashes(batch: Batch) -> np.ndarray:

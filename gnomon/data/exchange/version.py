@@ -17,6 +17,7 @@ from gnomon.base.files import (
     sweep_staging,
     write_synced,
 )
+from gnomon.base.names import PLAIN, is_source
 from gnomon.base.progress import Progress
 from gnomon.data.account import flow_of
 from gnomon.data.blocks import stamp_of
@@ -97,10 +98,15 @@ def import_ids(wanted: Intake, progress: Progress) -> Dataset:
         "validation_share": wanted.validation_share,
         "tokenizer": tokenizer.digest,
     }
-    making = _Making(wanted, asked, inputs, tokenizer, Path(wanted.root) / name, sha256_bytes(canonical_json(content)))
-    known = version_made_by(making.folder, making.digest)
+    sources = {i.source for i in inputs if i.split == "train"}
+    known = {s.name: s.model_dump() for s in exported.sources if s.name in sources} if exported else {}
     if known:
-        return known
+        content["sources"] = known
+    digest = sha256_bytes(canonical_json(content))
+    making = _Making(wanted, asked, inputs, tokenizer, Path(wanted.root) / name, known, digest)
+    made = version_made_by(making.folder, making.digest)
+    if made:
+        return made
     with only_writer(making.folder, "imports these ids", progress):
         return version_made_by(making.folder, making.digest) or making.make(exported, progress)
 
@@ -132,7 +138,7 @@ def _inputs(wanted: Intake, exported: Exported | None, progress: Progress) -> li
         for split in ("validation", "train"):
             for source, names in (exported.splits[split].sources if split in exported.splits else {}).items():
                 files = [f for n in names if not n.endswith((".idx", ".index")) for f in _one(folder, n, exported)]
-                found.append((split, plain_name(source, "gnomon.json"), files))
+                found.append((split, _source_name(source, "gnomon.json"), files))
     else:
         by_source: dict[str, list[str]] = {}
         for word in wanted.paths:
@@ -163,9 +169,22 @@ def _one(folder: Path, name: str, exported: Exported) -> list[IdFile]:
 def _named(word: str, default: str) -> tuple[str, str]:
     """Return the source and the path that a word names."""
     name, equals, path = word.partition("=")
-    if equals and not Path(word).exists() and "/" not in name:
-        return plain_name(name, word), path
-    return default, word
+    if not equals or Path(word).exists() or ("/" in name and not (is_source(name) and _found(path))):
+        return default, word
+    return _source_name(name, word), path
+
+
+def _found(path: str) -> bool:
+    """Return whether files or a folder lie there; Megatron names its pairs without their endings."""
+    return Path(path).exists() or Path(f"{path}.idx").exists()
+
+
+def _source_name(name: str, where: str) -> str:
+    """Return the name of a source, which may be a domain's, as `web/news`. Raises ConfigError for what is none."""
+    if not is_source(name):
+        do = f"use a plain name, as {PLAIN}; or two with / between them, as web/news"
+        raise ConfigError(f"{name!r} cannot name a source", where=where, do=do)
+    return name
 
 
 @dataclass(frozen=True)
@@ -177,6 +196,7 @@ class _Making:
     inputs: list[_Input]
     tokenizer: Tokenizer
     folder: Path  # of all versions of this name
+    known: dict[str, dict[str, Any]]  # what an export says of its sources
     digest: str
 
     def make(self, exported: Exported | None, progress: Progress) -> Dataset:
@@ -283,7 +303,7 @@ class _Making:
             "recipe": self.digest,
             "inputs": [i.described() for i in self.inputs],
             "sources": [
-                {"name": name, "domain": None, "licence": None}
+                self.known.get(name) or {"name": name, "domain": name.partition("/")[2] or None, "licence": None}
                 for name in dict.fromkeys(i.source for i in self.inputs if i.split == "train")
             ],
             "config": {"data": options, "tokenizer": {}},

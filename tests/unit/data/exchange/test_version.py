@@ -117,6 +117,68 @@ def test_a_prepared_dataset_comes_back_with_its_sides_bytes_and_sources(tmp_path
     assert verify_dataset(again.folder) == [] and again.unigrams()["texts"].sum() == again.split("train").n_tokens
 
 
+@pytest.fixture(scope="module")
+def domains(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A dataset with a source `web`, its domain `web/news`, and one whose name is what `web/news` is written as."""
+    folder = tmp_path_factory.mktemp("domains")
+    for name in ("web", "web%2Fnews"):
+        records = [{"text": f"{name} {i}: {SENTENCES[i % len(SENTENCES)]}", "kind": "ab"[i % 2]} for i in range(24)]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    sources = [{"name": "web", "paths": str(folder / "web.jsonl"), "licence": "CC0", "domain": "mixed"}]
+    sources.append({"name": "web%2Fnews", "paths": str(folder / "web%2Fnews.jsonl")})
+    rules = [{"domain": "news", "source": "web", "field": "kind", "matches": "a"}]
+    said = {"sources": sources, "domains": rules, "name": "d", "root": str(folder / "d"), "dedup": {"near": None}}
+    return prepare(DataConfig.model_validate(said | {"validation_share": 0.3}), TokenizerConfig(), 512, silent)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_domains_go_out_and_come_in_again_as_sources_of_their_own(
+    tmp_path: Path, domains: Dataset, format: str
+) -> None:
+    said, names = export_ids(domains, format, tmp_path / "out", [], [], silent), {"web", "web/news", "web%2Fnews"}
+    for split in SPLITS:
+        files = said["splits"][split]["sources"]
+        assert files.keys() == names and all(files.values())
+        listed = sorted(name for each in files.values() for name in each)
+        assert listed == sorted(
+            p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out" / split).iterdir()
+        )
+        assert all(name.startswith(f"{split}/web%2Fnews") for name in files["web/news"])
+    if format == "text":
+        with pytest.raises(DataError, match="holds texts"):
+            taken(tmp_path, [str(tmp_path / "out")], None)
+        return
+    again = taken(tmp_path, [str(tmp_path / "out")], None)
+    for split in SPLITS:
+        held_by = [
+            {n: sorted(part.tokens(i).tolist() for i in range(part.documents)) for n, part in d.sources(split).items()}
+            for d in (domains, again)
+        ]
+        assert held_by[0] == held_by[1]
+    assert {s["name"]: s for s in again.manifest["sources"]} == {s["name"]: s for s in domains.manifest["sources"]}
+
+
+@pytest.mark.parametrize("name", ["a/b/c", "/news", "web/", "web/..", "../web", ".a", "a\n", "", "web/" + "x" * 101])
+def test_an_export_with_a_source_that_cannot_be_is_refused(tmp_path: Path, domains: Dataset, name: str) -> None:
+    export_ids(domains, "bin", tmp_path / "out", [], [], silent)
+    said = json.loads((tmp_path / "out" / "gnomon.json").read_text())
+    said["splits"]["train"]["sources"][name] = said["splits"]["train"]["sources"].pop("web/news")
+    (tmp_path / "out" / "gnomon.json").write_text(json.dumps(said))
+    with pytest.raises(ConfigError, match="cannot name a source"):
+        taken(tmp_path, [str(tmp_path / "out")], None)
+
+
+def test_a_domain_may_be_named_in_front_of_files_of_ids(
+    tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    documents = [[i, i + 1] for i in range(200, 240)]
+    paths = [written(tmp_path / "a.jsonl", documents[:20]), written(Path("web/lang=en.jsonl"), documents[20:])]
+    dataset = taken(tmp_path, [f"web/news={paths[0]}", paths[1]], tokenizer)
+    said = [{"name": "web/news", "domain": "news", "licence": None}, {"name": "ids", "domain": None, "licence": None}]
+    assert dataset.manifest["sources"] == said
+
+
 def test_texts_go_out_as_they_came_in(tmp_path: Path, prepared: Dataset) -> None:
     export_ids(prepared, "text", tmp_path / "texts", ["train"], [], silent)
     data = DataConfig(train=[str(tmp_path / "texts" / "train")], root=str(tmp_path / "d"), name="again")
