@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from gnomon.base.names import PLAIN, no_domain
 from gnomon.presets import PRESETS, BlockKind
 
 Dtype = Literal["bf16", "fp16", "fp32"]
@@ -63,8 +64,8 @@ class DomainConfig(_Section):
 
     @model_validator(mode="after")
     def _possible_rule(self) -> "DomainConfig":
-        if not self.domain.isprintable() or "/" in self.domain or self.domain[0] == ".":
-            raise ValueError(f"{self.domain!r} cannot name a domain: use a plain name, without / and no . in front")
+        if fault := no_domain(self.domain):
+            raise ValueError(f"{fault}: use a plain name, as {PLAIN}")
         if not (self.source or self.path or self.field or self.matches):
             raise ValueError("a rule needs source, path, field or matches")
         try:

@@ -8,7 +8,7 @@ Bayes: which naive Bayes?" (multinomial, with flags for counts).
 
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import zstandard
 
 from gnomon.base.errors import DataError, IntegrityError
 from gnomon.base.files import canonical_json, sha256_bytes, write_atomic
+from gnomon.base.names import PLAIN, no_domain
 
 BUCKETS = 1 << 18
 SEEN = 8192
@@ -54,7 +55,7 @@ class Classifier:
 
 def load_classifier(path: Path) -> tuple[Classifier, str]:
     """Return the classifier in a file, and the file's SHA-256. Raises DataError where there is none, IntegrityError for
-    a file that holds something else.
+    a file that holds something else, or a label that cannot name a domain.
     """
     if not path.is_file():
         do = "train one: gnomon data classify train NAME=PATH... --out FILE"
@@ -64,11 +65,14 @@ def load_classifier(path: Path) -> tuple[Classifier, str]:
         head, _, packed = data.partition(b"\n")
         said = orjson.loads(head)
         weights = np.frombuffer(zstandard.decompress(packed), "<i2").reshape(len(said["labels"]), said["buckets"] + 1)
-        if said["format"] != 1 or said["buckets"] != BUCKETS:
+        if said["format"] != 1 or said["buckets"] != BUCKETS or not isinstance(said["labels"], list):
             raise ValueError("it is of another format")
     except (ValueError, KeyError, TypeError, zstandard.ZstdError) as e:
         raise IntegrityError(f"this is no classifier: {e}", where=str(path), do="train it anew") from None
-    return Classifier([str(label) for label in said["labels"]], weights), sha256_bytes(data)
+    for label in (labels := said["labels"]):
+        if fault := no_domain(label):
+            raise IntegrityError(fault, where=str(path), do="train it anew, with other labels")
+    return Classifier(labels, weights), sha256_bytes(data)
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,12 @@ class Trained:
 def train_classifier(examples: Iterable[tuple[str, str]]) -> Trained:
     """Return a classifier of texts, given with their labels. Equal texts count once for each label.
 
-    How good it is comes from five folds, by the texts' hashes. Raises DataError for fewer than two labels.
+    How good it is comes from five folds, by the texts' hashes. Raises DataError for fewer than two labels, and for one
+    that cannot name a domain.
     """
     sets = dict[tuple[str, int], np.ndarray]()
     seen = list[tuple[str, int, np.ndarray]]()
-    for text, label in {(text, label): None for text, label in examples}:
+    for text, label in dict.fromkeys(_with_plain_labels(examples)):
         found, fold = features(text), zlib.crc32(text.encode()) % FOLDS
         seen.append((label, fold, found))
         counts = sets.setdefault((label, fold), np.zeros(BUCKETS + 1, np.int32))
@@ -110,6 +115,13 @@ def train_classifier(examples: Iterable[tuple[str, str]]) -> Trained:
     whole = Classifier(labels, _weights(folds.sum(1)))
     texts = dict(zip(labels, right.sum(1).tolist(), strict=True))
     return Trained(whole, texts, float(hits.sum() / right.sum()), float(f1.mean()))
+
+
+def _with_plain_labels(examples: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for number, (text, label) in enumerate(examples, 1):
+        if fault := no_domain(label):
+            raise DataError(fault, where=f"example {number:,}", do=f"use a plain name, as {PLAIN}")
+        yield text, label
 
 
 def features(text: str) -> np.ndarray:

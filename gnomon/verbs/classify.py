@@ -50,12 +50,17 @@ def train(
 
 
 def labelled(words: Sequence[str], text_field: str, label_field: str) -> Iterator[tuple[str, str]]:
-    """Yield the texts that `NAME=PATH` or `PATH` name, and the label of each. Raises DataError for records without."""
+    """Yield the texts that `NAME=PATH` or `PATH` name, and the label of each. Raises DataError for records without, and
+    labels that cannot name a domain.
+    """
     from gnomon.base.errors import DataError
+    from gnomon.base.names import PLAIN, no_domain
     from gnomon.data.reading.read import find_sources, read_documents
 
     for word in words:
         name, _, path = word.rpartition("=")
+        if name and (fault := no_domain(name)):
+            raise DataError(fault, where=word, do=f"use a plain name, as {PLAIN}")
         for source in find_sources([path]):
             fields = [] if name else [label_field]
             for document in read_documents(source, text_field, None, lambda _: None, lambda _: None, fields=fields):
@@ -63,4 +68,7 @@ def labelled(words: Sequence[str], text_field: str, label_field: str) -> Iterato
                 if not label:
                     do = "give NAME=PATH, or the key of the labels with --label-field"
                     raise DataError(f"the record names no {label_field!r}", where=document.origin, do=do)
+                if fault := no_domain(label):
+                    do = f"give NAME=PATH, another --label-field, or a plain name, as {PLAIN}"
+                    raise DataError(fault, where=document.origin, do=do)
                 yield document.text, label

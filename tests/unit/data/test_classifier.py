@@ -7,12 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
+from typer.testing import CliRunner
 
 from gnomon.base.errors import DataError, IntegrityError
+from gnomon.base.files import canonical_json
 from gnomon.base.progress import silent
-from gnomon.config import DataConfig, TokenizerConfig
+from gnomon.cli import app
+from gnomon.config import DataConfig, DomainConfig, TokenizerConfig
 from gnomon.data.classifier import BUCKETS, SMOOTHING, features, load_classifier, train_classifier
 from gnomon.data.prepare import prepare
+from gnomon.verbs.classify import labelled
 
 WORDS = {
     "sea": "wave ship harbour tide sail anchor the and".split(),
@@ -73,3 +78,43 @@ def test_what_is_no_classifier_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad").write_text("{}\nxyz")
     with pytest.raises(IntegrityError, match="no classifier"):
         load_classifier(tmp_path / "bad")
+
+
+@pytest.mark.parametrize("label", ["web/../x\n", ".a", "a/b", "a\tb", "x" * 101, ""])
+def test_a_label_that_cannot_name_a_domain_is_refused_where_it_is_learned_and_where_it_is_read(
+    tmp_path: Path, label: str
+) -> None:
+    with pytest.raises(ValidationError, match=r"cannot name a domain|at least 1|at most 100"):
+        DomainConfig(domain=label, path="x")
+    with pytest.raises(DataError, match="cannot name a domain") as refused:
+        train_classifier([("cow", "farm"), ("ship", label)])
+    assert repr(label) in refused.value.what and refused.value.where == "example 2"
+    good = train_classifier(examples(20, 1)).classifier
+    good.save(path := tmp_path / "kinds")
+    head, _, packed = path.read_bytes().partition(b"\n")
+    path.write_bytes(canonical_json(json.loads(head) | {"labels": ["farm", label]}) + b"\n" + packed)
+    with pytest.raises(IntegrityError, match="cannot name a domain") as refused:
+        load_classifier(path)
+    assert repr(label) in refused.value.what and refused.value.where == str(path)
+
+
+def test_labels_of_a_file_are_a_list_of_words(tmp_path: Path) -> None:
+    train_classifier(examples(20, 1)).classifier.save(path := tmp_path / "kinds")
+    head, _, packed = path.read_bytes().partition(b"\n")
+    for labels in (["sea", 5], "ab", {"a": 1, "b": 2}):
+        path.write_bytes(canonical_json(json.loads(head) | {"labels": labels}) + b"\n" + packed)
+        with pytest.raises(IntegrityError):
+            load_classifier(path)
+
+
+def test_the_verb_names_the_record_whose_label_cannot_be(tmp_path: Path) -> None:
+    records = [{"text": "cow", "domain": "farm"}, {"text": "ship", "domain": "web/../x\n"}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    for words, place in (([str(tmp_path / "a.jsonl")], "a.jsonl:2"), ([f".hidden={tmp_path / 'a.jsonl'}"], ".hidden=")):
+        with pytest.raises(DataError, match="cannot name a domain") as refused:
+            list(labelled(words, "text", "domain"))
+        assert place in str(refused.value.where)
+    done = CliRunner().invoke(
+        app, ["data", "classify", "train", str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "k")]
+    )
+    assert isinstance(done.exception, DataError) and not (tmp_path / "k").exists()
