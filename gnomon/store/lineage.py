@@ -99,25 +99,47 @@ def packed_lines(path: Path) -> Iterator[dict[str, Any]]:
 def diff(old: Dataset, new: Dataset) -> dict[str, Any]:
     """Return what differs between two versions: `same`, options, files, tokenizer, and documents by split.
 
-    Of the documents: how many came, went and stayed, and how many of those that stayed changed their side.
+    Of the documents: how many came, went and stayed, and how many of those that stayed changed their side; None where
+    they cannot be compared, and `not_comparable` says why.
     """
-    sides = {name: (_ids(old, name), _ids(new, name)) for name in SPLITS}
-    documents = {}
-    for name, (before, after) in sides.items():
-        stayed = len(np.intersect1d(before, after, assume_unique=True))
-        documents[name] = {"stayed": stayed, "went": len(before) - stayed, "came": len(after) - stayed}
-    moved = sum(len(np.intersect1d(sides[a][0], sides[b][1], assume_unique=True)) for a, b in (SPLITS, SPLITS[::-1]))
+    why = _not_comparable(old, new)
+    documents, moved = (None, None) if why else _documents(old, new)
     return {
         "same": old.digest == new.digest,
         "options": dict(_differing(old.manifest["config"], new.manifest["config"])),
         "files": _files(old, new),
         "suites": [sorted(name for name, _ in d.manifest["suites"]) for d in (old, new)],
         "tokenizer": old.manifest["tokenizer"] != new.manifest["tokenizer"],
+        "not_comparable": why,
         "documents": documents,
         "changed_sides": moved,
         "tokens": {name: [d.manifest["splits"][name]["tokens"] for d in (old, new)] for name in SPLITS},
         "removed": dict(_differing(old.manifest["removed"], new.manifest["removed"])),
     }
+
+
+def _not_comparable(old: Dataset, new: Dataset) -> str | None:
+    """Return why documents of two versions that are equal may have different ids; None where they cannot."""
+    imported = ["import" in d.manifest["config"]["data"] for d in (old, new)]
+    if imported[0] != imported[1]:
+        what = ["token ids" if of_ids else "texts" for of_ids in imported]
+        return (
+            f"documents are not comparable: their ids are hashes of {what[0]} in the old one, of {what[1]} in the new"
+        )
+    if all(imported) and old.manifest["tokenizer"]["digest"] != new.manifest["tokenizer"]["digest"]:
+        return "documents are not comparable: their ids are hashes of token ids of different tokenizers"
+    return None
+
+
+def _documents(old: Dataset, new: Dataset) -> tuple[dict[str, dict[str, int]], int]:
+    """Return how many documents of each split stayed, went and came, and how many changed their side."""
+    sides = {name: (_ids(old, name), _ids(new, name)) for name in SPLITS}
+    documents = {}
+    for name, (before, after) in sides.items():
+        stayed = len(np.intersect1d(before, after, assume_unique=True))
+        documents[name] = {"stayed": stayed, "went": len(before) - stayed, "came": len(after) - stayed}
+    moved = sum(len(np.intersect1d(sides[a][0], sides[b][1], assume_unique=True)) for a, b in (SPLITS, SPLITS[::-1]))
+    return documents, moved
 
 
 def _ids(dataset: Dataset, split: str) -> np.ndarray:

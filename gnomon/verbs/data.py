@@ -105,10 +105,13 @@ def diff(old: Version, new: Version, as_json: Json = False) -> None:
         typer.echo(f"suites     {', '.join(before) or 'none'} -> {', '.join(after) or 'none'}")
     if found["tokenizer"]:
         typer.echo("tokenizer  another one")
-    for split, counts in found["documents"].items():
-        before, after = found["tokens"][split]
-        said = f"{counts['came']:,} documents came, {counts['went']:,} went, {counts['stayed']:,} stayed"
-        typer.echo(f"{split:<10} {said}; {before:,} -> {after:,} tokens")
+    if found["not_comparable"]:
+        typer.echo(found["not_comparable"])
+    for split, (before, after) in found["tokens"].items():
+        counts, said = (found["documents"] or {}).get(split), ""
+        if counts:
+            said = f"{counts['came']:,} documents came, {counts['went']:,} went, {counts['stayed']:,} stayed; "
+        typer.echo(f"{split:<10} {said}{before:,} -> {after:,} tokens")
     if found["changed_sides"]:
         typer.echo(f"sides      {found['changed_sides']:,} documents changed between train and validation")
     for reason, (before, after) in found["removed"].items():

@@ -6,14 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from gnomon.base.errors import ConfigError
 from gnomon.base.progress import silent
+from gnomon.cli import app
 from gnomon.config import DataConfig, TokenizerConfig
+from gnomon.data.exchange.export import export_ids
+from gnomon.data.exchange.version import Intake, import_ids
 from gnomon.data.prepare import prepare
 from gnomon.store.datasets import Dataset
 from gnomon.store.lineage import diff, everything, trace
-from tests.world import write_corpus
+from gnomon.tokenizer.train import train_tokenizer
+from tests.world import SENTENCES, write_corpus
 
 
 def made(folder: Path, texts: str, **data: Any) -> Dataset:
@@ -70,3 +75,24 @@ def test_the_difference_of_two_versions_is_what_was_changed(tmp_path: Path) -> N
     for split, counts in found["documents"].items():
         before, after = ({i for i, side in s.items() if side == split} for s in sides)
         assert counts == {"stayed": len(before & after), "went": len(before - after), "came": len(after - before)}
+
+
+def test_documents_whose_ids_are_hashes_of_different_things_are_not_compared(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "a")
+    text = made(tmp_path, "a", name="x")
+    export_ids(text, "bin", tmp_path / "out", [], [], silent)
+    ids = import_ids(Intake([str(tmp_path / "out")], "y", [], root=str(tmp_path / "d")), silent)
+    for old, new in ((text, ids), (ids, text)):
+        found = diff(old, new)
+        assert found["documents"] is None and found["changed_sides"] is None
+        assert "of texts" in found["not_comparable"] and "of token ids" in found["not_comparable"]
+        said = CliRunner().invoke(app, ["data", "diff", str(old.folder), str(new.folder)]).output
+        assert found["not_comparable"] in said and "came," not in said and "train      " in said
+    assert diff(ids, ids)["not_comparable"] is diff(text, text)["not_comparable"] is None
+    one = {"input_ids": list(range(300, 320))}
+    (tmp_path / "b.jsonl").write_text(json.dumps(one) + "\n" + json.dumps({"input_ids": [301, 302]}) + "\n")
+    train_tokenizer(SENTENCES, 512, "llama-bpe").save(tmp_path / "other.json")
+    wanted = Intake([str(tmp_path / "b.jsonl")], "z", [], str(tmp_path / "other.json"), root=str(tmp_path / "d"))
+    other = import_ids(wanted, silent)
+    assert "tokenizers" in diff(ids, other)["not_comparable"]
+    assert ids.manifest["tokenizer"]["digest"] != other.manifest["tokenizer"]["digest"]
