@@ -492,7 +492,7 @@ def test_what_another_form_of_decontamination_left_is_not_taken(
     for against in ([], [str(tmp_path / "suite.jsonl")]):
         values = {"train": str(tmp_path / "texts"), "decontaminate": {"against": against}}
         for form in (FORM, FORM + 1):
-            monkeypatch.setattr("gnomon.data.recipe.FORM", form)
+            monkeypatch.setattr("gnomon.data.contamination.decontaminate.FORM", form)
             keys.append(Recipe.of(DataConfig.model_validate(values), TokenizerConfig(), 512, silent).digest)
     assert keys[0] == keys[1]
     assert len({*keys}) == 3
