@@ -1,9 +1,9 @@
 """What lies beside exported files: which dataset they are, whose tokenizer, which documents."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from gnomon.base.errors import DataError, IntegrityError
 from gnomon.base.files import read_json
@@ -19,6 +19,14 @@ class ExportedSplit(BaseModel):
     tokens: int
     digest: str
     sources: dict[str, list[str]]
+
+    @field_validator("sources")
+    @classmethod
+    def _inside(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
+        for path in (PurePosixPath(name) for names in value.values() for name in names):
+            if path.is_absolute() or ".." in path.parts:
+                raise ValueError(f"{str(path)[:60]!r} lies outside of the export")
+        return value
 
 
 class ExportedSource(BaseModel):

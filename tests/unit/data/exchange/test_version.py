@@ -255,6 +255,10 @@ def test_what_lies_beside_an_export_is_held_against_it(tmp_path: Path, prepared:
     shutil.copy(*(tmp_path / "out" / s / "texts.jsonl.zst" for s in ("validation", "train")))
     with pytest.raises(IntegrityError, match="train documents are not those that were exported"):
         taken(tmp_path, [str(tmp_path / "out")], None)
+    said["splits"]["train"]["sources"] = {"a": ["../elsewhere.jsonl"]}
+    (tmp_path / "out" / "gnomon.json").write_text(json.dumps(said))
+    with pytest.raises(IntegrityError, match="lies outside of the export"):
+        taken(tmp_path, [str(tmp_path / "out")], None)
     (tmp_path / "out" / "gnomon.json").write_text(json.dumps(said | {"gnomon": 2}))
     with pytest.raises(DataError, match="version 2"):
         taken(tmp_path, [str(tmp_path / "out")], None)
