@@ -32,6 +32,7 @@ def keep_to_budgets(
     so they are a fair share of it and of each of its domains; a larger budget keeps what a smaller one keeps. What is
     held out stays as it is: losses of runs with other budgets compare.
     """
+    over = [np.zeros(0, np.int64)]
     found = Budgets(counts=[{split: dict(result[split]) for split in ("train", "validation")} for result in results])
     for name, budget in budgets.items():
         blocks = [b for b, (file, _) in enumerate(corpus.places) if file.source == name and file.split == "train"]
@@ -40,9 +41,10 @@ def keep_to_budgets(
             continue
         found.ends |= {i: end for i, one in enumerate(corpus.sources) if one.partition("/")[0] == name}
         for b in blocks:
-            _cut(corpus, b, end)
+            over.append(_over(corpus, b, end))
             kept = _rows(encoded[b])
             found.counts[b]["train"] = counted(kept[before(kept["id"], end)])
+    corpus.remove(Removal(REASON, np.sort(np.concatenate(over))))
     return found
 
 
@@ -76,7 +78,7 @@ def before(ids: np.ndarray, end: Sequence[int]) -> np.ndarray:
     return (ids[:, 0] < high) | ((ids[:, 0] == high) & (ids[:, 1] < low))
 
 
-def _cut(corpus: Corpus, block: int, end: tuple[int, int]) -> None:
+def _over(corpus: Corpus, block: int, end: tuple[int, int]) -> np.ndarray:
     start, rows = corpus.starts[block], corpus.documents(block)
     here = corpus.status[start : start + len(rows)]
-    corpus.remove(Removal(REASON, start + np.flatnonzero((here == TRAIN) & ~before(rows["id"], end))))
+    return start + np.flatnonzero((here == TRAIN) & ~before(rows["id"], end))

@@ -92,10 +92,8 @@ class Corpus:
 
     def sources_of(self, numbers: np.ndarray) -> tuple[list[str], np.ndarray]:
         """Return the names of the sources, and the place among them of each document's; numbers rise."""
-        cuts = np.searchsorted(numbers, self.starts)
-        inside = [(b, numbers[cuts[b] : cuts[b + 1]] - self.starts[b]) for b in range(len(self.places))]
-        places = np.concatenate([np.zeros(0, np.uint16), *(self.sources_in(b)[i] for b, i in inside if len(i))])
-        return self.sources, places
+        found = (self.sources_in(b)[inside] for b, inside in self._inside(numbers))
+        return self.sources, np.concatenate([np.zeros(0, np.uint16), *found])
 
     def block(self, number: int) -> Block:
         """Return a block, opened anew, so that memory keeps none of its texts."""
@@ -144,16 +142,22 @@ class Corpus:
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
         """Return the rows of documents, given in rising order."""
-        cuts = np.searchsorted(numbers, self.starts)
-        inside = [numbers[cuts[b] : cuts[b + 1]] - self.starts[b] for b in range(len(self.places))]
-        return np.concatenate([np.zeros(0, DOCUMENT), *(self.documents(b)[i] for b, i in enumerate(inside))])
+        found = (self.documents(b)[inside] for b, inside in self._inside(numbers))
+        return np.concatenate([np.zeros(0, DOCUMENT), *found])
 
     def texts(self, numbers: np.ndarray) -> Iterator[str]:
         """Yield the texts of documents, given in rising order."""
-        cuts = np.searchsorted(numbers, self.starts)
-        for b in range(len(self.places)):
-            mine = numbers[cuts[b] : cuts[b + 1]]
-            yield from self.block(b).texts(mine - self.starts[b])
+        for b, inside in self._inside(numbers):
+            yield from self.block(b).texts(inside)
+
+    def _inside(self, numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the blocks that hold documents, given in rising order, and their places there; no other is opened."""
+        at = 0
+        while at < len(numbers):
+            block, _ = self.locate(int(numbers[at]))
+            stop = int(np.searchsorted(numbers, self.starts[block + 1]))
+            yield block, numbers[at:stop] - self.starts[block]
+            at = stop
 
     def locate(self, number: int) -> tuple[int, int]:
         """Return the block of a document, and its place there."""

@@ -72,13 +72,15 @@ def remove_contamination(
     paths = engine("looking for items of suites", searches, told)
     found = [orjson.loads(Path(path).read_bytes()) for path in paths]
     hits, changed, holders = list[dict[str, Any]](), list[int](), set[int]()
+    dropped = dict[int, str]()
     for b, said, search in zip(blocks, found, searches, strict=True):
-        numbers = np.array([int(i) + corpus.starts[b] for i in said["dropped"]], np.int64)
-        details = [f"{h['suite']} {h['item']} ({h['part']})" for h in said["dropped"].values()]
-        corpus.remove(Removal("in a suite", numbers, details=details))
+        for place, hit in said["dropped"].items():
+            dropped[corpus.starts[b] + int(place)] = f"{hit['suite']} {hit['item']} ({hit['part']})"
         if said["changed"]:
             changed += [corpus.starts[b] + place for place in said["changed"]]
             corpus.change(b, Path(search.args["changed"]))
+    numbers = sorted(dropped)
+    corpus.remove(Removal("in a suite", np.array(numbers, np.int64), details=[dropped[n] for n in numbers]))
     _remove_known(corpus, np.array(changed, np.int64))
     for b, said in zip(blocks, found, strict=True):
         for inside, hit in said["hits"]:
