@@ -4,7 +4,7 @@
                              vectors-<key>/             a block's vectors: vectors.npy
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,8 @@ def remove_semantic(
     order = np.lexsort((rows["id"][:, 1], rows["id"][:, 0], -rows["bytes"].astype(np.int64), in_training, ~worded))
     order = order[: int(worded.sum())]  # texts without words are nobody's duplicates
     write_array(places := folder / "order.npy", order)
-    stored: dict[str, Any] = {"vectors": folders, "order": str(places)}
+    write_array(starts := folder / "starts.npy", np.searchsorted(numbers, corpus.starts))
+    stored: dict[str, Any] = {"vectors": folders, "order": str(places), "starts": str(starts)}
     cells = _cells(stored, len(order), folder, engine, told)
     jobs = []
     for i, (some, columns) in enumerate(tasks(len(order), cells, CELL_DOCUMENTS)):
@@ -149,12 +150,12 @@ def _cells(stored: dict[str, Any], documents: int, folder: Path, engine: Engine,
     if cell_count(documents) == 1:
         return None
     told("learning cells", 0, None, "documents")
-    vectors = _Vectors(stored["vectors"], load_array(Path(stored["order"])))
+    vectors = _Vectors(stored)
     write_array(centres := folder / "centres.npy", learn_cells(vectors.take, documents))
     jobs = []
-    for b, where in enumerate(stored["vectors"]):
+    for b, (where, size) in enumerate(zip(stored["vectors"], np.diff(vectors.starts).tolist(), strict=True)):
         args = {"vectors": where, "centres": str(centres), "out": str(folder / f"cells-{b:06d}.npy")}
-        jobs.append(Job("gnomon.data.duplicates.meaning:find_cells", args, vectors.sizes[b] * len(load_array(centres))))
+        jobs.append(Job("gnomon.data.duplicates.meaning:find_cells", args, size * len(load_array(centres))))
     parts = [load_array(Path(path)) for path in engine("sorting meanings", jobs, told)]
     cells = np.concatenate(parts)[vectors.order]
     write_array(folder / "cells.npy", cells)
@@ -171,7 +172,7 @@ def find_cells(args: dict[str, Any], tell: Tell) -> str:
 def compare_texts(args: dict[str, Any], tell: Tell) -> str:
     """Write what some documents are alike to, beside the job's files, and return what these begin with."""
     at = args["at"]
-    vectors = _Vectors(args["vectors"], load_array(Path(args["order"])))
+    vectors = _Vectors(args)
     rows, columns = load_array(Path(f"{at}.rows.npy")), load_array(Path(f"{at}.columns.npy"))
     cells = load_array(Path(args["cells"]) / "cells.npy") if args["cells"] else None
     found = compare(np.array(rows), np.array(columns), vectors.take, args["threshold"], cells)
@@ -181,20 +182,21 @@ def compare_texts(args: dict[str, Any], tell: Tell) -> str:
 
 
 class _Vectors:
-    """The vectors of all documents, by their numbers in the order in which they have a right to stay."""
+    """The vectors of all documents, by their numbers in the order in which they have a right to stay. Only the blocks
+    of those that are taken are opened.
+    """
 
-    def __init__(self, folders: Sequence[str], order: np.ndarray) -> None:
-        self._paths, self.order = [Path(folder) / "vectors.npy" for folder in folders], order
-        self.sizes = [len(load_array(path)) for path in self._paths]
-        self._cuts = np.concatenate([[0], np.cumsum(self.sizes)])
+    def __init__(self, stored: Mapping[str, Any]) -> None:
+        self._folders, self.order = stored["vectors"], load_array(Path(stored["order"]))
+        self.starts = load_array(Path(stored["starts"]))
 
     def take(self, numbers: np.ndarray) -> np.ndarray:
         places = self.order[numbers]
         by_place = np.argsort(places, kind="stable")
         sorted_ = places[by_place]
-        cuts = np.searchsorted(sorted_, self._cuts)
+        cuts = np.searchsorted(sorted_, self.starts)
         parts = [
-            load_array(self._paths[b])[sorted_[cuts[b] : cuts[b + 1]] - self._cuts[b]]
+            load_array(Path(self._folders[b]) / "vectors.npy")[sorted_[cuts[b] : cuts[b + 1]] - self.starts[b]]
             for b in np.flatnonzero(np.diff(cuts)).tolist()
         ]
         joined = np.concatenate(parts) if parts else np.zeros((0, 1), np.int16)

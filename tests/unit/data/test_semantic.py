@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from gnomon.base.arrays import load_array, write_array
 from gnomon.base.errors import ConfigError
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
 from gnomon.data.duplicates import semantic
 from gnomon.data.duplicates.likeness import find_alike
+from gnomon.data.duplicates.meaning import compare_texts
 from gnomon.data.duplicates.semantic import first_partners, histogram, leaders, search
 from gnomon.data.prepare import prepare
 from gnomon.embed.embedder import UNIT, to_units
@@ -95,6 +98,20 @@ def test_of_very_many_alike_only_the_first_partners_are_noted_and_one_stays(monk
     pairs, values = first_partners([(np.array([[3, 1], [2, 0], [3, 1]]), np.array([0.9, 0.8, 0.9]))])
     assert pairs.tolist() == [[2, 0], [3, 1]] and values.tolist() == [0.8, 0.9]
     assert histogram(np.array([-1, 0, UNIT**2 // 2, UNIT**2 + 5])) == [2, *[0] * 24, 1, *[0] * 23, 1]
+
+
+def test_a_comparison_opens_only_the_blocks_of_what_it_compares(tmp_path: Path) -> None:
+    folders = [tmp_path / str(b) for b in range(5)]
+    for b in (1, 3):  # no other is there
+        folders[b].mkdir()
+        write_array(folders[b] / "vectors.npy", to_units(np.array([[1, 2, 3], [b, -1, 0]])))
+    given = {"order": range(10), "starts": range(0, 11, 2), "at.rows": [2, 6], "at.columns": [2, 3, 6]}
+    for name, values in given.items():
+        write_array(tmp_path / f"{name}.npy", np.array(values))
+    args: dict[str, Any] = {name: str(tmp_path / f"{name}.npy") for name in ("order", "starts")}
+    args |= {"at": str(tmp_path / "at"), "vectors": list(map(str, folders)), "threshold": 0.9, "cells": None}
+    compare_texts(args, lambda _: None)
+    assert load_array(tmp_path / "at.pairs.npy").tolist() == [[6, 2]]
 
 
 def sentences(count: int, seed: int) -> list[str]:
