@@ -58,8 +58,8 @@ class Cuts:
 def remove_lines(corpus: Corpus, more_than: int, characters: int, folder: Path, engine: Engine, told: Progress) -> Cuts:
     """Cut lines of at least so many characters that stand in more than so many records out of all but the first.
 
-    A document of which fewer characters are left than a line must have goes; so does one that is equal to another
-    without what was cut. Files wait below `folder`.
+    A document of which fewer characters are left than a line must have, folded as lines are, goes; so does one that is
+    equal to another without what was cut. Files wait below `folder`.
     """
     blocks = [b for b in range(len(corpus.places)) if (_status(corpus, b) != REMOVED).any()]
     starts = [corpus.starts[b] for b in blocks]
@@ -75,15 +75,19 @@ def remove_lines(corpus: Corpus, more_than: int, characters: int, folder: Path, 
     counted = engine("counting lines", jobs, told)
     cuts = _cut(corpus, blocks, firsts, [job.args["folder"] for job in jobs], characters, folder, engine, told)
     by_source, records = dict[str, list[int]](), dict[int, Path]()
+    numbers, details = [np.zeros(0, np.int64)], list[str]()
     for b, said in cuts.items():
-        if said["cut"][0]:
+        if len(cut := load_array(Path(said["cut"]))):
             corpus.change(b, Path(said["folder"]))
             records[b] = Path(said["records"])
         gone = load_array(Path(said["gone"]))
-        details = [f"{count:,} of them" for count in gone[:, 1].tolist()]
-        corpus.remove(Removal("only repeated lines", corpus.starts[b] + gone[:, 0], details=details))
-        source = corpus.places[b][0].source
-        by_source[source] = [old + new for old, new in zip(by_source.get(source, [0, 0, 0]), said["cut"], strict=True)]
+        numbers.append(corpus.starts[b] + gone[:, 0])
+        details += [f"{count:,} of them" for count in gone[:, 1].tolist()]
+        whose = corpus.sources_in(b)[cut[:, 0]]
+        for i in np.unique(whose).tolist():
+            mine, counts = cut[whose == i], by_source.setdefault(corpus.sources[i], [0, 0, 0])
+            counts[:] = [counts[0] + len(mine), *(np.array(counts[1:]) + mine[:, 1:].sum(axis=0)).tolist()]
+    corpus.remove(Removal("only repeated lines", np.concatenate(numbers), details=details))
     remove_equal(corpus)
     most = sorted((m for c in counted for m in c["most"]), key=lambda m: (-m[1], m[0]))[:MOST]
     facts = {
@@ -192,14 +196,17 @@ def _cut(
     told: Progress,
 ) -> dict[int, dict[str, Any]]:
     """Have blocks of training text written without the lines that go, and return what was said of each."""
-    counts = sum((np.diff(load_array(Path(part) / "offsets.npy")) for part in parts), np.zeros(len(blocks), np.int64))
+    offsets = [load_array(Path(part) / "offsets.npy") for part in parts]
+    going = [
+        [[part, *at[i : i + 2].tolist()] for part, at in zip(parts, offsets, strict=True) if at[i] < at[i + 1]]
+        for i in range(len(blocks))
+    ]
     jobs = dict[int, Job]()
     for i, b in enumerate(blocks):
-        if counts[i] and corpus.places[b][0].split != "validation":
+        if going[i] and corpus.places[b][0].split != "validation":
             write_array(path := folder / f"uncut-{b:06d}.npy", np.flatnonzero(_status(corpus, b) != REMOVED))
             args = corpus.named(b) | {"start": corpus.starts[b], "first": firsts[i], "chosen": str(path)}
-            args |= {"parts": parts, "number": i, "characters": characters}
-            args["folder"] = str(folder / f"without-lines-{b:06d}")
+            args |= {"parts": going[i], "characters": characters, "folder": str(folder / f"without-lines-{b:06d}")}
             size = int(corpus.documents(b)["bytes"].sum(dtype=np.int64))
             jobs[b] = Job("gnomon.data.duplicates.line_removal:cut_block", args, size)
     return dict(zip(jobs, engine("cutting lines", list(jobs.values()), told), strict=True))
@@ -207,41 +214,43 @@ def _cut(
 
 def cut_block(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     """Write what is left of a block's documents that lose lines, and what was cut out of them; return where that is,
-    which documents go as a whole (`gone`: place and lines), and the documents, lines and bytes that were `cut`.
+    which documents go as a whole (`gone`: place and lines), and what the others lose (`cut`: place, lines and bytes).
     """
     block, folder = opened(args), Path(args["folder"])
-    going, losing = _going(list(map(Path, args["parts"])), args["number"])
+    going, losing = _going(args["parts"])
     of = args["start"] + _records(block.documents, args["first"])
     chosen = load_array(Path(args["chosen"]))
-    left, gone, records, bytes_cut = dict[int, str](), list[list[int]](), list[bytes](), 0
+    left, gone, cut, records = dict[int, str](), list[list[int]](), list[list[int]](), list[bytes]()
     for places, texts in _batches(args, chosen[np.isin(of[chosen], losing)], tell):
         lines = lines_of(texts, args["characters"])
         goes = going.goes(lines.hashes, of[places][lines.text[lines.at]])
+        first = np.searchsorted(lines.text, np.arange(len(texts) + 1))
         for i, (text, numbers) in without(texts, lines, goes).items():
             parts = texts[i].split("\n")
             said = [parts[n].strip() for n in numbers if parts[n].strip()]
-            if len("".join(text.split())) < args["characters"]:
+            if np.delete(lines.characters[first[i] : first[i + 1]], numbers).sum() < args["characters"]:
                 gone.append([places[i], len(said)])
                 continue
             left[places[i]], size = text, len(texts[i].encode()) - len(text.encode())
             entry = {"place": places[i], "lines": len(said), "bytes": size}
             records.append(canonical_json(entry | {"cut": [line[:SHOWN_CHARACTERS] for line in said[:SHOWN_LINES]]}))
-            bytes_cut += size
+            cut.append([places[i], len(said), size])
     if left:
         write_changes(block, left.items(), folder)
     write_atomic(said_path := folder.with_suffix(".jsonl"), b"\n".join(records))
     write_array(gone_path := folder.with_suffix(".gone.npy"), np.array(gone, np.int64).reshape(-1, 2))
+    write_array(cut_path := folder.with_suffix(".cut.npy"), np.array(cut, np.int64).reshape(-1, 3))
     faults.point("prepare.lines_cut")
-    cut = [len(left), sum(orjson.loads(record)["lines"] for record in records), bytes_cut]
-    return {"folder": str(folder), "records": str(said_path), "gone": str(gone_path), "cut": cut}
+    return {"folder": str(folder), "records": str(said_path), "gone": str(gone_path), "cut": str(cut_path)}
 
 
-def _going(parts: list[Path], block: int) -> tuple[Repeated, np.ndarray]:
-    """Return the lines that go from a block, and all records of it that lose one."""
+def _going(parts: list[tuple[str, int, int]]) -> tuple[Repeated, np.ndarray]:
+    """Return the lines that go from a block, and all records of it that lose one; `parts` are where they lie: a part's
+    folder, from where and to where.
+    """
     found = []
-    for part in parts:
-        here = slice(*load_array(part / "offsets.npy")[block : block + 2].tolist())
-        found.append([load_array(part / f"{name}.npy")[here] for name in ("hashes", "keepers", "records")])
+    for part, begin, end in parts:
+        found.append([load_array(Path(part) / f"{name}.npy")[begin:end] for name in ("hashes", "keepers", "records")])
     hashes, keepers, records = (np.concatenate(column) for column in zip(*found, strict=True))
     hashes, first, times = np.unique(hashes, return_index=True, return_counts=True)
     return Repeated(hashes, times, keepers[first]), np.unique(records)

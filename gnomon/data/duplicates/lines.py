@@ -3,8 +3,8 @@
 What a line is. What stands between two line ends ("\\n"). Two are the same if they are after NFC, case folding and
 without white space. Digits, accents and punctuation tell lines apart: a sum, a table's row or a line of code that
 differs in them alone says something else. (CCNet drops all three: right for menus, wrong for "So 3 + 4 = 7 are left".)
-A line counts if it has so many characters that are not white space: shorter ones ("}", "Yes.", "Chapter 3") stand in
-many documents because there is little else to say.
+A line counts if it then has so many characters: shorter ones ("}", "Yes.", "Chapter 3") stand in many documents
+because there is little else to say.
 
 Which goes. One that stands in more than so many records stays in the first record that has it and goes from all
 others, as C4 keeps one of its equal spans of three sentences and Dolma the first of its equal paragraphs: what was said
@@ -22,7 +22,7 @@ import numpy as np
 
 from gnomon.base.hashes import PAD, Hashes, Ints, hash_spans
 
-FORM = 1
+FORM = 2
 """Of what a line is and which goes: part of a recipe that looks for them."""
 CHUNK_CHARACTERS = 1 << 20
 """Of text in one go."""

@@ -5,14 +5,19 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from gnomon.base.arrays import load_array
 from gnomon.base.progress import silent
 from gnomon.cli import app
 from gnomon.config import DataConfig, TokenizerConfig
 from gnomon.data import blocks as blocks_module
 from gnomon.data import document
+from gnomon.data import prepare as preparation
+from gnomon.data.account import flow_of
+from gnomon.data.corpus import Corpus
 from gnomon.data.document import Document, cut
 from gnomon.data.duplicates import line_removal
 from gnomon.data.prepare import prepare
@@ -88,6 +93,54 @@ def test_any_cut_into_parts_gives_what_a_dict_of_lines_gives(tmp_path: Path, mon
     assert flow["cut"][1] == dataset.manifest["lines"]["cut"]["texts"][2]
     ends = [flow["train"], flow["validation"], flow["cut"], *flow["removed"].values()]
     assert flow["in"][1] == sum(size for _, size in ends) == sum(len(t.encode()) for r, t in parts if r >= len(held))
+
+
+def test_a_text_that_holds_a_line_that_counts_only_when_folded_stays(tmp_path: Path) -> None:
+    line = "Gr\u00fc\u00dfe aus Gro\u00df\u00dftra\u00dfenhei\u00dfig"
+    assert len("".join(line.split())) < 30 <= len("".join(line.casefold().split()))
+    texts = [f"Words of their own, number {i} of them.\n{COOKIES}\n{line}" for i in range(1, 9)]
+    write_records(tmp_path / "texts" / "a.jsonl", [f"Some more words.\n{COOKIES}", f"{line}\n{COOKIES}", *texts])
+    write_records(tmp_path / "held.jsonl", ["Something else."])
+    dataset = made(tmp_path, dedup={"lines": 2, "near": None}, validation=str(tmp_path / "held.jsonl"))
+    assert [text for text in documents(dataset) if line in text] == [line + "\n"]
+    assert dataset.manifest["removed"] == {}
+
+
+def test_lines_are_counted_by_domain_and_only_parts_with_lines_that_go_are_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going, removed = list[int](), list[int]()
+
+    def load(path: Path) -> np.ndarray:
+        if path.name == "keepers.npy":
+            going.append(len(load_array(path)))
+        return load_array(path)
+
+    def flow(corpus: Corpus) -> dict[str, Any]:
+        removed.extend(len(r.numbers) for r in corpus.removals if r.reason == "only repeated lines")
+        return flow_of(corpus)
+
+    monkeypatch.setattr(line_removal, "load_array", load)
+    monkeypatch.setattr(preparation, "flow_of", flow)
+    monkeypatch.setattr(line_removal, "PART_LINES", 4)
+    for name, value in (("FRAME_BYTES", 500), ("BLOCK_BYTES", 500)):
+        monkeypatch.setattr(blocks_module, name, value)
+    for folder, count in (("news", 20), ("forum", 30)):
+        texts = [f"The words of text {i} of the {folder} are all its own.\n{COOKIES}" for i in range(count)]
+        write_records(tmp_path / "texts" / folder / "a.jsonl", texts)
+    write_records(tmp_path / "texts" / "y.jsonl", [f"no. {i}\n{COOKIES}" for i in range(40)])
+    write_records(tmp_path / "held.jsonl", ["Something else."])
+    domains = [{"domain": "forum", "path": "forum/*"}]
+    held = str(tmp_path / "held.jsonl")
+    dataset = made(tmp_path, dedup={"lines": 2, "near": None}, validation=held, domains=domains)
+    assert {name: c[:2] for name, c in dataset.manifest["lines"]["cut"].items()} == {
+        "texts/forum": [29, 29],
+        "texts": [20, 20],
+    }
+    came = dataset.manifest["flow"]
+    assert all(came[name]["cut"] == [c[0], c[2]] for name, c in dataset.manifest["lines"]["cut"].items())
+    assert removed == [40], "one entry for all blocks"
+    assert going and all(going)
 
 
 def test_what_was_cut_is_shown_traced_and_gone_for_all_that_comes_after(tmp_path: Path) -> None:
