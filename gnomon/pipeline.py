@@ -27,6 +27,7 @@ from gnomon.bundle import Bundle, continue_each, load_bundle
 from gnomon.config import Config, DataConfig, parse_budget
 from gnomon.data.prepare import find_prepared, prepare
 from gnomon.data.streaming.stream import validation_rows
+from gnomon.data.streaming.weights import refuse_unknown
 from gnomon.evaluate.loss import Score, score
 from gnomon.events.journal import Decisions, read_events
 from gnomon.events.types import Event, GaveUp, RunStarted, RunStopped, Stop
@@ -144,6 +145,8 @@ def finish(run: Run, config: Config, dataset: Dataset, console: Console) -> dict
 
 def prepare_data(config: Config, console: Console) -> Dataset:
     """Return the dataset version of the config's text, made now unless it is there already."""
+    if config.data.prepared is None:
+        refuse_unknown(config.mix, [source.name or "" for source in config.data.named], domains_too=True)
     dataset = prepare(config.data, config.learned, asked_vocabulary(config), console.progress)
     if not (dataset.folder / DATASET_REPORT).exists():
         with suppress(StorageError):  # others' datasets may be looked at, and not written to

@@ -3,6 +3,7 @@
 from gnomon.config.load import load_config, make_config, read_written
 from gnomon.config.options import (
     MAX_THREADS,
+    TOKENS_DO,
     Config,
     DataConfig,
     DecontaminateConfig,
@@ -22,6 +23,7 @@ from gnomon.config.options import (
 
 __all__ = [
     "MAX_THREADS",
+    "TOKENS_DO",
     "Config",
     "DataConfig",
     "DecontaminateConfig",

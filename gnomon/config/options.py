@@ -48,7 +48,7 @@ class SourceConfig(_Section):
     @field_validator("tokens", mode="before")
     @classmethod
     def _amount(cls, value: Any) -> Any:
-        return parse_tokens(value) if isinstance(value, str) else value
+        return parse_tokens(str(value)) if isinstance(value, str | int | float) else value
 
 
 class DomainConfig(_Section):
@@ -373,6 +373,9 @@ class Config(_Section):
 _TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])", re.I | re.ASCII)
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmb]?)\s*(?:tokens?|tok)", re.I | re.ASCII)
 
+_TOKENS = re.compile(r"(\d+(?:\.\d+)?(?:e\+?\d+)?)\s*([kmb]?)\s*(?:tokens?|tok)?", re.I | re.ASCII)
+TOKENS_DO = "write an amount such as 400K, 50M or 2B"
+
 
 def parse_budget(text: str) -> tuple[Literal["seconds", "tokens"], float]:
     """Return what a budget counts and how much of it; `"10m"` is 600 seconds, `"2B tokens"` two thousand million."""
@@ -389,10 +392,11 @@ def parse_budget(text: str) -> tuple[Literal["seconds", "tokens"], float]:
 
 
 def parse_tokens(text: str) -> int:
-    """Return the tokens of an amount such as `50M`, `2B tokens` or `300000`."""
-    words = text.strip().lower().removesuffix("s").removesuffix("token").strip()
-    kind, amount = parse_budget(f"{words} tokens")
-    assert kind == "tokens"
+    """Return the tokens of an amount such as `50M`, `2B tokens`, `1e6` or `300000`; ValueError for what is none."""
+    found = _TOKENS.fullmatch(text.strip())
+    amount = float(found[1]) * {"": 1, "k": 1e3, "m": 1e6, "b": 1e9}[found[2].lower()] if found else 0
+    if not 1 <= amount <= MAX_NUMBER:
+        raise ValueError(f"{text[:40]!r} is no number of tokens: {TOKENS_DO}")
     return int(amount)
 
 

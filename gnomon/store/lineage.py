@@ -41,6 +41,9 @@ def trace(dataset: Dataset, wanted: str) -> list[Trace]:
     An origin and an own id name all parts of a long record. For a document that is in the dataset, those that were
     removed for being like it come after it. Raises ConfigError where there is none.
     """
+    if not wanted:
+        do = "give its own id, file and line, as stories.jsonl:6, or digits of its hash"
+        raise ConfigError("the document to look for is not named", where=str(dataset.folder), do=do)
     is_id = len(wanted) >= SHORTEST_ID and not set(wanted) - set("0123456789abcdef")
     found = [
         t

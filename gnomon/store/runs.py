@@ -179,6 +179,14 @@ class RunLock:
         if self._handle is not None:
             os.close(self._handle)
 
+    def names_its_file(self) -> bool:
+        """Return whether the file that is locked still has its name: whoever had it before may have removed it."""
+        assert self._handle is not None
+        try:
+            return os.path.samestat(os.fstat(self._handle), self._path.stat())
+        except FileNotFoundError:
+            return False
+
 
 def _try_lock(handle: int) -> bool:
     if os.name == "nt":
@@ -200,13 +208,25 @@ def _try_lock(handle: int) -> bool:
 
 @contextlib.contextmanager
 def only_writer(folder: Path, doing: str, progress: Progress) -> Iterator[None]:
-    """Hold a lock beside `folder`, which need not be there yet; wait, and say so, while another process has it."""
+    """Hold a lock beside `folder`, which need not be there yet; wait, and say so, while another process has it.
+
+    Where the work fails and there is no folder, the lock's file is removed again.
+    """
+    path = folder.with_name(f".{folder.name}.lock")
     with storage_errors(folder), contextlib.ExitStack() as held:
         while True:
             try:
-                held.enter_context(RunLock(folder.with_name(f".{folder.name}.lock")))
-                break
+                lock = held.enter_context(RunLock(path))
+                if lock.names_its_file():
+                    break
+                held.pop_all().close()
             except ConfigError:
                 progress(f"waiting for another process that {doing}", 0, None, "")
                 time.sleep(0.5)
-        yield
+        try:
+            yield
+        except BaseException:
+            if not folder.exists():
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            raise

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gnomon.base.errors import ConfigError
+
 if TYPE_CHECKING:
     from gnomon.config import Config
 
@@ -25,6 +27,16 @@ def config_of(path: Path, overrides: list[str] | None) -> "Config":
     from gnomon.config import load_config
 
     return load_config(path, overrides)
+
+
+def tokens_of(text: str) -> int:
+    """Return the tokens that `--tokens` asks for. Raises ConfigError for what is no number of them."""
+    from gnomon.config import TOKENS_DO, parse_tokens
+
+    try:
+        return parse_tokens(text)
+    except ValueError:
+        raise ConfigError(f"{text[:40]!r} is no number of tokens", where="--tokens", do=TOKENS_DO) from None
 
 
 def print_json(value: dict[str, Any]) -> None:

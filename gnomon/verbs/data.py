@@ -1,5 +1,6 @@
 """The verbs of `gnomon data`. `cli.py` adds them to the command line."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,14 +53,24 @@ def ls(
 
     Example:  gnomon data ls
     """
+    from gnomon.base.errors import ConfigError
     from gnomon.store.datasets import list_datasets
+    from gnomon.store.manifest import NAME
 
-    found = list_datasets(root)
+    if not root.is_dir():
+        do = "name the folder of datasets (data.root), or make one: gnomon data prepare my.json"
+        raise ConfigError(f"there is no folder {root}", do=do)
+    rows = list[dict[str, Any]]()
+    for d in list_datasets(root):
+        train, made = d.split("train"), datetime.fromtimestamp((d.folder / NAME).stat().st_mtime).astimezone()
+        said = {"tokens": train.n_tokens, "documents": train.documents, "made": made.isoformat(timespec="seconds")}
+        rows.append({"name": d.name, "version": d.version, "folder": str(d.folder)} | said)
     if as_json:
-        print_json({"datasets": [{"name": d.name, "version": d.version, "folder": str(d.folder)} for d in found]})
+        print_json({"datasets": rows})
         return
-    for d in found:
-        typer.echo(f"{d.name:<24} {d.version}  {d.split('train').n_tokens:>14,} tokens  {d.folder}")
+    for row in rows:
+        made = row["made"][:16].replace("T", " ")
+        typer.echo(f"{row['name']:<24} {row['version']}  {row['tokens']:>14,} tokens  {made}  {row['folder']}")
 
 
 @data_app.command("show")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gnomon.data.duplicates.likeness import Likeness
     from gnomon.data.duplicates.line_files import RepeatedLines
 
-USUAL = 0.7
+USUAL, LINE_CHARACTERS = 0.7, 30
 SHOWN_CLUSTERS, SHOWN_RECORDS, SHOWN_CHARACTERS = 5, 4, 60
 SHOWN_LINE = 100
 
@@ -31,14 +31,19 @@ def dedup(
         bool, typer.Option("--semantic", help="Compare what texts say; without --threshold show how like they are.")
     ] = False,
     embedder: Annotated[
-        str, typer.Option(help="static, learned from the text; or a sentence model: a folder, or name@commit.")
-    ] = "static",
+        str | None,
+        typer.Option(
+            help="With --semantic: static, learned from the text; or a sentence model: a folder, or name@commit. "
+            "[default: static]"
+        ),
+    ] = None,
     lines: Annotated[
         int | None, typer.Option(min=1, help="Show instead the lines that stand in more records than this.")
     ] = None,
     line_characters: Annotated[
-        int, typer.Option(min=1, help="With --lines: characters that a line must have, white space apart.")
-    ] = 30,
+        int | None,
+        typer.Option(min=1, help="With --lines: characters that a line must have, white space apart. [default: 30]"),
+    ] = None,
     text_field: Annotated[str, typer.Option(help="The field of .jsonl records that holds the text.")] = "text",
     as_json: Json = False,
 ) -> None:
@@ -61,6 +66,10 @@ def dedup(
 
     if lines is not None and (semantic or threshold is not None):
         raise typer.BadParameter("lines are compared as they are: give it without --semantic and --threshold")
+    if embedder is not None and not semantic:
+        raise typer.BadParameter("only what texts say is compared with an embedder: add --semantic")
+    if line_characters is not None and lines is None:
+        raise typer.BadParameter("only lines have so many characters: add --lines")
     console = Console()
 
     def told(stage: str, done: int) -> None:
@@ -69,7 +78,7 @@ def dedup(
     if lines is not None:
         from gnomon.data.duplicates.line_files import find_lines
 
-        stand = find_lines(files, lines, line_characters, text_field, told=told)
+        stand = find_lines(files, lines, line_characters or LINE_CHARACTERS, text_field, told=told)
         console.finish()
         if as_json:
             print_json(stand.as_dict())
@@ -79,7 +88,7 @@ def dedup(
     if semantic:
         from gnomon.data.duplicates.likeness import find_alike
 
-        alike = find_alike(files, threshold, text_field, embedder, told)
+        alike = find_alike(files, threshold, text_field, embedder or "static", told)
         console.finish()
         if as_json:
             print_json(alike.as_dict())

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from gnomon.verbs.common import ConfigPath, Json, Overrides, config_of, print_json
+from gnomon.verbs.common import ConfigPath, Json, Overrides, config_of, print_json, tokens_of
 
 Tokens = Annotated[str, typer.Option("--tokens", help="That the run shall read, such as 2B or 400M.")]
 
@@ -22,18 +22,13 @@ def plan_data(config: ConfigPath, tokens: Tokens, overrides: Overrides = None, a
     """
     from dataclasses import asdict
 
-    from gnomon.base.errors import ConfigError
-    from gnomon.config import parse_tokens
     from gnomon.data.streaming.needs import needs_of
     from gnomon.data.supply import estimate_supply
     from gnomon.observe.console import Console
     from gnomon.pipeline import prepared
     from gnomon.plan import asked_vocabulary, shape_of
 
-    try:
-        wanted = parse_tokens(tokens)
-    except ValueError as e:
-        raise ConfigError(str(e), where="--tokens", do="give an amount such as 2B, 400M or 300000") from None
+    wanted = tokens_of(tokens)
     read, console = config_of(config, overrides), Console()
     dataset = prepared(read)
     if dataset is not None:

@@ -5,8 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gnomon.base.errors import ConfigError
-from gnomon.verbs.common import Json, print_json
+from gnomon.verbs.common import Json, print_json, tokens_of
 
 BAR = 40
 """Characters of the longest bar."""
@@ -23,17 +22,11 @@ def stats(
 
     Example:  gnomon data stats datasets/books/3f9c0a1b2c3d --context 1024 --tokens 2B
     """
-    from gnomon.config import parse_budget
     from gnomon.data.stats import measure_dataset
     from gnomon.observe.console import Console
     from gnomon.store.datasets import open_dataset
 
-    budget = None
-    if tokens is not None:
-        try:
-            budget = int(parse_budget(f"{tokens} tokens")[1])
-        except ValueError:
-            raise ConfigError(f"{tokens!r} is no number of tokens", where="--tokens", do="write 400K or 2B") from None
+    budget = None if tokens is None else tokens_of(tokens)
     console = Console()
     found = measure_dataset(open_dataset(folder), context or [512, 1024, 2048, 4096], budget, console.progress)
     console.finish()
@@ -91,7 +84,11 @@ def _read(found: dict[str, Any]) -> list[str]:
     for context, said in found["rows"].items():
         lines.append(f"{context:>24}{said['rows']:>12,}{said['fill']:>11.3%}{said['longer_documents']:>18.2%}")
     if epochs := found["epochs"]:
-        lines += ["", f"{epochs['tokens']:,} tokens read the training text {epochs['all']:.3g} times"]
+        lines += ["", f"{epochs['tokens']:,} tokens read the training text {_times(epochs['all'])} times"]
         if len(epochs["alone"]) > 1:
-            lines += [f"{name:>24.24}{times:>12.3g}  alone" for name, times in epochs["alone"].items()]
+            lines += [f"{name:>24.24}{_times(times):>12}  alone" for name, times in epochs["alone"].items()]
     return lines
+
+
+def _times(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

@@ -34,7 +34,7 @@ def train(
         list[str] | None, typer.Option(help="Share of a domain in the sample, such as code=0.3.", metavar="NAME=SHARE")
     ] = None,
     pretokenizer: Annotated[str, typer.Option(help="How text is cut: qwen2, llama-bpe or gpt-2.")] = "qwen2",
-    sample_bytes: Annotated[int, typer.Option(help="Of text that the merges are learned from.")] = 64 << 20,
+    sample_bytes: Annotated[int, typer.Option(min=1, help="Of text that the merges are learned from.")] = 64 << 20,
     text_field: Field = "text",
     as_json: Json = False,
 ) -> None:
@@ -54,9 +54,9 @@ def train(
     if pretokenizer not in PRETOKENIZERS:
         do = f"choose {', '.join(PRETOKENIZERS)}"
         raise ConfigError(f"there is no pre-tokenizer {pretokenizer!r}", where="--pretokenizer", do=do)
-    if vocabulary < SMALLEST or sample_bytes < 1:
+    if vocabulary < SMALLEST:
         raise ConfigError(
-            "too small to learn", where="--vocabulary", do=f"ask for {SMALLEST} ids or more, of some text"
+            "too small to learn", where="--vocabulary", do=f"ask for {SMALLEST} ids or more"
         )
     domains, shares = _domains(files), _shares(domain or [])
     if shares and set(shares) != set(domains):

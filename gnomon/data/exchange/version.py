@@ -1,6 +1,7 @@
 """Ids from elsewhere become a dataset version, once: read, deduplicate, split, store. As `prepare` does with text."""
 
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,13 @@ def import_ids(wanted: Intake, progress: Progress) -> Dataset:
     if made:
         return made
     with only_writer(making.folder, "imports these ids", progress):
-        return version_made_by(making.folder, making.digest) or making.make(exported, progress)
+        try:
+            return version_made_by(making.folder, making.digest) or making.make(exported, progress)
+        except (ConfigError, DataError, IntegrityError):  # the same files would be refused again
+            shutil.rmtree(making.folder / WORK, ignore_errors=True)
+            with suppress(OSError):  # there are versions
+                making.folder.rmdir()
+            raise
 
 
 def _tokenizer_of(wanted: Intake, exported: Exported | None) -> Tokenizer:
@@ -158,6 +165,9 @@ def _inputs(wanted: Intake, exported: Exported | None, progress: Progress) -> li
             done += file.bytes
             progress("checking files", done, total, "bytes")
         inputs += sorted(here, key=lambda i: (i.file.name, i.sha256))
+    if not any(i.file.bytes for i in inputs):
+        what = "the file is empty" if len(inputs) == 1 else "the files are empty"
+        raise DataError(what, where=", ".join(wanted.paths), do="name files that hold ids")
     return inputs
 
 
@@ -261,7 +271,11 @@ class _Making:
         if own and not held:
             do = "name files of their own in --validation"
             raise DataError("there are no documents to hold out", where=", ".join(self.wanted.validation), do=do)
-        if not train or (not own and train < 2):
+        if own and not train:
+            what = "there are documents to hold out, and none to train on"
+            do = "name files to train on too; of an export, make one of both splits, without --split"
+            raise DataError(what, where=where, do=do)
+        if train < 2 and not own:
             what = "there are no documents" if not train else "one document cannot be both trained on and held out"
             do = "see that the format and the ids that end documents (--end) are right, or name more files"
             raise DataError(what, where=where, do=do)

@@ -83,8 +83,8 @@ def _short(
         return 0, ""
     epochs = tokens / max(1, sum(supply[name] for name in read))
     return tokens - most, (
-        f"allow {epochs:.2f} epochs of every source with mix.max_epochs, ask for {most:,} tokens at most,"
-        f" or add text: {tokens - most:,} tokens are missing"
+        f"ask for {most:,} tokens at most, or add text: {tokens - most:,} tokens are missing;"
+        f" or allow {epochs:,.2f} epochs of every source with mix.max_epochs"
     )
 
 

@@ -1,6 +1,6 @@
 """The weights that a run's sources begin with, and why: from the config, their tokens and the rows of the run."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 
 from gnomon.base.errors import ConfigError
@@ -18,18 +18,23 @@ def planned_weights(mix: MixConfig, tokens: Mapping[str, int], rows: int, length
     Where `mix.max_epochs` would be passed, a source has as much as it may give, and the others share the rest by their
     weights. Raises ConfigError for names that no source has, and where all sources together may not give enough.
     """
-    given = {"mix.weights": mix.weights, "mix.reference": mix.reference}
-    given |= {f"mix.schedule.{number}": weights for number, (_, weights) in enumerate(mix.schedule)}
-    given["mix.max_epochs"] = mix.max_epochs if isinstance(mix.max_epochs, dict) else {}
-    for where, named in given.items():
-        if unknown := sorted(set(named) - set(tokens)):
-            raise ConfigError(
-                f"there is no source {unknown[0]!r}", where=where, do=f"the sources are {', '.join(tokens)}"
-            )
+    refuse_unknown(mix, tokens)
     stages: Stages = []
     if mix.weights or mix.temperature or mix.schedule or mix.max_epochs or mix.rebalance != "none":
         stages = _stages(mix, tokens, rows, length)
     return stages, _why(mix, tokens, rows * length, shares_of(stages, tokens, rows))
+
+
+def refuse_unknown(mix: MixConfig, sources: Collection[str], *, domains_too: bool = False) -> None:
+    """Raise ConfigError for a name in the mix that no source has; with `domains_too` any domain of one may be there."""
+    given = {"mix.weights": mix.weights, "mix.reference": mix.reference}
+    given |= {f"mix.schedule.{number}": weights for number, (_, weights) in enumerate(mix.schedule)}
+    given["mix.max_epochs"] = mix.max_epochs if isinstance(mix.max_epochs, dict) else {}
+    for where, named in given.items():
+        for name in sorted(set(named) - set(sources)):
+            if not domains_too or name.partition("/")[0] not in sources:
+                do = f"the sources are {', '.join(sources)}"
+                raise ConfigError(f"there is no source {name!r}", where=where, do=do)
 
 
 def _stages(mix: MixConfig, tokens: Mapping[str, int], rows: int, length: int) -> Stages:
