@@ -226,7 +226,13 @@ def storage_errors(path: Path, disk: Disk = DISK) -> Iterator[None]:
             raise StorageError(
                 f"the system does not let this program write {path.name} ({e.strerror})",
                 where=str(path),
-                do="make the folder writable, or choose another `out`",
+                do="make the folder writable, or name another with data.root, out or --out",
+            ) from e
+        if e.errno in (errno.ENOENT, errno.ENOTDIR) and _is_nothing(path, disk):
+            raise StorageError(
+                f"this folder cannot be written to ({e.strerror})",
+                where=str(path.parent if path.name.startswith(".") else path),
+                do="name another with data.root, out or --out, or see whether its disk is there",
             ) from e
         if e.errno == errno.EFBIG:
             raise StorageError(
@@ -245,6 +251,13 @@ def storage_errors(path: Path, disk: Disk = DISK) -> Iterator[None]:
             where=str(path),
             do="see whether the disk is there and sound; what was written before is whole",
         ) from e
+
+
+def _is_nothing(path: Path, disk: Disk) -> bool:
+    try:
+        return disk.kind(path) == "nothing"
+    except OSError:
+        return False
 
 
 def _free(path: Path, disk: Disk) -> str:

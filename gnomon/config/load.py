@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from gnomon.base.errors import ConfigError
 from gnomon.config.options import MAX_NUMBER, Config, nearest
 
+EXAMPLE = 'write one: {"data": "texts/", "size": "5M", "budget": "10m", "out": "runs/first"}'
 MAX_LEVELS = 16  # of sections and lists within each other
 
 
@@ -53,10 +54,14 @@ def read_written(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConfigError(
             f"there is no config file {path}",
-            do='write one: {"data": "texts/", "size": "5M", "budget": "10m", "out": "runs/first"}',
+            do=EXAMPLE,
         ) from None
+    except IsADirectoryError:
+        raise ConfigError("this is a folder, and no config file", where=str(path), do=EXAMPLE) from None
     except (OSError, UnicodeDecodeError) as e:
         raise ConfigError(f"the config file cannot be read: {e}", where=str(path)) from None
+    if not text.strip():
+        raise ConfigError("the config file is empty", where=str(path), do=EXAMPLE)
     try:
         written = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except json.JSONDecodeError as e:
@@ -68,7 +73,8 @@ def read_written(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as e:  # a number of thousands of digits, brackets without end
         raise ConfigError(f"the config cannot be meant: {e}", where=str(path), do="write a plain config") from None
     if not isinstance(written, dict):
-        raise ConfigError("a config is one object of keys and values", where=str(path))
+        kind = "a list" if isinstance(written, list) else "a single value"
+        raise ConfigError(f"a config is one object of keys and values, and this is {kind}", where=str(path), do=EXAMPLE)
     return written
 
 

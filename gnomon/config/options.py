@@ -200,6 +200,13 @@ class TokenizerConfig(_Section):
     sample_bytes: int = Field(default=64 << 20, gt=0)  # of text that the merges are learned from
     sample_weights: dict[str, float] | Literal["mix"] | None = None  # of sources in it; mix: mix.weights; None: by size
 
+    @field_validator("sample_weights", mode="before")
+    @classmethod
+    def _weights_or_mix(cls, value: Any) -> Any:
+        if value is not None and value != "mix" and not isinstance(value, dict):
+            raise ValueError(f'{value!r:.40} is neither mix nor weights of sources, such as {{"books": 2, "code": 1}}')
+        return value
+
     @model_validator(mode="after")
     def _possible_sample(self) -> "TokenizerConfig":
         if isinstance(self.sample_weights, dict):

@@ -67,8 +67,9 @@ def load_classifier(path: Path) -> tuple[Classifier, str]:
         weights = np.frombuffer(zstandard.decompress(packed), "<i2").reshape(len(said["labels"]), said["buckets"] + 1)
         if said["format"] != 1 or said["buckets"] != BUCKETS or not isinstance(said["labels"], list):
             raise ValueError("it is of another format")
-    except (ValueError, KeyError, TypeError, zstandard.ZstdError) as e:
-        raise IntegrityError(f"this is no classifier: {e}", where=str(path), do="train it anew") from None
+    except (ValueError, KeyError, TypeError, zstandard.ZstdError):
+        do = "name a whole file that `gnomon data classify train` wrote, or train it anew"
+        raise IntegrityError("this is no classifier of this version of Gnomon", where=str(path), do=do) from None
     for label in (labels := said["labels"]):
         if fault := no_domain(label):
             raise IntegrityError(fault, where=str(path), do="train it anew, with other labels")

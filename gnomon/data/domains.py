@@ -34,7 +34,7 @@ def choices_of(
     """
     asked, found = asked_of(rules, source), list[Choice]()
     for rule in rules:
-        if rule.source in (None, source) and (rule.path is None or _fits(file, rule.path)):
+        if fits_rule(rule, source, file):
             name = source if rule.domain == own else f"{source}/{rule.domain}"
             if not (rule.field or rule.matches):
                 return (*found, Choice(None, name))
@@ -42,6 +42,11 @@ def choices_of(
     for number, label in enumerate(labels):
         found.append(Choice(len(asked) + number, source if label == own else f"{source}/{label}"))
     return (*found, Choice(None, source))
+
+
+def fits_rule(rule: DomainConfig, source: str, file: str) -> bool:
+    """Return whether a rule is meant for texts of a source and a file, by its name."""
+    return rule.source in (None, source) and (rule.path is None or _fits(file, rule.path))
 
 
 def _fits(file: str, pattern: str) -> bool:

@@ -73,7 +73,7 @@ def _make(recipe: Recipe, progress: Progress) -> Dataset:
     sweep_staging(recipe.folder)
     _refuse_small_disk(recipe)
     for path, _ in recipe.suites:  # now, not after hours
-        read_suite(path, recipe.data.decontaminate.fields)
+        _try_suite(path, recipe.data.decontaminate.fields)
     data, shared = recipe.data, recipe.folder / WORK / "slurm"
     opened = open_engine(data.engine, data.workers, data.slurm, shared)
     with opened as engine, storage_errors(recipe.folder):
@@ -102,6 +102,16 @@ def _make(recipe: Recipe, progress: Progress) -> Dataset:
             staged.publish(final)
     work.sweep()
     return open_dataset(final)
+
+
+def _try_suite(path: Path, fields: list[str]) -> None:
+    """Raise what `read_suite` does, with the option that a config has in place of the verb's."""
+    try:
+        read_suite(path, fields)
+    except DataError as e:
+        key = "data.decontaminate.fields"
+        do = (e.do or "").replace("--fields question,answer", f'{key}=["question", "answer"]').replace("--fields", key)
+        raise DataError(e.what, where=e.where, do=do) from None
 
 
 def _refuse_small_disk(recipe: Recipe) -> None:

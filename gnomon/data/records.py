@@ -1,12 +1,18 @@
-"""Records of one source that have the same id and different texts: two things cannot have one name."""
+"""Records of one source that have the same id and different texts, for two things cannot have one name; and keys and
+rules that no record answers to.
+"""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gnomon.base.arrays import load_array
+from gnomon.config import DataConfig
 from gnomon.data.corpus import PART_DOCUMENTS, Corpus
+from gnomon.data.domains import asked_of, fits_rule
 
 EXAMPLES = 5
 """Of a source."""
@@ -39,6 +45,30 @@ def repeated_ids(corpus: Corpus) -> dict[str, dict[str, Any]]:
             where = ", ".join(f"{own} in {a} and {b}" for own, a, b in examples[:1])
             log.warning("%d ids of source %s stand for more than one text: %s", ids, source, where)
     return found
+
+
+def warn_of_idle(corpus: Corpus, data: DataConfig, names: Mapping[Path, Sequence[str]]) -> None:
+    """Warn of a key of ids that no record has, and of rules of domains that are true of no text; `names` are those of
+    the files of each folder of blocks. The usual key may be missing.
+    """
+    usual = DataConfig.model_fields["id_field"].default
+    if data.id_field not in (None, usual) and not any(rows["own"].any() for _, rows in corpus.blocks()):
+        log.warning("no record has an id under the key %r (data.id_field)", data.id_field)
+    idle = dict(enumerate(data.domains))
+    for block, (files, _) in enumerate(corpus.places):
+        rows, asked = corpus.documents(block), asked_of(data.domains, files.source)
+        path = corpus.block(block).folder / "domains.npy"
+        true = load_array(path) if path.exists() else np.zeros((len(rows), 0), bool)
+        for number, rule in list(idle.items()):
+            fitting = [i for i, name in enumerate(names[files.folder]) if fits_rule(rule, files.source, name)]
+            there = np.isin(rows["file"], fitting)
+            if rule.field or rule.matches:
+                there = there & true[:, asked.index((rule.field, rule.matches))] if fitting else there
+            if there.any():
+                del idle[number]
+    for number, rule in idle.items():
+        said = ", ".join(f"{key}={value!r}" for key, value in rule.model_dump(exclude_none=True).items())
+        log.warning("rule %d of data.domains is true of no text: %s", number + 1, said)
 
 
 def _parts(corpus: Corpus, source: str) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -38,6 +38,7 @@ from gnomon.data.languages import remove_foreign
 from gnomon.data.reading.read import can_split
 from gnomon.data.reading.span import WHOLE, cut_spans
 from gnomon.data.recipe import Input, Recipe
+from gnomon.data.records import warn_of_idle
 from gnomon.data.sample import granted
 from gnomon.data.split import held_out_records
 from gnomon.embed.minilm import SentenceEmbedder
@@ -48,6 +49,10 @@ BLOCKS = ".blocks"
 """Beside the versions of a dataset: what was read of its files."""
 WORK = ".work"
 """Beside them while one is made: what would be made again after a kill."""
+
+HOLD_TEXT = "check that the files hold text of their own"
+
+RAISE_TOKENS = "raise data.sources[].tokens"
 
 SPAN_BYTES = 64 << 20
 """Of a file that can be cut: what one job reads."""
@@ -98,6 +103,8 @@ class Work:
                 self.unusable.append({"origin": origin_of(names[file], line, part), "reason": reason, "detail": detail})
         corpus = Corpus(files)
         self._judge_unusable(corpus.count)
+        names = {Path(job.args["folder"]): [i.name for i in group] for group, job in read}
+        warn_of_idle(corpus, self.recipe.data, names)
         return corpus
 
     def _choices(self, group: list[Input]) -> tuple[tuple[Choice, ...], ...]:
@@ -237,7 +244,7 @@ class Work:
         results, folders = self._engine("encoding", jobs, self._progress), [Path(job.args["folder"]) for job in jobs]
         budgets = {s.name or "": s.tokens for s in self.recipe.data.named if s.tokens is not None}
         self._left = keep_to_budgets(corpus, folders, results, budgets)
-        self._demand(corpus, TRAIN, self._named, "the budgets leave no text to train on")
+        self._demand(corpus, TRAIN, self._named, "data.sources[].tokens leaves no text to train on", RAISE_TOKENS)
         return folders
 
     def write(self, corpus: Corpus, encoded: list[Path], tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
@@ -256,7 +263,7 @@ class Work:
         if not self.recipe.data.keep_blocks:
             self._blocks.rmdir()
 
-    def _demand(self, corpus: Corpus, status: int, paths: list[str], empty: str) -> None:
+    def _demand(self, corpus: Corpus, status: int, paths: list[str], empty: str, do: str = HOLD_TEXT) -> None:
         """Raise DataError unless there are documents of this status."""
         if not (corpus.status == status).any():
             entries = islice(chain(self.unusable, corpus.ledger()), 3)
@@ -264,7 +271,7 @@ class Work:
             raise DataError(
                 "\n      ".join([empty + (", or nothing of it can be used:" if shown else ""), *shown]),
                 where=", ".join(paths),
-                do="check that the files hold text of their own",
+                do=do,
             )
 
     def _judge_unusable(self, documents: int) -> None:

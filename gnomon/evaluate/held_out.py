@@ -1,5 +1,6 @@
 """Held-out text of a model, its validation split or a file's, and what `gnomon eval` finds in it."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from gnomon.base.progress import Progress, silent
 from gnomon.bundle import Bundle
 from gnomon.data.document import Removed
 from gnomon.data.reading.read import find_sources, read_documents
+from gnomon.data.reading.unread import said_of_unread
 from gnomon.data.shards import SplitWriter
 from gnomon.data.streaming.stream import rows_of
 from gnomon.evaluate.delta import Delta, delta
@@ -18,6 +20,8 @@ from gnomon.evaluate.parity import Parity, parity
 from gnomon.evaluate.windows import document_losses
 from gnomon.store.datasets import Dataset, Split, open_dataset
 from gnomon.tokenizer.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
 
 
 def score_file(bundle: Bundle, path: Path) -> Score:
@@ -82,7 +86,9 @@ def split_of(tokenizer: Tokenizer, path: Path) -> Iterator[Split]:
                 writer.add(document, tokenizer.encode(document.text))
         entry = writer.write(Path(folder) / "text")
         if not entry["documents"]:
-            raise DataError(
-                "there is no text to score", where=str(path), do=f"{len(unusable)} records could not be used"
-            )
+            what = f"there is no text to score; {said_of_unread(unusable)}" if unusable else "there is no text to score"
+            do = "put the text under the key 'text', or name a .txt file" if unusable else "name files that hold text"
+            raise DataError(what, where=str(path), do=do)
+        if unusable:
+            log.warning("%s", said_of_unread(unusable))
         yield Split(Path(folder) / "text", entry, tokenizer.end_of_text)

@@ -58,7 +58,8 @@ class Console:
     def progress(self, stage: str, done: int, total: int | None, unit: str) -> None:
         """Show that `done` of `total` units of a stage are behind us, and tell a supervisor that work moves on."""
         beat()
-        self._show(stage, done, total, _amount(done, total, unit))
+        if total != 0:  # a stage that has nothing to do is none
+            self._show(stage, done, total, _amount(done, total, unit))
 
     def __call__(self, event: Event) -> None:
         """Show one event of a run, and tell a supervisor that work moves on."""

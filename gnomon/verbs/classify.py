@@ -1,5 +1,6 @@
 """The verbs of `gnomon data classify`: classifiers of domains."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,7 @@ import typer
 
 from gnomon.verbs.common import Json, print_json
 
+log = logging.getLogger(__name__)
 classify_app = typer.Typer(help="Train classifiers of domains.", no_args_is_help=True, rich_markup_mode=None)
 
 Labelled = Annotated[
@@ -55,15 +57,18 @@ def labelled(words: Sequence[str], text_field: str, label_field: str) -> Iterato
     """
     from gnomon.base.errors import DataError
     from gnomon.base.names import PLAIN, no_domain
+    from gnomon.data.document import Removed
     from gnomon.data.reading.read import find_sources, read_documents
+    from gnomon.data.reading.unread import refuse_unread, said_of_unread
 
     for word in words:
+        count, unread = 0, list[Removed]()
         name, _, path = word.rpartition("=")
         if name and (fault := no_domain(name)):
             raise DataError(fault, where=word, do=f"use a plain name, as {PLAIN}")
         for source in find_sources([path]):
             fields = [] if name else [label_field]
-            for document in read_documents(source, text_field, None, lambda _: None, lambda _: None, fields=fields):
+            for document in read_documents(source, text_field, None, unread.append, lambda _: None, fields=fields):
                 label = name or (document.fields or ("",))[0]
                 if not label:
                     do = "give NAME=PATH, or the key of the labels with --label-field"
@@ -71,4 +76,9 @@ def labelled(words: Sequence[str], text_field: str, label_field: str) -> Iterato
                 if fault := no_domain(label):
                     do = f"give NAME=PATH, another --label-field, or a plain name, as {PLAIN}"
                     raise DataError(fault, where=document.origin, do=do)
+                count += 1
                 yield document.text, label
+        if not count:
+            raise refuse_unread(unread, path)
+        if unread:
+            log.warning("%s", said_of_unread(unread))

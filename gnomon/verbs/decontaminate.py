@@ -12,7 +12,7 @@ from gnomon.verbs.common import Json, print_json
 if TYPE_CHECKING:
     from gnomon.data.contamination.decontaminate import Hit, Index
     from gnomon.data.contamination.suites import Suite
-    from gnomon.data.document import Document
+    from gnomon.data.document import Document, Removed
     from gnomon.data.reading.read import Source
 
 BATCH_DOCUMENTS = 256
@@ -47,6 +47,7 @@ def decontaminate(
     from gnomon.data.contamination.decontaminate import THRESHOLD, Index
     from gnomon.data.contamination.suites import read_suite, suite_files
     from gnomon.data.reading.read import find_sources
+    from gnomon.data.reading.unread import refuse_unread
     from gnomon.observe.console import Console
 
     sources = find_sources(files)
@@ -57,6 +58,8 @@ def decontaminate(
     console = Console()
     search = _Search(index, sources, text_field, console.progress)
     search.count()
+    if not sum(search.documents):
+        raise refuse_unread(search.removed, ", ".join(files))
     rows = [
         {"document": origin, **_row(hit)}
         for origin, hits in search.find(THRESHOLD if threshold is None else threshold)
@@ -79,7 +82,7 @@ class _Search:
         self.index, self.sources, self.text_field, self.progress = index, sources, text_field, progress
         self.counts: list[Any] = []
         self.documents: list[int] = []
-        self.unreadable = 0
+        self.removed: list[Removed] = []
         self.boilerplate: dict[str, int] = {}
 
     def count(self) -> None:
@@ -96,7 +99,7 @@ class _Search:
         """Yield the origin of each document that holds something, and what it holds."""
         from gnomon.data.contamination.decontaminate import boilerplate
 
-        self.unreadable = 0  # the first pass counted them too
+        self.removed.clear()  # the first pass counted them too
         total, documents = sum(self.counts, self.index.counts([])), sum(self.documents)
         for source, counts, size in zip(self.sources, self.counts, self.documents, strict=True):
             weights = self.index.weigh(total, documents, boilerplate(counts, size))
@@ -114,14 +117,11 @@ class _Search:
         done = sum(s.bytes for s in self.sources[: self.sources.index(source)])
         total = sum(s.bytes for s in self.sources)
 
-        def bad(_: Any) -> None:
-            self.unreadable += 1
-
         def at(place: int) -> None:
             self.progress(stage, done + place, total, "bytes")
 
         batch: list[Document] = []
-        for document in read_documents(source, self.text_field, None, bad, at):
+        for document in read_documents(source, self.text_field, None, self.removed.append, at):
             batch.append(document)
             if len(batch) == BATCH_DOCUMENTS:
                 yield batch
@@ -144,10 +144,13 @@ def _row(hit: "Hit") -> dict[str, Any]:
 
 
 def _report(index: "Index", suites: list["Suite"], search: _Search, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    from gnomon.data.reading.unread import said_of_unread
+
     unsearched = [suite for suite, _ in index.unsearched]
     return {
         "documents": sum(search.documents),
-        "unreadable": search.unreadable,
+        "unreadable": len(search.removed),
+        "first_unreadable": said_of_unread(search.removed) if search.removed else None,
         "contaminated": len({row["document"] for row in rows}),
         "suites": [
             {
@@ -178,5 +181,5 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
     for name, count in report["boilerplate"].items():
         yield f"{name}: {count:,} texts of items are what its documents commonly say, and were not searched for there"
     if report["unreadable"]:
-        yield f"{report['unreadable']:,} records could not be read"
+        yield report["first_unreadable"]
     yield f"{report['contaminated']:,} of {report['documents']:,} documents hold something"

@@ -108,6 +108,7 @@ def dedup(
 
 def _lines(found: "Duplicates", threshold: float) -> list[str]:
     from gnomon.data.duplicates.files import histogram
+    from gnomon.data.reading.unread import said_of_unread
 
     near, total = found.near, sum(found.sizes)
     members, share = sum(map(len, near.clusters)), found.copies_bytes() / max(1, total)
@@ -117,7 +118,7 @@ def _lines(found: "Duplicates", threshold: float) -> list[str]:
         f"{share:.1%} of the bytes are copies of another",
     ]
     if found.removed:
-        lines.append(f"records that could not be read: {len(found.removed):,}, the first {found.removed[0].origin}")
+        lines.append(said_of_unread(found.removed))
     if len(near.seen):
         counts = "  ".join(f"{tenth / 10:.1f}: {n:,}" for tenth, n in enumerate(histogram(near.seen)))
         lines.append(f"pairs compared, by Jaccard value from  {counts}")
@@ -153,10 +154,12 @@ def _repeated(found: "RepeatedLines", more_than: int) -> list[str]:
 
 
 def _likeness_lines(found: "Likeness") -> list[str]:
+    from gnomon.data.reading.unread import said_of_unread
+
     total = sum(found.sizes)
     lines = [f"{len(found.ids):,} documents, {total / 2**20:,.1f} MiB of text"]
     if found.removed:
-        lines.append(f"records that could not be read: {len(found.removed):,}, the first {found.removed[0].origin}")
+        lines.append(said_of_unread(found.removed))
     tenths = [sum(found.histogram[i : i + 5]) for i in range(0, 50, 5)]
     counts = "  ".join(f"{tenth / 10:.1f}: {n:,}" for tenth, n in enumerate(tenths))
     lines.append(f"documents by their highest cosine with another, from  {counts}")

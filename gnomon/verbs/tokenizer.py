@@ -55,9 +55,7 @@ def train(
         do = f"choose {', '.join(PRETOKENIZERS)}"
         raise ConfigError(f"there is no pre-tokenizer {pretokenizer!r}", where="--pretokenizer", do=do)
     if vocabulary < SMALLEST:
-        raise ConfigError(
-            "too small to learn", where="--vocabulary", do=f"ask for {SMALLEST} ids or more"
-        )
+        raise ConfigError("too small to learn", where="--vocabulary", do=f"ask for {SMALLEST} ids or more")
     domains, shares = _domains(files), _shares(domain or [])
     if shares and set(shares) != set(domains):
         do = f"give a share for each of {', '.join(domains)}, or for none"

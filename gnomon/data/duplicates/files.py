@@ -11,6 +11,7 @@ import numpy as np
 from gnomon.data.document import Removed
 from gnomon.data.duplicates.near import Near, clusters
 from gnomon.data.reading.read import Source, find_sources, read_records
+from gnomon.data.reading.unread import refuse_unread
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ class Records:
                 self.origins.append(record.origin)
                 self.sizes.append(len(record.text.encode()))
                 yield record.text
+        if not self.ids:
+            raise refuse_unread(self.removed, ", ".join(str(source.path) for source in self._sources[:3]))
         self._known = True
 
     def names(self) -> list[str]:

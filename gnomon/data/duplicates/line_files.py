@@ -8,6 +8,7 @@ import numpy as np
 from gnomon.data.document import Removed
 from gnomon.data.duplicates.lines import lines_of, repeated, without
 from gnomon.data.reading.read import Source, find_sources, read_records
+from gnomon.data.reading.unread import refuse_unread
 
 BATCH_CHARACTERS = 4 << 20
 """Of text that is looked at in one go, about."""
@@ -54,6 +55,8 @@ def find_lines(
         hashes.append(lines.hashes)
         records.append(first + lines.text[lines.at])
         told("counting lines", first := first + len(texts))
+    if not first:
+        raise refuse_unread(removed, ", ".join(paths))
     found = repeated(np.concatenate(hashes), np.concatenate(records), more_than)
     del hashes, records
     order = np.lexsort((found.hashes, -found.records))[:shown]
@@ -72,7 +75,7 @@ def find_lines(
         size += sum(len(text.encode()) for text in texts)
         told("looking at lines", documents := documents + len(texts))
     most = [(said[int(found.hashes[i])], int(found.records[i])) for i in order]
-    unread = [f"{r.origin}: {r.reason}" for r in removed]
+    unread = [": ".join(filter(None, (r.origin, r.reason, r.detail))) for r in removed]
     return RepeatedLines(documents, size, len(found.hashes), cut_documents, cut_lines, cut_bytes, most, unread)
 
 

@@ -76,7 +76,7 @@ def find_sources(paths: list[str]) -> list[Source]:
 
 def _files(path: Path, text: str) -> list[Path]:
     if not path.exists():
-        do = "check the path in `data`; it is relative to where you are"
+        do = "check the path; it is relative to where you are"
         raise DataError(f"there is no file or folder {text}", where=text, do=do)
     if path.is_file():
         if not _kind(path):
