@@ -85,6 +85,7 @@ class Recipe:
         embedder = _embedder(data.dedup)
         suites = [(p, sha256_file(p)) for p in suite_files(map(Path, data.decontaminate.against))]
         name = _name(data)
+        _refuse_inside(Path(data.root) / name, data)
         held = [SourceConfig(paths=data.validation, name=VALIDATION)] if data.validation else []
         root = Path(data.root)
         found = [("validation", s, files_of(s.paths, root, progress)) for s in held]
@@ -258,6 +259,15 @@ def _check_domains(data: DataConfig) -> None:
     if unknown := [rule.source for rule in data.domains if rule.source is not None and rule.source not in names]:
         do = f"name one of {', '.join(names)}"
         raise ConfigError(f"there is no source {unknown[0]!r}", where="data.domains", do=do)
+
+
+def _refuse_inside(folder: Path, data: DataConfig) -> None:
+    """Raise ConfigError where a dataset would lie in its own text, and be read as such the next time."""
+    paths = [path for source in data.named for path in source.paths] + data.validation
+    for path in (path for path in paths if not path.startswith(PREFIX)):
+        if folder.resolve().is_relative_to(Path(path).resolve()):
+            do = "name another folder in data.root, or another data.name"
+            raise ConfigError(f"the dataset {folder} would lie in its own text", where=path, do=do)
 
 
 def _check_vocabulary(asked: int | None) -> None:

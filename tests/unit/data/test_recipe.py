@@ -75,6 +75,13 @@ def test_a_weight_of_no_text_is_refused(tmp_path: Path, weights: dict[str, float
     assert caught.value.where == "tokenizer.sample_weights"
 
 
+def test_a_dataset_does_not_lie_in_its_own_text(tmp_path: Path) -> None:
+    data = corpus(tmp_path, root=str(tmp_path), name="st")
+    with pytest.raises(ConfigError, match="would lie in its own text"):
+        prepare(data, TokenizerConfig(), 384, silent)
+    assert sorted(p.name for p in (tmp_path / "st").iterdir()) == ["x", "y"]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
