@@ -56,6 +56,8 @@ def warn_of_idle(corpus: Corpus, data: DataConfig, names: Mapping[Path, Sequence
         log.warning("no record has an id under the key %r (data.id_field)", data.id_field)
     idle = dict(enumerate(data.domains))
     for block, (files, _) in enumerate(corpus.places):
+        if not idle:
+            break
         rows, asked = corpus.documents(block), asked_of(data.domains, files.source)
         path = corpus.block(block).folder / "domains.npy"
         true = load_array(path) if path.exists() else np.zeros((len(rows), 0), bool)
