@@ -8,7 +8,7 @@ import numpy as np
 from gnomon.base.arrays import load_array
 from gnomon.base.errors import ConfigError
 from gnomon.base.progress import Progress
-from gnomon.data.cleaning.language import UNKNOWN, languages_known, library
+from gnomon.data.cleaning.language import UNKNOWN, identifier, languages_known
 from gnomon.data.corpus import REMOVED, Corpus, Removal
 
 REASON = "language"
@@ -56,7 +56,7 @@ def languages_of(corpus: Corpus, confidence: float) -> dict[str, Any]:
                 mine = (whose == source) & (codes == code)
                 counts = found[corpus.sources[source]].setdefault(code.decode(), [0, 0])
                 counts[0], counts[1] = counts[0] + int(mine.sum()), counts[1] + int((mine & kept).sum())
-    return {"by": library(), "sources": {name: dict(sorted(counts.items())) for name, counts in found.items()}}
+    return {"by": identifier(), "sources": {name: dict(sorted(counts.items())) for name, counts in found.items()}}
 
 
 def _languages(corpus: Corpus, block: int, confidence: float) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from gnomon.base.progress import Progress
 from gnomon.config import DataConfig, DedupConfig, SourceConfig, TokenizerConfig
 from gnomon.data.blocks import stamp_of
 from gnomon.data.classifier import load_classifier
-from gnomon.data.cleaning.language import library
+from gnomon.data.cleaning.language import identifier
 from gnomon.data.contamination import decontaminate
 from gnomon.data.contamination.suites import suite_files
 from gnomon.data.duplicates import lines, minhash
@@ -127,7 +127,7 @@ def _forms(data: DataConfig) -> dict[str, Any]:
         "near": minhash.FORM if data.dedup.near is not None else None,
         "semantic": static.FORM if data.dedup.semantic is not None and data.dedup.embedder == "static" else None,
         "lines": lines.FORM if data.dedup.lines is not None else None,
-        "languages": library() if data.clean.languages is not None else None,
+        "languages": identifier() if data.clean.languages is not None else None,
         "suites": decontaminate.FORM if data.decontaminate.against else None,
     }
     return {name: form for name, form in used.items() if form is not None}

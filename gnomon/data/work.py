@@ -21,7 +21,7 @@ from gnomon.base.progress import Progress
 from gnomon.data.blocks import Wanted, key_of
 from gnomon.data.budget import keep_to_budgets
 from gnomon.data.classifier import load_classifier
-from gnomon.data.cleaning.language import library
+from gnomon.data.cleaning.language import identifier
 from gnomon.data.cleaning.rules import choose
 from gnomon.data.contamination.removal import Contamination, remove_contamination
 from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, Files, origin_of, remove_equal, remove_poor
@@ -119,7 +119,7 @@ class Work:
         data, first = self.recipe.data, group[0]
         scores = data.clean.scores or bool(self._rules)
         wanted = Wanted(first.text_field, first.separator, data.id_field, data.clean.repair, data.clean.pii, scores)
-        languages = None if data.clean.languages is None else library()
+        languages = None if data.clean.languages is None else identifier()
         wanted = replace(wanted, domains=asked_of(data.domains, first.source), languages=languages)
         wanted = replace(wanted, classifier=self._classifier[1] if self._classifier else None)
         files = [[str(i.file.path.absolute()), i.file.bytes, i.stamp] for i in group]

@@ -1,6 +1,7 @@
 """The verb that shows near and semantic duplicates, and repeated lines, in files."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -78,32 +79,24 @@ def dedup(
     if lines is not None:
         from gnomon.data.duplicates.line_files import find_lines
 
-        stand = find_lines(files, lines, line_characters or LINE_CHARACTERS, text_field, told=told)
-        console.finish()
-        if as_json:
-            print_json(stand.as_dict())
-        else:
-            typer.echo("\n".join(_repeated(stand, lines)))
-        return
-    if semantic:
+        found = find_lines(files, lines, line_characters or LINE_CHARACTERS, text_field, told=told)
+        say = partial(_repeated, found, lines)
+    elif semantic:
         from gnomon.data.duplicates.likeness import find_alike
 
-        alike = find_alike(files, threshold, text_field, embedder or "static", told)
-        console.finish()
-        if as_json:
-            print_json(alike.as_dict())
-        else:
-            typer.echo("\n".join(_likeness_lines(alike)))
-        return
-    from gnomon.data.duplicates.files import find_duplicates
+        found = find_alike(files, threshold, text_field, embedder or "static", told)
+        say = partial(_likeness_lines, found)
+    else:
+        from gnomon.data.duplicates.files import find_duplicates
 
-    least = USUAL if threshold is None else threshold
-    found = find_duplicates(files, least, text_field, told)
+        least = USUAL if threshold is None else threshold
+        found = find_duplicates(files, least, text_field, told)
+        say = partial(_lines, found, least)
     console.finish()
     if as_json:
         print_json(found.as_dict())
     else:
-        typer.echo("\n".join(_lines(found, least)))
+        typer.echo("\n".join(say()))
 
 
 def _lines(found: "Duplicates", threshold: float) -> list[str]:

@@ -42,7 +42,7 @@ def languages_known() -> list[str]:
     return sorted({code.decode() for code in _model().codes.tolist()})
 
 
-def library() -> str:
+def identifier() -> str:
     """Return the library with its version, on which the result depends."""
     return f"py3langid {_library().__version__}"
 

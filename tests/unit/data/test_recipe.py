@@ -61,7 +61,7 @@ def test_another_library_of_languages_makes_another_recipe(tmp_path: Path, monke
     plain, asked = corpus(tmp_path), corpus(tmp_path, clean={"languages": []})
     found = []
     for version in ("0.4", "0.5"):
-        monkeypatch.setattr("gnomon.data.recipe.library", lambda version=version: f"py3langid {version}")
+        monkeypatch.setattr("gnomon.data.recipe.identifier", lambda version=version: f"py3langid {version}")
         found.append((recipe(plain), recipe(asked)))
     assert found[0][0] == found[1][0]
     assert found[0][1] != found[1][1]
