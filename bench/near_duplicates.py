@@ -33,7 +33,7 @@ from gnomon.data.duplicates.minhash import Bands, band_hashes, shingle_sets
 from gnomon.data.duplicates.near import clusters, components, jaccard
 from gnomon.data.reading.read import find_sources, read_records
 
-PEERS = {"ours": "numpy", "datatrove": "datatrove", "datasketch": "datasketch", "rensa": "rensa"}
+PEERS = {"ours": "numpy", "datatrove": "datatrove spacy xxhash", "datasketch": "datasketch", "rensa": "rensa"}
 BANDS = Bands(14, 8)
 WORD = re.compile(r"[\u3040-\u9fff]|[0-9a-z\u00c0-\u1fff\u2c00-\u2fff\ua000-\U0010ffff]+")
 LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
@@ -127,7 +127,7 @@ def one(arguments: argparse.Namespace) -> dict[str, float]:
 def speeds(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the medians for each that is installed."""
     found: dict[str, Any] = {}
-    names = [name for name, package in PEERS.items() if find_spec(package)]
+    names = [name for name, packages in PEERS.items() if all(map(find_spec, packages.split()))]
     single = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
     command = [sys.executable, __file__, arguments.file, "--megabytes", str(arguments.megabytes), "--one"]
     for whole in ((), ("--whole",)):

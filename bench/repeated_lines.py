@@ -27,7 +27,7 @@ import numpy as np
 from gnomon.data.duplicates.lines import lines_of, repeated, without
 from gnomon.data.reading.read import find_sources, read_records
 
-PEERS = {"ours": "numpy", "dict": "json", "datatrove": "datatrove"}
+PEERS = {"ours": "numpy", "dict": "json", "datatrove": "datatrove spacy xxhash"}
 CHARACTERS = 30
 BATCH_TEXTS = 1000
 
@@ -150,7 +150,7 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(one(arguments)))
         return
-    names = [name for name, package in PEERS.items() if find_spec(package)]
+    names = [name for name, packages in PEERS.items() if all(map(find_spec, packages.split()))]
     single = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, __file__, arguments.file, "--megabytes", str(arguments.megabytes), "--one"]
     found: dict[str, Any] = {"not installed": sorted(set(PEERS) - set(names))}
