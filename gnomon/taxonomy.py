@@ -9,6 +9,48 @@ ANSWER_TYPES = (
 )  # fmt: skip
 """The 18 coarse answer types that a schema head or a control token can name."""
 
+_OF_EACH = {
+    "ABBR": {"abbreviation": "abb exp"},
+    "DESC": {"definition": "def", "description": "desc", "manner": "manner", "reason": "reason"},
+    "ENTY": {
+        "entity": "animal body color cremat currency dismed event food instru lang letter other plant product religion"
+        " sport substance symbol techmeth termeq veh word"
+    },
+    "HUM": {"person": "desc ind title", "group": "gr"},
+    "LOC": {"location": "city country mount other state"},
+    "NUM": {
+        "code": "code",
+        "count": "count",
+        "date": "date",
+        "distance": "dist",
+        "duration": "period",
+        "money": "money",
+        "number": "ord other speed temp volsize weight",
+        "percent": "perc",
+    },
+}
+COARSE_OF = {
+    f"{class_}:{fine}": coarse
+    for class_, every in _OF_EACH.items()
+    for coarse, fines in every.items()
+    for fine in fines.split()
+}
+"""The answer type of each fine one; `boolean` has none. Source of the fine ones: Li and Roth 2002, Learning Question
+Classifiers.
+"""
+
+FINE_TYPES = tuple(sorted(COARSE_OF))
+"""The 50 fine answer types, as `CLASS:fine`; the class is one of six, such as HUM or NUM."""
+
+CLASSES = tuple(_OF_EACH)
+"""The six classes of fine types."""
+
+ROUTER_SIGNALS = ("well_posed", "known", "retrieve", "sufficient", "correct")
+"""What a router says, each a probability: of the question, that it can be answered at all, that the model answers it
+rightly without evidence, that evidence turns a wrong answer into a right one; after the evidence, that it is enough;
+after the answer, that it is right.
+"""
+
 END_OF_TEXT = "<|endoftext|>"
 """Opens every document and is the target of its last token: begin-of-text and end-of-text in one."""
 
