@@ -3,7 +3,7 @@
 Of each source, rows are gathered into windows, one row in eight, and a full window, and 4 and 16 in a row, are compared
 with the source's own text: other tokens than usual (drift), and kinds of tokens that no longer come (collapse). All
 rows are counted, to tell of those that come more often than epochs bring them (repetition). Limits are such that a
-healthy run is told of anything with a probability of 1 %.
+healthy run is told of anything with a probability of one in a thousand.
 """
 
 import math
@@ -30,7 +30,7 @@ from gnomon.data.monitoring.shift import (
 EVERY = 8
 """Of so many rows one is looked at: counting ids costs as much as gathering them."""
 WINDOW_TOKENS = 1 << 18
-FALSE_ALARMS = 0.01
+FALSE_ALARMS = 0.001
 """The probability that a run of healthy text, however long, is told of anything."""
 TESTS = 2 * len(SPANS)  # that are left to chance: drift and collapse, of each span
 LEAST_REPEATED = (0.01, 0.005, 0.0025)

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gnomon.data.monitoring.shift import fingerprints
+from gnomon.data.monitoring.shift import row_keys
 
 TRACKED = 1 << 17
 """Rows of a source that are counted, 12 bytes each; of a text with more, one in so many, chosen by what they hold."""
-COLUMNS = 32  # tokens of a row that are compared
 MARGIN = 1.1  # on epochs, where not all rows are seen: those of one process of several, or with rows left out
 HEAD = 24  # tokens of a row that are kept, to be shown
 
@@ -43,8 +42,7 @@ class Recurrence:
         """Take rows, [rows, length], in the order of the stream. `spread` says for each how many rows the stream has
         for one that is given here; `whole`, that every row since the stream's first one was.
         """
-        columns = np.linspace(0, rows.shape[1] - 1, min(COLUMNS, rows.shape[1])).astype(np.int64)
-        keys = fingerprints(rows[:, columns])
+        keys = row_keys(rows)
         epochs = (self._seen + 1 + np.arange(len(rows))) * spread / self._text_rows
         self._seen += len(rows)
         usual = np.ceil(epochs) if whole else np.ceil(MARGIN * epochs) + 1

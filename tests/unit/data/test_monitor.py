@@ -68,6 +68,17 @@ def test_a_short_text_may_come_in_many_epochs() -> None:
     assert findings({"a": of}, {"a": np.concatenate([epoch(of, seed) for seed in range(12)])}) == []
 
 
+def test_passages_that_come_again_in_the_text_itself_with_other_ends_are_no_repetition() -> None:
+    """As questions about one passage are often kept: each with the whole of it."""
+    passages, questions = np.random.default_rng(9).integers(1, VOCABULARY, (500, LENGTH)), 5
+    ids = np.repeat(passages, questions, axis=0)
+    ids[:, 0], ids[:, -2] = 0, np.arange(len(ids)) % VOCABULARY
+    text = Text(ids.size, 0, lambda: np.arange(len(ids) + 1) * LENGTH, lambda i: ids[i])
+    counts = np.bincount(ids.reshape(-1), minlength=VOCABULARY).astype(np.uint64)
+    of = Reference(counts, text, length=LENGTH, rows=64, every=4)
+    assert findings({"a": of}, {"a": np.concatenate([epoch(of, seed) for seed in range(2)])}) == []
+
+
 def quantile(chance: float, draws: int, share: float) -> int:
     """The number of draws with something, each with probability `share`, that chance makes no larger so often."""
     ways = [math.lgamma(draws + 1) - math.lgamma(n + 1) - math.lgamma(draws - n + 1) for n in range(draws + 1)]
