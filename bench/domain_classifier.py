@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gnomon.data.classifier import FOLDS, train_classifier
+from gnomon.data.classification.classifier import FOLDS, train_classifier
 from gnomon.verbs.classify import labelled
 
 

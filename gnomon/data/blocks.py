@@ -28,13 +28,13 @@ from gnomon.base import faults
 from gnomon.base.arrays import load_array, write_array
 from gnomon.base.errors import DataError, IntegrityError
 from gnomon.base.files import canonical_json, sha256_bytes, sha256_file, staged_folder, storage_errors
-from gnomon.data.classifier import load_classifier
+from gnomon.data.classification.classifier import load_classifier
+from gnomon.data.classification.domains import Asked, Sorter, fields_of
+from gnomon.data.classification.language import LANGUAGE, identify
 from gnomon.data.cleaning.clean import repair_all
-from gnomon.data.cleaning.language import LANGUAGE, identify
 from gnomon.data.cleaning.pii import replace_all
 from gnomon.data.cleaning.quality import SCORES, measure
 from gnomon.data.document import Document, Removed, fingerprint
-from gnomon.data.domains import Asked, Sorter, fields_of
 from gnomon.data.reading.read import Source, read_documents
 from gnomon.data.reading.span import Span
 from gnomon.data.worker import Tell

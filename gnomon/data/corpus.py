@@ -19,8 +19,8 @@ import numpy as np
 from gnomon.base.arrays import load_array
 from gnomon.base.progress import Progress
 from gnomon.data.blocks import DOCUMENT, Block
+from gnomon.data.classification.domains import Choice, chosen
 from gnomon.data.cleaning.rules import Rule, judge
-from gnomon.data.domains import Choice, chosen
 
 TRAIN, VALIDATION = 1, 2
 """The status of a document that is kept."""

@@ -23,11 +23,11 @@ from gnomon.base.progress import Progress, silent
 from gnomon.config import DataConfig, TokenizerConfig
 from gnomon.data.account import flow_of, samples_of
 from gnomon.data.card import card_of
+from gnomon.data.classification.domains import described
+from gnomon.data.classification.languages import languages_of
 from gnomon.data.contamination.suites import read_suite
 from gnomon.data.corpus import Corpus
-from gnomon.data.domains import described
 from gnomon.data.engine import open_engine
-from gnomon.data.languages import languages_of
 from gnomon.data.reading.unpack import PACKINGS
 from gnomon.data.recipe import OPTIONS, Recipe, find_version
 from gnomon.data.records import repeated_ids

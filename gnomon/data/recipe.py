@@ -11,12 +11,12 @@ from gnomon.base.names import PLAIN, is_plain
 from gnomon.base.progress import Progress
 from gnomon.config import DataConfig, DedupConfig, SourceConfig, TokenizerConfig
 from gnomon.data.blocks import stamp_of
-from gnomon.data.classifier import load_classifier
-from gnomon.data.cleaning.language import identifier
+from gnomon.data.classification.classifier import load_classifier
+from gnomon.data.classification.language import identifier
+from gnomon.data.classification.languages import check_languages
 from gnomon.data.contamination import decontaminate
 from gnomon.data.contamination.suites import suite_files
 from gnomon.data.duplicates import lines, minhash
-from gnomon.data.languages import check_languages
 from gnomon.data.reading.hub import hub_source
 from gnomon.data.reading.hub_address import PREFIX, HubAddress
 from gnomon.data.reading.read import Source, find_sources

@@ -11,8 +11,8 @@ import numpy as np
 
 from gnomon.base.arrays import load_array
 from gnomon.config import DataConfig
+from gnomon.data.classification.domains import asked_of, fits_rule
 from gnomon.data.corpus import PART_DOCUMENTS, Corpus
-from gnomon.data.domains import asked_of, fits_rule
 
 EXAMPLES = 5
 """Of a source."""

@@ -10,9 +10,9 @@ import numpy as np
 from gnomon.base.errors import DataError
 from gnomon.base.progress import Progress
 from gnomon.config import DataConfig, SourceConfig, TokenizerConfig
-from gnomon.data.classifier import load_classifier
+from gnomon.data.classification.classifier import load_classifier
+from gnomon.data.classification.domains import Sorter, asked_of, choices_of, chosen, fields_of
 from gnomon.data.document import Document
-from gnomon.data.domains import Sorter, asked_of, choices_of, chosen, fields_of
 from gnomon.data.reading.read import Source, read_documents
 from gnomon.data.recipe import files_of, told_apart
 from gnomon.tokenizer.foreign import import_tokenizer

@@ -20,12 +20,13 @@ from gnomon.base.files import (
 from gnomon.base.progress import Progress
 from gnomon.data.blocks import Wanted, key_of
 from gnomon.data.budget import keep_to_budgets
-from gnomon.data.classifier import load_classifier
-from gnomon.data.cleaning.language import identifier
+from gnomon.data.classification.classifier import load_classifier
+from gnomon.data.classification.domains import Choice, asked_of, choices_of
+from gnomon.data.classification.language import identifier
+from gnomon.data.classification.languages import remove_foreign
 from gnomon.data.cleaning.rules import choose
 from gnomon.data.contamination.removal import Contamination, remove_contamination
 from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, Files, origin_of, remove_equal, remove_poor
-from gnomon.data.domains import Choice, asked_of, choices_of
 from gnomon.data.duplicates.banding import name_of
 from gnomon.data.duplicates.line_removal import Cuts, remove_lines
 from gnomon.data.duplicates.meaning import SAMPLE_BYTES, Embedder, Meaning, learn_words, remove_semantic
@@ -34,7 +35,6 @@ from gnomon.data.duplicates.removal import Alike, remove_near
 from gnomon.data.encode import KEPT, write_splits
 from gnomon.data.engine import Engine, Job
 from gnomon.data.groups import grouped
-from gnomon.data.languages import remove_foreign
 from gnomon.data.reading.read import can_split
 from gnomon.data.reading.span import WHOLE, cut_spans
 from gnomon.data.recipe import Input, Recipe

@@ -39,7 +39,7 @@ def train(
 
       gnomon data classify train labelled.jsonl --label-field topic --out kinds.bin
     """
-    from gnomon.data.classifier import describe, train_classifier
+    from gnomon.data.classification.classifier import describe, train_classifier
 
     trained = train_classifier(labelled(texts, text_field, label_field))
     trained.classifier.save(out)

@@ -13,7 +13,7 @@ from gnomon.base.files import write_atomic
 from gnomon.base.progress import silent
 from gnomon.cli import app
 from gnomon.config import DataConfig, TokenizerConfig, load_config, make_config
-from gnomon.data.classifier import load_classifier
+from gnomon.data.classification.classifier import load_classifier
 from gnomon.data.prepare import prepare
 
 

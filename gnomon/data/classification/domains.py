@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gnomon.config import DomainConfig, SourceConfig
-from gnomon.data.classifier import Classifier
+from gnomon.data.classification.classifier import Classifier
 
 Asked = tuple[str | None, str | None]
 """What a rule looks for in a document: a field of its record, or in its text; and a pattern, or anything."""

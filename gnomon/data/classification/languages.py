@@ -8,7 +8,7 @@ import numpy as np
 from gnomon.base.arrays import load_array
 from gnomon.base.errors import ConfigError
 from gnomon.base.progress import Progress
-from gnomon.data.cleaning.language import UNKNOWN, identifier, languages_known
+from gnomon.data.classification.language import UNKNOWN, identifier, languages_known
 from gnomon.data.corpus import REMOVED, Corpus, Removal
 
 REASON = "language"

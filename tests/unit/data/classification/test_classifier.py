@@ -15,7 +15,7 @@ from gnomon.base.files import canonical_json
 from gnomon.base.progress import silent
 from gnomon.cli import app
 from gnomon.config import DataConfig, DomainConfig, TokenizerConfig
-from gnomon.data.classifier import BUCKETS, SMOOTHING, features, load_classifier, train_classifier
+from gnomon.data.classification.classifier import BUCKETS, SMOOTHING, features, load_classifier, train_classifier
 from gnomon.data.prepare import prepare
 from gnomon.verbs.classify import labelled
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gnomon.base.errors import ConfigError
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
-from gnomon.data.cleaning.language import PIECE, identify
+from gnomon.data.classification.language import PIECE, identify
 from gnomon.data.prepare import prepare
 from gnomon.observe.preparation import preparation_html
 from gnomon.store.datasets import Dataset

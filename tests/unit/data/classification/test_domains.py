@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, DomainConfig, TokenizerConfig
-from gnomon.data.domains import Sorter, choices_of, fields_of
+from gnomon.data.classification.domains import Sorter, choices_of, fields_of
 from gnomon.data.prepare import prepare
 from gnomon.store.datasets import Dataset
 from gnomon.store.lineage import trace
