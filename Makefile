@@ -3,6 +3,8 @@
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
+# A process for each core, each taking whole files, in order: the long ones come first.
+SEVERAL := -n auto --dist loadfile --no-loadscope-reorder
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -21,7 +23,7 @@ lint: setup
 	@$(BIN)/pyright --pythonpath $(BIN)/python --level error
 
 quick: setup
-	@$(BIN)/pytest -q tests/unit tests/property
+	@$(BIN)/pytest -q $(SEVERAL) tests/unit tests/property
 
 check: setup  ## the quick half: format, lint, types, arrows, unit and property tests
 	@$(MAKE) --no-print-directory -j2 --output-sync=target lint quick

@@ -5,10 +5,23 @@ import os
 import pytest
 from hypothesis import settings
 
+from gnomon.base.machine import this_machine
 from tests.clients.llama import INSTALL, LlamaCpp
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one of several processes, before it loads torch: the cores are all taken
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+PROCESSES = 8
+"""The most that test at once: each holds 0.6 GB."""
 
 settings.register_profile("shared-machine", deadline=None, print_blob=True)
 settings.load_profile("shared-machine")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes `-n auto` is: one for each core that this process may use, up to PROCESSES."""
+    return min(this_machine().cores, PROCESSES)
 
 
 @pytest.fixture(scope="session")
