@@ -383,7 +383,7 @@ def simulate_mix(config: Config, console: Console) -> dict[str, Any]:
     if dataset is None:
         raise DataError("the text has not been prepared", do="run `gnomon data prepare CONFIG` first")
     run = Run(Path(config.out))
-    plan = read_plan(run.plan_path) if run.plan_path.exists() else plan_of(config, dataset, console)
+    plan = read_plan(run.plan_path) if run.plan_path.exists() else _plan_of_batches(config, dataset, console)
     stream = build_loader(plan, config, dataset, Decisions(), ALONE).stream
     last, steps = 0, 0
     while last < plan.steps * plan.rows_per_step:
@@ -396,6 +396,18 @@ def simulate_mix(config: Config, console: Console) -> dict[str, Any]:
         "why": plan.reasons.get("weights", ""),
         "sources": [asdict(share) for share in shares],
     }
+
+
+def _plan_of_batches(config: Config, dataset: Dataset, console: Console) -> Plan:
+    """Return a plan whose batches are those that a run would have. A budget in tokens says how many there are without a
+    word about speed, which then is a guess; for one in time it is measured.
+    """
+    if parse_budget(config.budget)[0] == "seconds":
+        return plan_of(config, dataset, console)
+    text = text_of(dataset)
+    shape = shape_of(config, text.vocabulary)
+    pace = guessed(shape.flops_per_token(shape.context), shape.parameters)
+    return make_plan(config, this_machine(), device="cpu", dtype=("fp32", "not chosen"), pace=pace, text=text)
 
 
 def verify(path: Path) -> Findings:

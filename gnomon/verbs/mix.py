@@ -16,13 +16,14 @@ def _mix() -> None:
 def simulate(config: ConfigPath, overrides: Overrides = None, as_json: Json = False) -> None:
     """Print what a run would read of each source, exactly, before anything is trained: rows, tokens, share, epochs.
 
-    Uses the prepared text, and the run's plan where it has begun; else a plan as `gnomon plan` makes it.
+    Uses the prepared text, and the run's plan where it has begun. Where it has not, only a budget in time needs this
+    machine's speed, which is then measured as `gnomon plan` does it.
 
     Examples:
 
       gnomon mix simulate my.json
 
-      gnomon mix simulate my.json mix.temperature=2
+      gnomon mix simulate my.json mix.temperature=2 budget="2B tokens"
     """
     from gnomon.observe.console import Console
     from gnomon.pipeline import simulate_mix

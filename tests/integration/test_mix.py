@@ -5,13 +5,16 @@ nothing.
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from gnomon import pipeline
 from gnomon.assemble import build_hands, build_state
 from gnomon.config import MixConfig
 from gnomon.events.types import Check, Event, Replan, Request, SourcesValidated, StepDone, Validated, WeightsChanged
+from gnomon.observe.console import Console
 from gnomon.store.datasets import Dataset
 from gnomon.train.loop import run as train_loop
 from gnomon.train.rollback import restore
@@ -98,3 +101,22 @@ def test_simulate_foretells_what_a_run_then_reads(tmp_path: Path) -> None:
     assert source["epochs"] == pytest.approx(one.state.tokens / one.dataset.split("train").n_tokens)
     table = CliRunner().invoke(mix_app, ["simulate", str(tmp_path / "config.json")]).stdout
     assert f"{found['tokens']:,}" in table and "epochs" in table
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_tokens": 1024, "batch_ramp": "fixed"}], ids=["plain", "ramp"])
+def test_simulate_measures_no_speed_for_a_budget_in_tokens_and_says_what_the_plan_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    def measured(*_: Any, **__: Any) -> None:
+        raise AssertionError("the speed is measured")
+
+    one = start(tmp_path, budget="20K tokens", **options)
+    one.close()
+    monkeypatch.setattr(pipeline, "measure_speed", measured)
+    config = one.config.model_copy(update={"out": str(tmp_path / "none")})  # a run that has not begun
+    found, stream = pipeline.simulate_mix(config, Console(quiet=True)), one.hands.loader.stream
+    assert found["rows"] - one.plan.rows_per_step < one.plan.steps * one.plan.rows_per_step <= found["rows"]
+    assert found["steps"] == stream.batches_between(0, found["rows"])
+    assert (found["why"], found["tokens"]) == (one.plan.reasons["weights"], stream.shares(found["rows"])[0].tokens)
+    with pytest.raises(AssertionError, match="is measured"):  # since nothing else says how many steps a minute has
+        pipeline.simulate_mix(config.model_copy(update={"budget": "1m"}), Console(quiet=True))
