@@ -1,7 +1,7 @@
 """The command line: one small function a verb, which imports its work inside, so that --help is quick.
 
-Every verb takes --json and then prints one JSON object as its last line on standard output; progress goes to standard
-error. Exit codes are those of `base/errors.py`.
+A verb that takes --json then prints one JSON object as its last line on standard output, what it found or why it failed
+(see `verbs/failure.py`); progress and words for people go to standard error. Exit codes are those of `base/errors.py`.
 """
 
 import logging
@@ -20,6 +20,7 @@ from gnomon.verbs.bench import bench_app
 from gnomon.verbs.common import ConfigPath, Json, Overrides, RunPath, config_of, print_json
 from gnomon.verbs.data import data_app
 from gnomon.verbs.eval import eval
+from gnomon.verbs.failure import Failure, print_failure, wants_json
 from gnomon.verbs.mix import mix_app
 from gnomon.verbs.tokenizer import tokenizer_app
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from gnomon.model.generate import Sampling
 
 STOPPED = 130  # the exit code after Ctrl-C
+STOPPED_SAYS = "stopped; what was finished is saved, and the same command goes on from there"
+FAULT_SAYS = "this is a fault in gnomon itself"
 app = typer.Typer(
     help="Train small language models on your own text: from a folder to llama.cpp and Ollama.",
     no_args_is_help=True,
@@ -268,30 +271,39 @@ def _ask(mark: str) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the code of what happened."""
     tame_libraries()
-    sys.exit(_guarded(lambda: app(arguments, standalone_mode=False)))
+    words = sys.argv[1:] if arguments is None else arguments
+    sys.exit(_guarded(lambda: app(arguments, standalone_mode=False), as_json=wants_json(words)))
 
 
-def _guarded(work: Callable[[], Any]) -> int:
+def _guarded(work: Callable[[], Any], *, as_json: bool) -> int:
     try:
         result = work()
         if result == STOPPED:  # the command-line library's word for Ctrl-C
             raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
-    except GnomonError as e:
-        typer.secho(str(e), err=True, fg=typer.colors.RED)
+    except typer.Exit as e:  # the verb has said all there is
         return e.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        typer.echo("stopped; what was finished is saved, and the same command goes on from there", err=True)
-        return STOPPED
-    except typer.Exit as e:
-        return e.exit_code
-    except Exception as e:
-        show, code = getattr(e, "show", None), getattr(e, "exit_code", None)
-        if show and code:  # a usage error, in the words of the command-line library
-            show()
-            return code
-        logging.getLogger("gnomon").exception("this is a fault in gnomon itself")
-        return 1
+    except (Exception, KeyboardInterrupt) as e:
+        failure = _told(e)
+        if as_json:
+            print_failure(failure)
+        return failure.exit_code
+
+
+def _told(error: BaseException) -> Failure:
+    """Return what happened, told to a person on standard error."""
+    if isinstance(error, GnomonError):
+        typer.secho(str(error), err=True, fg=typer.colors.RED)
+        return Failure(type(error).__name__, error.what, error.where, error.do, error.exit_code)
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        typer.echo(STOPPED_SAYS, err=True)
+        return Failure("Interrupted", STOPPED_SAYS, None, None, STOPPED)
+    show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
+    if show and code:  # a usage error, in the words of the command-line library
+        show()
+        return Failure("UsageError", getattr(error, "format_message", error.__str__)(), None, "see --help", code)
+    logging.getLogger("gnomon").error(FAULT_SAYS, exc_info=error)
+    return Failure(type(error).__name__, f"{FAULT_SAYS}: {error}", None, None, 1)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,14 @@
     ├── StorageError       6    the disk is full or refuses to write; what was whole stays whole
     └── Interrupted      130    Ctrl-C or SIGTERM; the state is saved
 
-The number is the process's exit code. Each error says what happened, where, and what to do next.
+The number is the process's exit code. Each error says what happened, where, and what to do next: in words on standard
+error, and with --json in one object besides, the last line of standard output, where the answer would have been:
+
+    {"error": {"kind": "DataError", "what": "...", "where": "...", "do": "...", "exit_code": 3}}
+
+`where` and `do` may be null. Other kinds are UsageError (exit code 2, words that the command line does not know) and,
+with exit code 1, a fault in Gnomon itself. A verb whose answer is itself a finding (`verify`, `eval --parity`) prints
+the answer as ever and exits with 5.
 """
 
 
