@@ -16,7 +16,7 @@ from gnomon.data.shards import SplitWriter
 from gnomon.data.streaming.stream import rows_of
 from gnomon.evaluate.delta import Delta, delta
 from gnomon.evaluate.loss import Score, score
-from gnomon.evaluate.parity import Parity, parity
+from gnomon.evaluate.parity import MOST_TOKENS, Parity, parity
 from gnomon.evaluate.windows import document_losses
 from gnomon.store.datasets import Dataset, Split, open_dataset
 from gnomon.tokenizer.tokenizer import Tokenizer
@@ -54,11 +54,15 @@ def compare_texts(
     return delta(found[0], found[1])
 
 
-def prove_parity(bundle: Bundle, path: Path | None, progress: Progress = silent) -> Parity:
-    """Return how ways to batch compare on a text (None: the validation split, and each source in it)."""
+def prove_parity(
+    bundle: Bundle, path: Path | None, most_tokens: int | None = MOST_TOKENS, progress: Progress = silent
+) -> Parity:
+    """Return how ways to batch compare on a text (None: the validation split, and each source in it), or on about its
+    first `most_tokens` (None: all).
+    """
     sources = _dataset_of(bundle).sources("validation") if path is None else {}
     with _held_out(bundle, path) as split:
-        return parity(bundle.model, split, sources=sources, progress=progress)
+        return parity(bundle.model, split, sources=sources, most_tokens=most_tokens, progress=progress)
 
 
 def _dataset_of(bundle: Bundle) -> Dataset:

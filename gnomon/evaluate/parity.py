@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,8 @@ import torch
 from gnomon.base.heartbeat import beat
 from gnomon.base.progress import Progress, silent
 from gnomon.data.streaming.pack import WINDOW_DOCUMENTS, Layout, pack
-from gnomon.data.streaming.rows import Rows, make_rows
+from gnomon.data.streaming.rows import Rows, gather, make_rows
+from gnomon.data.streaming.source import Windows
 from gnomon.data.streaming.stream import rows_of
 from gnomon.evaluate.alone import Text, filled, losses_alone, text_of, token_losses
 from gnomon.evaluate.loss import Score, joined, share_of
@@ -31,8 +31,14 @@ LIMIT = 1e-5  # nats a token, over all
 TOKEN_LIMIT = 1e-3  # nats, of any single token: float32 gives some 1e-5, a token of another document far more
 MICRO_ROWS = (1, 3, 8)
 RANKS = (2, 3)
+OTHER_WAYS = (
+    "packed, pieces told apart by number",
+    "a piece a row, padded, 8 at once",
+    "a piece a row, padded, not told apart",
+)
+PIECES = 16  # between two words of progress
 WHOLE_ROWS = math.lcm(*MICRO_ROWS)
-MOST_TOKENS = 100_000  # ten passes over so many take a 1M model a minute or two on two cores
+MOST_TOKENS = 10_000  # ten passes over so many take a 1M model some 6 s on two cores, 40 s where others use them too
 
 
 @dataclass(frozen=True)
@@ -64,14 +70,16 @@ class Variant:
 class Parity:
     """The reference (loss, perplexity and bits per byte in float64) and what each variant says; `sources` by name.
 
-    `cut` documents lie in several pieces.
+    `tokens` and `documents` were compared, of `all_tokens` and `all_documents`; `cut` documents lie in several pieces.
     """
 
     loss: float
     perplexity: float
     bits_per_byte: float
     tokens: int
+    all_tokens: int
     documents: int
+    all_documents: int
     pieces: int
     cut: int
     variants: tuple[Variant, ...]
@@ -97,13 +105,23 @@ class Parity:
 
 
 @dataclass(frozen=True)
-class _Reference:
-    """Pieces in the order of the packed rows, with the losses of their tokens, and the rows they make."""
+class _Taken:
+    """What is compared of a split: pieces in the order of packed rows; `rows` of its first window, or all (None)."""
 
     document: np.ndarray
     texts: list[Text]
+    rows: np.ndarray | None
+
+    @property
+    def tokens(self) -> int:
+        return sum(len(ids) for ids, _ in self.texts)
+
+
+@dataclass(frozen=True)
+class _Reference(_Taken):
+    """The same, with the losses of the tokens of each piece alone."""
+
     losses: list[np.ndarray]
-    rows: int
 
     @property
     def flat(self) -> np.ndarray:
@@ -125,106 +143,150 @@ def parity(
     """Return how each way to batch a split compares with each piece of a document alone, under a model in evaluation
     mode and float32; `sources`, where there are several, one by one.
 
-    Of a longer split, the first rows that hold about `most_tokens` (None: all) are taken.
+    Of a longer split, rows that hold about `most_tokens` (None: all) are taken, 24 or more; half of them of several
+    pieces, where there are such: those that come first mostly hold a piece of a long document alone, and prove little.
+    Progress is told in tokens, over all the passes.
     """
-    reference = _reference(model, split, most_tokens, partial(progress, "each piece alone"))
-    tokens, ways = len(reference.flat), _ways(model, split, reference)
-    told: list[Score] = []
-    for done, way in enumerate(ways.values()):
-        progress("other ways", done, len(ways), "ways")
-        told.append(way())
-    packed = _token_by_token(model, split, reference)
-    plain = Score(reference.loss, tokens, tokens * split.bytes / split.n_tokens)
-    bits = reference.loss / math.log(2) * split.n_tokens / split.bytes
     several = sources if sources and len(sources) > 1 else {}
     each = None if most_tokens is None else max(1, most_tokens // max(1, len(several)))
+    taken = _taken(model, split, most_tokens)
+    parts = {name: _taken(model, part, each) for name, part in several.items()}
+    passes = 1 + len(MICRO_ROWS) + len(RANKS) + len(OTHER_WAYS) + 1
+    told = _Told(progress, passes * taken.tokens + 2 * sum(part.tokens for part in parts.values()))
+    reference = _alone(model, taken, told)
+    tokens, ways = len(reference.flat), _ways(model, split, reference, told)
+    scores = [way() for way in ways.values()]
+    packed = _token_by_token(model, split, reference, told)
+    plain = Score(reference.loss, tokens, tokens * split.bytes / split.n_tokens)
+    bits = reference.loss / math.log(2) * split.n_tokens / split.bytes
     return Parity(
         loss=reference.loss,
         perplexity=plain.perplexity,
         bits_per_byte=bits,
         tokens=tokens,
+        all_tokens=split.n_tokens,
         documents=len(np.unique(reference.document)),
+        all_documents=split.documents,
         pieces=len(reference.texts),
         cut=int((np.unique(reference.document, return_counts=True)[1] > 1).sum()),
         variants=(
             *(
                 Variant(name, found.loss, reference.loss, found.tokens, complete=found.tokens == tokens)
-                for name, found in zip(ways, told, strict=True)
+                for name, found in zip(ways, scores, strict=True)
             ),
             *_by_token(packed, reference),
-            Variant("log of the perplexity", math.log(told[0].perplexity), reference.loss, tokens),
-            Variant("bits per byte", told[0].bits_per_byte, bits, tokens),
+            Variant("log of the perplexity", math.log(scores[0].perplexity), reference.loss, tokens),
+            Variant("bits per byte", scores[0].bits_per_byte, bits, tokens),
         ),
-        sources={name: _one_source(model, part, each) for name, part in several.items()},
+        sources={name: _one_source(model, several[name], part, told) for name, part in parts.items()},
     )
 
 
-def _reference(model: LanguageModel, split: Split, most_tokens: int | None, told: Callable[..., None]) -> _Reference:
-    """Return the pieces that packing makes, each alone: of all the split, or of the first rows of its first window."""
+class _Told:
+    """Tells how many tokens the passes have read so far, of how many."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def add(self, tokens: int) -> None:
+        """Tell that so many more have been read."""
+        self._done += tokens
+        self._progress("comparing", self._done, self._total, "tokens")
+
+    def each(self, rows: Iterator[Rows], rank: int = 0, ranks: int = 1) -> Iterator[Rows]:
+        """Yield the rows, and tell of those whose turn it is when the next are asked for."""
+        for turn, micro in enumerate(rows):
+            yield micro
+            if turn % ranks == rank:
+                self.add(micro.loss_tokens)
+
+
+def _taken(model: LanguageModel, split: Split, most_tokens: int | None) -> _Taken:
+    """Return the pieces that packing makes: of all the split, or of some rows of its first window."""
     lengths, context = np.diff(split.offsets.astype(np.int64)), model.shape.context
-    firsts = range(0, split.documents, WINDOW_DOCUMENTS)
-    rows = None
+    firsts, most_rows = range(0, split.documents, WINDOW_DOCUMENTS), None
     if most_tokens is not None and split.n_tokens > most_tokens:
-        firsts = firsts[:1]
-        rows = max(1, most_tokens // (context * WHOLE_ROWS)) * WHOLE_ROWS
+        firsts, most_rows = firsts[:1], max(1, most_tokens // (context * WHOLE_ROWS)) * WHOLE_ROWS
     layouts = [(first, pack(lengths[first : first + WINDOW_DOCUMENTS], context)) for first in firsts]
-    taken = sum(layout.rows for _, layout in layouts) if rows is None else min(rows, layouts[0][1].rows)
-    places = list(_pieces(layouts, taken))
+    rows = None if most_rows is None else _some_rows(layouts[0][1], most_rows)
+    places = list(_pieces(layouts, rows))
     texts = [
         (ids[start:stop], labels[start:stop])
         for ids, labels, start, stop in ((*text_of(split, document), start, stop) for document, start, stop in places)
     ]
-    losses: list[np.ndarray] = []
-    for i in range(0, len(texts), 64):
-        told(i, len(texts), "pieces")
-        losses += losses_alone(model, texts[i : i + 64])
-    return _Reference(np.array([document for document, _, _ in places]), texts, losses, taken)
+    return _Taken(np.array([document for document, _, _ in places]), texts, rows)
 
 
-def _pieces(layouts: list[tuple[int, Layout]], rows: int) -> Iterator[tuple[int, int, int]]:
-    """Yield document, start and stop of each piece of the first `rows` rows."""
+def _some_rows(layout: Layout, count: int) -> np.ndarray:
+    """Return the numbers of `count` rows from all over a window, in order; half of several pieces, if it can be."""
+    pieces = np.diff(layout.first)
+    mixed, plain = np.flatnonzero(pieces > 1), np.flatnonzero(pieces == 1)
+    count = min(count, layout.rows)
+    half = max(min(count // 2, len(mixed)), count - len(plain))
+    taken = [each[np.arange(n) * len(each) // max(1, n)] for each, n in ((mixed, half), (plain, count - half))]
+    return np.sort(np.concatenate(taken))
+
+
+def _pieces(layouts: list[tuple[int, Layout]], rows: np.ndarray | None) -> Iterator[tuple[int, int, int]]:
+    """Yield document, start and stop of each piece of these rows of the first window; None: of all rows of all."""
     for first, layout in layouts:
-        stop = int(layout.first[min(rows, layout.rows)])
-        documents = (first + layout.document[:stop]).tolist()
-        yield from zip(documents, layout.start[:stop].tolist(), layout.stop[:stop].tolist(), strict=True)
+        wanted = np.arange(layout.rows) if rows is None else rows
+        which = np.concatenate([np.arange(layout.first[row], layout.first[row + 1]) for row in wanted.tolist()])
+        documents = (first + layout.document[which]).tolist()
+        yield from zip(documents, layout.start[which].tolist(), layout.stop[which].tolist(), strict=True)
 
 
-def _ways(model: LanguageModel, split: Split, reference: _Reference) -> dict[str, Callable[[], Score]]:
+def _alone(model: LanguageModel, taken: _Taken, told: _Told) -> _Reference:
+    losses: list[np.ndarray] = []
+    for i in range(0, len(taken.texts), PIECES):
+        losses += (found := losses_alone(model, taken.texts[i : i + PIECES]))
+        told.add(sum(map(len, found)))
+    return _Reference(taken.document, taken.texts, taken.rows, losses)
+
+
+def _ways(model: LanguageModel, split: Split, reference: _Reference, told: _Told) -> dict[str, Callable[[], Score]]:
     """Return each variant that is one loss, by name, to be computed when it is called."""
     density = split.bytes / split.n_tokens
 
     def packed(rows: int, ranks: int) -> Score:
-        return joined(_shares(model, split, reference.rows, rows, ranks), density)
+        return joined(_shares(model, split, reference.rows, rows, ranks, told), density)
 
     def numbered() -> Score:
-        micros = _rows(split, model, reference.rows, MICRO_ROWS[1])
+        micros = told.each(_rows(split, model, reference.rows, MICRO_ROWS[1]))
         return joined([[_sum(model, micro, numbers=True) for micro in micros]], density)
 
     def padded() -> Score:
-        return joined([share_of(model, _padded(reference, 8))], density)
+        return joined([share_of(model, told.each(_padded(reference, 8)))], density)
 
     def plain() -> Score:
-        return joined([[_sum(model, micro, numbers=False) for micro in _padded(reference, 3)]], density)
+        return joined([[_sum(model, micro, numbers=False) for micro in told.each(_padded(reference, 3))]], density)
 
     return {
         **{f"packed, {n} row{'s' * (n > 1)} at once": partial(packed, n, 1) for n in MICRO_ROWS},
         **{f"packed, dealt to {n} processes": partial(packed, 1, n) for n in RANKS},
-        "packed, pieces told apart by number": numbered,
-        "a piece a row, padded, 8 at once": padded,
-        "a piece a row, padded, not told apart": plain,
+        **dict(zip(OTHER_WAYS, (numbered, padded, plain), strict=True)),
     }
 
 
-def _rows(split: Split, model: LanguageModel, rows: int, at_once: int) -> Iterator[Rows]:
-    """Return the split's first `rows` packed rows: all, or a multiple of WHOLE_ROWS, or all of the first window."""
-    whole = rows_of(split, model.shape.context, at_once, None)
-    complete = rows * model.shape.context >= split.n_tokens
-    return whole if complete else islice(whole, -(-rows // at_once))
+def _rows(split: Split, model: LanguageModel, rows: np.ndarray | None, at_once: int) -> Iterator[Rows]:
+    """Yield these packed rows of the split's first window, or all of all windows, so many at once."""
+    length = model.shape.context
+    if rows is None:
+        yield from rows_of(split, length, at_once, None)
+        return
+    pieces = Windows(split, length).pieces(0)
+    for at in range(0, len(rows), at_once):
+        yield gather([split], pieces.rows(rows[at : at + at_once]), length)
 
 
-def _shares(model: LanguageModel, split: Split, rows: int, at_once: int, ranks: int) -> list[list[tuple[float, int]]]:
+def _shares(
+    model: LanguageModel, split: Split, rows: np.ndarray | None, at_once: int, ranks: int, told: _Told
+) -> list[list[tuple[float, int]]]:
     """Return what each of several processes would find, one after the other."""
-    return [share_of(model, _rows(split, model, rows, at_once), world=World(rank, ranks)) for rank in range(ranks)]
+    return [
+        share_of(model, told.each(_rows(split, model, rows, at_once), rank, ranks), world=World(rank, ranks))
+        for rank in range(ranks)
+    ]
 
 
 def _padded(reference: _Reference, at_once: int) -> Iterator[Rows]:
@@ -244,10 +306,10 @@ def _sum(model: LanguageModel, rows: Rows, *, numbers: bool) -> tuple[float, int
 
 
 @torch.no_grad()
-def _token_by_token(model: LanguageModel, split: Split, reference: _Reference) -> np.ndarray:
+def _token_by_token(model: LanguageModel, split: Split, reference: _Reference, told: _Told) -> np.ndarray:
     """Return the losses of the packed rows' tokens in the order of the reference, float64."""
     found = []
-    for rows in _rows(split, model, reference.rows, MICRO_ROWS[1]):
+    for rows in told.each(_rows(split, model, reference.rows, MICRO_ROWS[1])):
         hidden = model(rows.tokens, rows.positions, Segments(rows.buckets, rows.inverse)).hidden
         found.append(token_losses(model, hidden, rows.labels)[(rows.labels != IGNORE).numpy()])
         beat()
@@ -271,9 +333,9 @@ def _by_token(packed: np.ndarray, reference: _Reference) -> Iterator[Variant]:
         yield Variant(name, float(packed[of_cut].mean()), float(alone[of_cut].mean()), int(of_cut.sum()))
 
 
-def _one_source(model: LanguageModel, split: Split, most_tokens: int | None) -> Variant:
+def _one_source(model: LanguageModel, split: Split, taken: _Taken, told: _Told) -> Variant:
     """Return a source's loss, packed, against each of its pieces alone."""
-    reference = _reference(model, split, most_tokens, lambda *_: None)
-    found = joined(_shares(model, split, reference.rows, MICRO_ROWS[-1], 1), 1.0)
+    reference = _alone(model, taken, told)
+    found = joined(_shares(model, split, reference.rows, MICRO_ROWS[-1], 1, told), 1.0)
     tokens = len(reference.flat)
     return Variant("packed", found.loss, reference.loss, found.tokens, complete=found.tokens == tokens)

@@ -29,14 +29,14 @@ def config_of(path: Path, overrides: list[str] | None) -> "Config":
     return load_config(path, overrides)
 
 
-def tokens_of(text: str) -> int:
-    """Return the tokens that `--tokens` asks for. Raises ConfigError for what is no number of them."""
+def tokens_of(text: str, option: str = "--tokens") -> int:
+    """Return the tokens that an option asks for. Raises ConfigError for what is no number of them."""
     from gnomon.config import TOKENS_DO, parse_tokens
 
     try:
         return parse_tokens(text)
     except ValueError:
-        raise ConfigError(f"{text[:40]!r} is no number of tokens", where="--tokens", do=TOKENS_DO) from None
+        raise ConfigError(f"{text[:40]!r} is no number of tokens", where=option, do=TOKENS_DO) from None
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gnomon.base.errors import ConfigError, IntegrityError
-from gnomon.verbs.common import Json, RunPath, print_json
+from gnomon.verbs.common import Json, RunPath, print_json, tokens_of
 
 if TYPE_CHECKING:
     from gnomon.evaluate.delta import Delta
@@ -26,12 +26,19 @@ def eval(
     parity: Annotated[
         bool, typer.Option("--parity", help="Prove that the loss does not depend on batching; exit code 5 if it does.")
     ] = False,
+    limit: Annotated[
+        str | None,
+        typer.Option(
+            help="With --parity: compare about so many tokens, such as 100K, or all. [default: 10K]", metavar="TOKENS"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Score a model on held-out text: loss, perplexity, bits per byte.
 
     With --stride every token after a document's first window is predicted with at least context - stride tokens before
-    it. --compare draws documents anew 2,000 times; those in both texts are drawn for both at once.
+    it. --compare draws documents anew 2,000 times; those in both texts are drawn for both at once. --parity reads the
+    text ten times over, 24 rows of it or more; 10K tokens take a 1M model some 6 s, and a larger one longer.
 
     Examples:
 
@@ -42,17 +49,23 @@ def eval(
       gnomon eval runs/first --data raw.jsonl --compare decontaminated.jsonl
 
       gnomon eval runs/first --parity
+
+      gnomon eval runs/first --parity --limit all
     """
     if parity and (stride or compare):
         raise ConfigError("--parity goes with neither --stride nor --compare", do="ask for one after the other")
+    if limit is not None and not parity:
+        raise ConfigError("only a proof of parity is of so many tokens", where="--limit", do="add --parity")
     from gnomon.bundle import load_bundle
     from gnomon.evaluate.held_out import compare_texts, prove_parity, score_by_windows, score_file
+    from gnomon.evaluate.parity import MOST_TOKENS
     from gnomon.observe.console import Console
     from gnomon.pipeline import evaluate, score_as_dict
 
+    most = MOST_TOKENS if limit is None else None if limit == "all" else tokens_of(limit, "--limit")
     console, bundle = Console(), load_bundle(run)
     if parity:
-        proof = prove_parity(bundle, data, console.progress)
+        proof = prove_parity(bundle, data, most, console.progress)
         console.finish()
         _say(proof.as_dict(), _parity_lines(proof), as_json)
         if proof.broken:
@@ -86,8 +99,10 @@ def _parity_lines(found: "Parity") -> list[str]:
     rows = [*found.variants, *(v.named(f"source {name}, packed") for name, v in found.sources.items())]
     width = max(len(row.name) for row in rows)
     lines = [
-        f"{found.tokens:,} tokens of {found.documents:,} documents in {found.pieces:,} pieces, each alone: loss "
-        f"{found.loss:.7f} nats a token, perplexity {found.perplexity:.4f}, {found.bits_per_byte:.6f} bits per byte",
+        f"compared: {found.tokens:,} of {found.all_tokens:,} tokens, of {found.documents:,} of {found.all_documents:,} "
+        f"documents{'' if found.tokens == found.all_tokens else '; --limit all compares the whole'}",
+        f"in {found.pieces:,} pieces, each alone: loss {found.loss:.7f} nats a token, perplexity "
+        f"{found.perplexity:.4f}, {found.bits_per_byte:.6f} bits per byte",
         f"documents longer than the context or cut to fill a row: {found.cut:,}",
     ]
     for row in rows:

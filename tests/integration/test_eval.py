@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from gnomon.base.errors import ConfigError
 from gnomon.bundle import load_bundle
 from gnomon.cli import app
 from gnomon.evaluate.held_out import score_by_windows
@@ -46,6 +47,30 @@ def test_parity_holds_on_a_trained_model_and_its_exit_code_says_when_it_does_not
     assert (code, found["holds"]) == (5, False)
     table = CliRunner().invoke(app, ["eval", str(folder / "run"), "--parity"])
     assert table.exit_code == 5 and "packed, 8 rows at once" in table.stdout and "DIFFERS by more" in table.stdout
+
+
+def test_parity_of_a_part_says_what_was_compared_and_still_finds_what_is_wrong(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [json.dumps({"text": f"{i}. {TEXT * (1 + i % 4)}"}) + "\n" for i in range(60)]
+    (folder / "more.jsonl").write_text("".join(lines))
+    words = [folder / "run", "--parity", "--data", folder / "more.jsonl"]
+    _, whole = said(*words, "--limit", "all")
+    code, found = said(*words, "--limit", "1600")
+    assert (code, found["holds"]) == (0, True)
+    assert 0 < found["tokens"] <= 1600 < whole["tokens"] == whole["all_tokens"] == found["all_tokens"]
+    assert found["documents"] < whole["documents"] == whole["all_documents"] == found["all_documents"]
+    missing = {v["name"] for v in whole["variants"]} - {v["name"] for v in found["variants"]}
+    assert missing <= {"packed, documents in several pieces"}, "the first rows need not have one"
+    table = CliRunner().invoke(app, ["eval", *map(str, words), "--limit", "1.6K"])
+    assert f"compared: {found['tokens']:,} of {found['all_tokens']:,} tokens" in table.stdout
+    assert "--limit all compares the whole" in table.stdout
+    for wrong in (["--parity", "--limit", "some"], ["--limit", "5K"]):
+        with pytest.raises(ConfigError) as caught:
+            CliRunner().invoke(app, ["eval", str(folder / "run"), *wrong], catch_exceptions=False)
+        assert caught.value.where == "--limit"
+    monkeypatch.setattr(attention, "_by_segment", lambda q, k, v, segments: attention._attend(q, k, v, None))
+    assert said(*words, "--limit", "1600")[0] == 5
 
 
 def test_windows_see_more_with_a_smaller_stride_and_all_where_it_fits(folder: Path) -> None:

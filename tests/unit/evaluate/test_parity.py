@@ -89,6 +89,17 @@ def test_a_split_of_several_windows_is_taken_whole(
     assert (found.tokens, found.broken) == (sum(LENGTHS), [])
 
 
+def test_of_a_text_that_begins_with_long_documents_rows_of_several_pieces_are_taken_too(
+    tmp_path: Path, model: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = written(tmp_path / "text", [64 * 30, 64 * 40, *[7, 9, 50, 3] * 20])
+    found = parity(model, split, most_tokens=64 * 24)
+    assert (found.broken, found.tokens) == ([], sum(v.tokens for v in found.variants[:1])) and found.pieces > 40
+    assert any("several pieces" in v.name for v in found.variants)
+    monkeypatch.setattr(attention_module, "_by_segment", leaky)
+    assert parity(model, split, most_tokens=64 * 24).broken
+
+
 def leaky(q: Any, k: Any, v: Any, segments: Any) -> Any:
     return attention_module._attend(q, k, v, None)
 
@@ -136,3 +147,21 @@ def test_what_is_wrong_with_batching_is_found_and_named(
     broken = {variant.name for variant in parity(model, split).broken}
     assert broken
     assert not [b for b in broken if any(part in b for part in silent)], "only what goes through the fault is named"
+
+
+def test_progress_goes_over_all_the_passes_and_ends_where_it_said_it_would(
+    tmp_path: Path, split: Split, model: LanguageModel
+) -> None:
+    several = {"a": split, "b": written(tmp_path / "b", [64] * 10)}
+    for most in (None, 800):
+        done, totals = list[int](), set[int | None]()
+
+        def told(
+            _: str, tokens: int, total: int | None, unit: str, done: list[int] = done, totals: Any = totals
+        ) -> None:
+            done.append(tokens)
+            totals.add(total)
+
+        found = parity(model, split, sources=several, most_tokens=most, progress=told)
+        assert (found.all_tokens, found.all_documents) == (sum(LENGTHS), len(LENGTHS))
+        assert totals == {done[-1]} and done == sorted(set(done)) and len(done) > 20
