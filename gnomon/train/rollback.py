@@ -9,9 +9,11 @@ import contextlib
 from collections.abc import Collection
 
 from gnomon.base.errors import IntegrityError, StorageError
+from gnomon.data.streaming.stream import NUMBERING
 from gnomon.events.types import CheckpointDamaged, GaveUp, RollBack, RolledBack, Stop
 from gnomon.store.checkpoint import Checkpoint
 from gnomon.store.manifest import Damage
+from gnomon.store.schema import NewerSchema
 from gnomon.train.hands import Hands, settle
 from gnomon.train.state import State, Unsound, load_checkpoint, read_numbers, tensors_of
 
@@ -67,11 +69,13 @@ def restore(state: State, hands: Hands) -> str | None:
     """Load the newest checkpoint that is whole, sound and still part of the run; return its name, None for the start.
 
     Checkpoints of a branch that was left are removed, damaged and unsound ones set aside with the reason; where the
-    disk does not let that happen they are passed over. Raises IntegrityError when there are some and none can be used.
+    disk does not let that happen they are passed over. Raises IntegrityError when there are some and none can be used,
+    or when the newest was made while the stream gave other rows.
     """
     state.readback.clear()
     lost: dict[str, str] = {}
     while checkpoint := _newest(hands, lost.keys()):
+        _refuse_other_rows(checkpoint, hands)
         try:
             load_checkpoint(state, checkpoint)
         except Unsound as e:
@@ -154,6 +158,27 @@ def _part_of_run(checkpoint: Checkpoint, hands: Hands) -> bool:
             do="restore the journal from a backup: what the run decided changes what comes next",
         )
     return hands.journal.allow(numbers.row, numbers.step, numbers.decisions)
+
+
+def _refuse_other_rows(checkpoint: Checkpoint, hands: Hands) -> None:
+    """Raise IntegrityError where rows before the checkpoint's were numbered by another rule, so that going on from it
+    would read some rows twice and others never.
+    """
+    numbers, where = read_numbers(checkpoint), str(checkpoint.path)
+    if numbers.numbering > NUMBERING:
+        raise NewerSchema(
+            f"rows are numbered by rule {numbers.numbering} and this version knows rules up to {NUMBERING}",
+            where=where,
+            do="update gnomon",
+        )
+    changed = hands.loader.stream.weights_changed(numbers.row) if numbers.numbering < NUMBERING else None
+    if changed is not None:
+        raise IntegrityError(
+            f"the sources' weights changed at row {changed:,}, and the older version of gnomon that made this checkpoint "
+            f"at row {numbers.row:,} gave other rows from there on: some would be read twice, others never",
+            where=where,
+            do="let the version that began the run finish it, or train anew in another `out` folder",
+        )
 
 
 def _tell(hands: Hands, checkpoint: Checkpoint, damage: list[Damage]) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gnomon.base.errors import IntegrityError
 from gnomon.config import Dtype
+from gnomon.data.streaming.stream import NUMBERING
 from gnomon.events.types import Validated
 from gnomon.model.lm import LanguageModel
 from gnomon.store.checkpoint import Checkpoint
@@ -83,6 +84,7 @@ class Numbers(BaseModel):
     since_best: Count
     threads: Count
     torch: str
+    numbering: Count = 1  # the rule by which `row` is meant, see data/streaming/stream.py; 1: before it was kept
     decisions: Count = 0  # entries of the journal that the state knows of; none were made under schema 1
 
 
@@ -98,6 +100,7 @@ def numbers_of(state: State, decisions: int) -> dict[str, Any]:
         since_best=state.since_best,
         threads=torch.get_num_threads(),
         torch=torch.__version__.split("+")[0],
+        numbering=NUMBERING,
         decisions=decisions,
     )
     return numbers.model_dump()

@@ -12,18 +12,24 @@ from typer.testing import CliRunner
 
 from gnomon import pipeline
 from gnomon.assemble import build_hands, build_state
+from gnomon.base.errors import IntegrityError
 from gnomon.config import MixConfig
+from gnomon.data.streaming.stream import NUMBERING
+from gnomon.data.streaming.weights import Stages
 from gnomon.events.types import Check, Event, Replan, Request, SourcesValidated, StepDone, Validated, WeightsChanged
 from gnomon.observe.console import Console
+from gnomon.store.checkpoints import CheckpointStore
 from gnomon.store.datasets import Dataset
+from gnomon.train import state as state_module
 from gnomon.train.loop import run as train_loop
 from gnomon.train.rollback import restore
+from gnomon.train.state import read_numbers
 from gnomon.verbs.mix import mix_app
 from tests.integration.test_exact import stop_at
 from tests.unit.train.test_act import assert_equal
-from tests.world import Started, dataset_of, start
+from tests.world import ROOT, Started, dataset_of, start
 
-WEIGHTS = [(0, {"a": 1 << 18, "b": 1 << 19, "c": 1 << 18})]
+WEIGHTS: Stages = [(0, {"a": 1 << 18, "b": 1 << 19, "c": 1 << 18})]
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +45,12 @@ def asks(event: Event) -> Iterable[Request]:
         yield Replan(why="a test", weights={"z": 1.0}, **more)  # pyright: ignore[reportArgumentType]
 
 
-def begin(folder: Path, sources: Dataset) -> Started:
+def begin(folder: Path, sources: Dataset, weights: Stages = WEIGHTS) -> Started:
     one = start(folder, budget="100K tokens", log_every=2, validate_every=8, save_every=5, micro_rows=4)
     config = one.config.model_copy(
         update={"mix": MixConfig(rebalance="loss", reference={"a": 1.0}), "prompts": ["The lamp"]}
     )
-    plan = one.plan.model_copy(update={"weights": WEIGHTS, "validation_tokens": 2000})
+    plan = one.plan.model_copy(update={"weights": weights, "validation_tokens": 2000})
     seen: list[Event] = []
     hands = build_hands(one.run, plan, config, sources, one.hands.world, one.run.begin_attempt(), seen.append)
     hands.bus.observers.append(asks)
@@ -86,6 +92,41 @@ def test_sources_are_validated_rebalanced_and_a_kill_changes_no_bit(tmp_path: Pa
     assert [(e.at_row, e.weights) for e in told_again if isinstance(e, WeightsChanged)] == [
         (e.at_row, e.weights) for e in changed
     ]
+
+
+@pytest.mark.parametrize(
+    ("numbering", "step", "refused"),
+    [(1, 36, "weights changed at row 256, and the older"), (1, 30, None), (2, 36, None), (3, 30, "update gnomon")],
+)
+def test_rows_that_another_rule_numbered_are_not_gone_on_from_after_a_change_of_weights(
+    tmp_path: Path, sources: Dataset, monkeypatch: pytest.MonkeyPatch, numbering: int, step: int, refused: str | None
+) -> None:
+    weights: Stages = [*WEIGHTS, (250, {"a": 1 << 19, "b": 1 << 18, "c": 1 << 18})]
+    one = begin(tmp_path, sources, weights)
+    one.hands.bus.observers.remove(asks)
+    with monkeypatch.context() as patch:
+        patch.setattr(state_module, "NUMBERING", numbering)
+        train_loop(one.state, [stop_at({step})], one.hands)
+        one.hands.saver.wait()
+    one.close()
+    (saved,) = one.run.checkpoints.all()
+    assert read_numbers(saved).numbering == numbering and (saved.path / "state.json").stat().st_size <= 4096
+    again = begin(tmp_path, sources, weights)
+    if refused:
+        with pytest.raises(IntegrityError, match=refused) as caught:
+            restore(again.state, again.hands)
+        assert caught.value.where == str(saved.path) and caught.value.do
+        assert again.state.row == 0 and one.run.checkpoints.all() == [saved], "nothing was touched"
+    else:
+        assert restore(again.state, again.hands) == saved.path.name
+        assert again.state.row == one.state.row == 8 * step
+    again.close()
+
+
+def test_a_checkpoint_from_before_the_rule_was_kept_is_of_the_first() -> None:
+    folder = ROOT / "tests" / "fixtures" / "checkpoints" / "schema-2" / "checkpoints"
+    found = [read_numbers(checkpoint).numbering for checkpoint in CheckpointStore(folder).all()]
+    assert found == [1, 1] and NUMBERING > 1
 
 
 def test_simulate_foretells_what_a_run_then_reads(tmp_path: Path) -> None:

@@ -99,6 +99,11 @@ class Mix:
         """Return the weights that hold at a row."""
         return self._stretch(row // BLOCK_ROWS).parts
 
+    def changed_before(self, row: int) -> int | None:
+        """Return the first row of other weights than those of row 0, where it is before `row`."""
+        changed = [stretch.block * BLOCK_ROWS for stretch in self._stretches[1:2]]
+        return changed[0] if changed and changed[0] < row else None
+
     def counts(self, row: int) -> np.ndarray:
         """Return the rows of each source before a row."""
         block, inside = divmod(row, BLOCK_ROWS)

@@ -18,6 +18,11 @@ from gnomon.data.streaming.source import Pieces, SourceRows, Windows, together
 from gnomon.events.journal import Decisions
 from gnomon.store.datasets import Dataset, Split
 
+NUMBERING = 2
+"""The version of the rule by which a row's number says what is in it; a checkpoint keeps it beside the row. Version 1
+forgot at a change of weights what the sources were behind, and so gives other rows after one.
+"""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -198,6 +203,10 @@ class Stream:
             Share(name, count, found, found / sum(tokens), found / split.n_tokens if found else 0.0)
             for name, count, found, split in zip(self.sources, counts, tokens, self._splits, strict=True)
         ]
+
+    def weights_changed(self, row: int) -> int | None:
+        """Return the first row whose sources have other weights than row 0, if it is before `row`."""
+        return self.mix().changed_before(row)
 
     def batches_between(self, first_row: int, next_row: int) -> int:
         """Return how many batches were served from the one that begins at `first_row` to where `next_row` follows."""
