@@ -2,6 +2,7 @@
 
 import json
 import random
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from gnomon.base.errors import ConfigError, DataError
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, MixConfig, TokenizerConfig, parse_tokens
 from gnomon.data.prepare import prepare
+from gnomon.data.streaming import needs as needs_module
 from gnomon.data.streaming.needs import needs_of
 from gnomon.data.supply import estimate_supply
 
@@ -44,6 +46,15 @@ def test_shares_make_the_whole_and_no_limit_is_passed(
     else:  # too little, or but for the last rows
         assert limit is not None and sum(limit * n - 2 * LENGTH for n in supply.values()) <= tokens + LENGTH
     assert bool(found.remedy) >= any(need.over for need in found.sources)
+
+
+def test_what_is_exactly_enough_is_no_shortage() -> None:
+    weights, supply, limits = {"a": Fraction(1, 2), "b": Fraction(1, 2)}, {"a": 300, "b": 700}, {"a": 2.0, "b": 1.5}
+    found = [needs_module._short(weights, supply, limits, tokens) for tokens in (1649, 1650)]
+    assert found == [(0, ""), (0, "")]
+    short, remedy = needs_module._short(weights, supply, limits, 1651)
+    assert short == 1
+    assert remedy.startswith("ask for 1,650 tokens at most, or add text: 1 tokens are missing")
 
 
 def test_a_source_that_is_not_there_is_named() -> None:
