@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from gnomon.base.progress import Progress
 from gnomon.data.shards import write_shard
 from gnomon.data.streaming import source as source_module
 from gnomon.data.streaming.stream import rows_of
@@ -154,14 +155,17 @@ def test_progress_goes_over_all_the_passes_and_ends_where_it_said_it_would(
 ) -> None:
     several = {"a": split, "b": written(tmp_path / "b", [64] * 10)}
     for most in (None, 800):
-        done, totals = list[int](), set[int | None]()
-
-        def told(
-            _: str, tokens: int, total: int | None, unit: str, done: list[int] = done, totals: Any = totals
-        ) -> None:
-            done.append(tokens)
-            totals.add(total)
-
-        found = parity(model, split, sources=several, most_tokens=most, progress=told)
+        said: list[tuple[int, int | None]] = []
+        found = parity(model, split, sources=several, most_tokens=most, progress=kept_in(said))
         assert (found.all_tokens, found.all_documents) == (sum(LENGTHS), len(LENGTHS))
+        done, totals = [so_far for so_far, _ in said], {total for _, total in said}
         assert totals == {done[-1]} and done == sorted(set(done)) and len(done) > 20
+
+
+def kept_in(said: list[tuple[int, int | None]]) -> Progress:
+    """Return a progress that keeps what it is told."""
+
+    def told(stage: str, done: int, total: int | None, unit: str) -> None:
+        said.append((done, total))
+
+    return told
