@@ -174,8 +174,8 @@ def _refuse_other_rows(checkpoint: Checkpoint, hands: Hands) -> None:
     changed = hands.loader.stream.weights_changed(numbers.row) if numbers.numbering < NUMBERING else None
     if changed is not None:
         raise IntegrityError(
-            f"the sources' weights changed at row {changed:,}, and the older version of gnomon that made this checkpoint "
-            f"at row {numbers.row:,} gave other rows from there on: some would be read twice, others never",
+            f"the sources' weights changed at row {changed:,}, and the older version of gnomon that made this "
+            f"checkpoint, at row {numbers.row:,}, gave other rows from there on: some would come twice, others never",
             where=where,
             do="let the version that began the run finish it, or train anew in another `out` folder",
         )
