@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gnomon.data.streaming import mix as mix_module
@@ -178,3 +178,81 @@ def test_a_decision_that_changes_no_weight_changes_no_row(stages: Stages) -> Non
     mix, same = Mix(stages, 1), Mix([*stages, (row, stages[-1][1])], 1)
     assert np.array_equal(mix.rows(row, 600)[1], same.rows(row, 600)[1])
     assert np.array_equal(mix.rows(row, 600)[0], same.rows(row, 600)[0])
+
+
+@pytest.fixture
+def small_cycles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let counts begin anew after 64 blocks, so that many cycles are gone through in no time."""
+    for name, value in {
+        "CYCLE_BLOCKS": 64,
+        "PARTS": 64 * BLOCK_ROWS,
+        "LOOKS_BACK": (4, 20, 100),
+        "TABLE_BLOCKS": 8,
+    }.items():
+        monkeypatch.setattr(mix_module, name, value)
+
+
+@pytest.mark.usefixtures("small_cycles")
+@settings(quick, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32), count=st.sampled_from([2, 3, 5, 12, 40]), far=st.sampled_from([40, 500, 5000]))
+def test_a_look_back_finds_what_one_comes_to_block_by_block(seed: int, count: int, far: int) -> None:
+    random, names = np.random.default_rng(seed), [f"{i}" for i in range(count)]
+    kinds = [
+        lambda: random.random(count),
+        lambda: np.exp(random.normal(0, 4, count)),
+        lambda: (random.random(count) < 0.5) * random.random(count),
+    ]
+    rows, stages = 0, list[tuple[int, tuple[int, ...]]]()
+    for _ in range(4):
+        drawn = kinds[random.integers(3)]()
+        stages.append(
+            (rows, parts_of(dict(zip(names, (drawn if drawn.any() else drawn + 1).tolist(), strict=True)), names))
+        )
+        rows += int(random.integers(1, far)) * BLOCK_ROWS
+    for stretch in Mix(stages, 0)._stretches:
+        for blocks in random.integers(0, far, 4).tolist():
+            found = mix_module.shared(stretch.parts, blocks, stretch.behind)
+            assert found.tolist() == mix_module._cycle_by_cycle(stretch.parts, stretch.behind, blocks).tolist()
+
+
+@pytest.mark.usefixtures("small_cycles")
+@settings(quick, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32), count=st.integers(3, 8))
+def test_a_look_back_is_trusted_only_where_no_source_is_ever_a_row_off(seed: int, count: int) -> None:
+    random, part = np.random.default_rng(seed), mix_module.PARTS
+    for _ in range(8):
+        weights = (random.random(count) < 0.5) * random.random(count)
+        each = parts((weights if weights.any() else weights + 1).tolist())
+        behind = random.integers(-part, part, count)
+        behind[random.integers(count)] -= behind.sum()
+        state, blocks = tuple(behind.tolist()), int(random.integers(20, 900))
+        found = mix_module.shared(each, blocks, state)
+        assert found.tolist() == mix_module._cycle_by_cycle(each, state, blocks).tolist()
+
+
+def test_where_more_rows_are_due_than_fit_in_the_lower_end_gives_up_those_that_are_late_first() -> None:
+    due = mix_module._Due(np.zeros((2, 3)), [2, 1], [3, 3], [[1, 2, 0]] * 2, [[True, True, True]])
+    assert [due.following(1, early) for early in ([0, 1], [1, 2], [2, 0])] == [[0], [2], [0]]
+
+
+def test_the_first_rows_anywhere_come_without_going_through_a_cycle(monkeypatch: pytest.MonkeyPatch) -> None:
+    random, names = np.random.default_rng(5), [f"{i}" for i in range(30)]
+    drawn = [dict(zip(names, (0.1 + random.random(30)).tolist(), strict=True)) for _ in range(8)]
+    stages = [(number * 10**9, parts_of(one, names)) for number, one in enumerate(drawn)]
+    with monkeypatch.context() as patch:
+        patch.setattr(mix_module, "LOOKS_BACK", ())
+        mix_module._rows_before.cache_clear()
+        slow = Mix(stages[:3], 3).rows(3 * 10**9 + 77, 500)
+    mix_module._rows_before.cache_clear()
+    gone_through: list[int] = []
+    cycle_by_cycle = mix_module._cycle_by_cycle
+
+    def told(parts: tuple[int, ...], behind: tuple[int, ...], blocks: int) -> np.ndarray:
+        gone_through.append(blocks)
+        return cycle_by_cycle(parts, behind, blocks)
+
+    monkeypatch.setattr(mix_module, "_cycle_by_cycle", told)
+    quick_ = Mix(stages[:3], 3).rows(3 * 10**9 + 77, 500)
+    Mix(stages, 3).rows(10**12, 500)
+    assert max(gone_through, default=0) == 0
+    assert [one.tolist() for one in quick_] == [one.tolist() for one in slow]
