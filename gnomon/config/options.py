@@ -192,12 +192,15 @@ def _name_of(path: str) -> str:
 
 
 class TokenizerConfig(_Section):
-    """How text becomes ids: byte-level BPE, trained on the run's own text, or a tokenizer that is there already."""
+    """How text becomes ids: byte-level BPE or words, learned from the run's own text, or one that is there already."""
 
     path: str | None = None  # of a tokenizer to use: folder, tokenizer.json, .model, .tiktoken; None: one is trained
+    kind: Literal["bpe", "words"] = "bpe"  # what is learned; words: the most frequent ones whole, all others in bytes
     vocabulary: int | None = None  # ids in all, a multiple of 64; None: the size's own
-    pretokenizer: Literal["qwen2", "llama-bpe"] = "qwen2"  # qwen2: digits one by one; llama-bpe: in groups of 1 to 3
-    sample_bytes: int = Field(default=64 << 20, gt=0)  # of text that the merges are learned from
+    pretokenizer: Literal["qwen2", "llama-bpe"] = (
+        "qwen2"  # qwen2: digits one by one; llama-bpe: in groups of 1 to 3, as for words
+    )
+    sample_bytes: int = Field(default=64 << 20, gt=0)  # of text that merges or words are learned from
     sample_weights: dict[str, float] | Literal["mix"] | None = None  # of sources in it; mix: mix.weights; None: by size
 
     @field_validator("sample_weights", mode="before")
@@ -207,8 +210,19 @@ class TokenizerConfig(_Section):
             raise ValueError(f'{value!r:.40} is neither mix nor weights of sources, such as {{"books": 2, "code": 1}}')
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _words_are_cut_as_llama_cpp_finds_them(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("kind") == "words":
+            return {"pretokenizer": "llama-bpe"} | value
+        return value
+
     @model_validator(mode="after")
     def _possible_sample(self) -> "TokenizerConfig":
+        if self.kind == "words" and self.pretokenizer != "llama-bpe":
+            raise ValueError(
+                "words are cut as llama-bpe does, where llama.cpp takes them whole; leave pretokenizer out"
+            )
         if isinstance(self.sample_weights, dict):
             _refuse_weights(self.sample_weights)
         return self

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 MOST_FILES = 20  # that the card names
+_KINDS = {"words": ", whole words and bytes", "unigram": " chosen by score"}
 
 
 def card_of(body: dict[str, Any]) -> str:
@@ -18,7 +19,7 @@ def card_of(body: dict[str, Any]) -> str:
         lines.append(f"| {name} | {split['documents']:,} | {split['tokens']:,} | {split['bytes']:,} |")
     train, learned = body["splits"]["train"], body["tokenizer"]
     rule = f"cut as `{learned['pretokenizer']}`" if learned["pretokenizer"] else "cut by a rule of its own"
-    lines += ["", f"Tokenizer: {learned['tokens']:,} tokens, {rule}."]
+    lines += ["", f"Tokenizer: {learned['tokens']:,} tokens{_KINDS.get(learned.get('kind', ''), '')}, {rule}."]
     lines[-1] += f" The training text has {train['bytes'] / train['tokens']:.2f} bytes a token."
     if learned["vocabulary"] < learned["requested"]:
         lines[-1] += f" The text supports no more: {learned['requested']:,} were wanted."

@@ -189,6 +189,7 @@ def _manifest(
             "vocabulary": tokenizer.vocabulary,
             "tokens": tokenizer.tokens,
             "requested": recipe.vocabulary,
+            "kind": tokenizer.kind,
             "pretokenizer": tokenizer.pretokenizer,
             "end_of_text": tokenizer.end_of_text,
         },

@@ -51,7 +51,7 @@ def estimate_supply(data: DataConfig, tokenizer: TokenizerConfig, vocabulary: in
         learned = import_tokenizer(Path(tokenizer.path))
     else:
         halves = (text for sampled in found.values() for text in sampled.texts[::2])
-        learned = train_tokenizer(halves, vocabulary, tokenizer.pretokenizer)
+        learned = train_tokenizer(halves, vocabulary, tokenizer.pretokenizer, kind=tokenizer.kind)
     supply = Counter[str]()
     budgets: Mapping[str, int | None] = {source.name or "": source.tokens for source in data.named}
     for name, sampled in found.items():

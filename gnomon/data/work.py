@@ -206,14 +206,14 @@ class Work:
         if not len(chosen):
             do = "give weight to a source that has text to train on"
             raise ConfigError("there is no text to learn from", where="tokenizer.sample_weights", do=do)
-        options = [self.recipe.vocabulary, self.recipe.tokenizer.pretokenizer]
-        key = sha256_bytes(canonical_json(options) + ids.tobytes())[:16]
+        size, cutting, kind = self.recipe.vocabulary, self.recipe.tokenizer.pretokenizer, self.recipe.tokenizer.kind
+        key = sha256_bytes(canonical_json([size, cutting, kind]) + ids.tobytes())[:16]
         if (path := self._folder / f"learned-{key}.json").exists():  # by a preparation that was killed later on
             learned = Tokenizer.load(path)
         else:
             texts = list(corpus.texts(np.sort(chosen)))
             in_order = (texts[i] for i in np.argsort(np.argsort(chosen)).tolist())
-            learned = train_tokenizer(in_order, options[0], options[1], self._progress)
+            learned = train_tokenizer(in_order, size, cutting, self._progress, kind=kind)
             learned.save(path)
         asked = self.recipe.tokenizer.vocabulary
         if asked and learned.vocabulary < asked:

@@ -28,6 +28,9 @@ TYPES = {
     "bf16": (gguf.GGMLQuantizationType.BF16, gguf.LlamaFileType.MOSTLY_BF16),
     "q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
 }
+NO_MERGE = f"{PAD} {PAD}"
+"""Of a tokenizer without merges, since llama.cpp reads no empty list: two parts that no text is ever cut into."""
+
 TEMPERATURE, TOP_P = 0.8, 0.95
 """How clients sample where the user says nothing."""
 
@@ -141,7 +144,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, bundle: Bundle) -> None:
     writer.add_tokenizer_pre(tokenizer.pretokenizer)
     writer.add_token_list(tokenizer.token_texts + unused)
     writer.add_token_types(token_kinds(tokenizer, bundle.shape.vocabulary))
-    writer.add_token_merges([" ".join(pair) for pair in tokenizer.merges])
+    writer.add_token_merges([" ".join(pair) for pair in tokenizer.merges] or [NO_MERGE])
     writer.add_bos_token_id(tokenizer.end_of_text)
     writer.add_eos_token_id(tokenizer.end_of_text)
     writer.add_eot_token_id(tokenizer.end_of_text)  # else llama.cpp picks one by its name

@@ -116,7 +116,7 @@ def _gguf_words(bundle: Bundle, dtype: str) -> dict[str, Any]:
             else unused
             for i, part in enumerate([*tokenizer.token_bytes, *[b""] * spare])
         ],
-        "tokenizer.ggml.merges": [f"{left} {right}" for left, right in tokenizer.merges],
+        "tokenizer.ggml.merges": [f"{left} {right}" for left, right in tokenizer.merges] or [f"{PAD} {PAD}"],
         "tokenizer.ggml.bos_token_id": tokenizer.end_of_text,
         "tokenizer.ggml.eos_token_id": tokenizer.end_of_text,
         "tokenizer.ggml.eot_token_id": tokenizer.end_of_text,

@@ -1,7 +1,7 @@
 """Text to ids and back, in the one file format (`tokenizer.json`) that others know.
 
-A tokenizer trained here is byte-level BPE, lossless for any text; one brought along may also be of SentencePiece's
-kind, whose tokens are pieces of text with ▁ for a space, and `<0xAB>` for a byte.
+A tokenizer trained here is byte-level, lossless for any text: BPE, or words with bytes for all others; one brought
+along may also be of SentencePiece's kind, whose tokens are pieces of text with ▁ for a space, and `<0xAB>` for a byte.
 """
 
 import codecs
@@ -35,7 +35,7 @@ FAST_FROM = 8 << 20
 
 class Tokenizer:
     """Text to ids and ids to text. In one trained here ids 0, 1, … are `taxonomy.SPECIAL_TOKENS`, then come the 256
-    bytes, then the merges; one brought along keeps its own ids, and has ours after them.
+    bytes, then the merges or words; one brought along keeps its own ids, and has ours after them.
     """
 
     def __init__(self, inner: tokenizers.Tokenizer) -> None:
@@ -170,6 +170,15 @@ class Tokenizer:
     def is_byte_level(self) -> bool:
         """Whether its tokens are bytes in GPT-2's letters; else they are pieces of text."""
         return any(step["type"] == "ByteLevel" for step in self._decoding)
+
+    @cached_property
+    def kind(self) -> str:
+        """What its tokens are: `bpe` merges, `words` as they are cut with bytes for all others, or `unigram` pieces."""
+        model: Any = self.description["model"]
+        if model["type"] != "BPE":
+            return str(model["type"]).lower()
+        longer = any(len(part) > 1 for i, part in enumerate(self.token_bytes) if i not in self.added_ids)
+        return "words" if longer and not self.merges else "bpe"
 
     @cached_property
     def leads_with_space(self) -> bool:

@@ -33,8 +33,11 @@ def train(
     domain: Annotated[
         list[str] | None, typer.Option(help="Share of a domain in the sample, such as code=0.3.", metavar="NAME=SHARE")
     ] = None,
-    pretokenizer: Annotated[str, typer.Option(help="How text is cut: qwen2, llama-bpe or gpt-2.")] = "qwen2",
-    sample_bytes: Annotated[int, typer.Option(min=1, help="Of text that the merges are learned from.")] = 64 << 20,
+    kind: Annotated[str, typer.Option(help="bpe; or words: the most frequent whole, all others in bytes.")] = "bpe",
+    pretokenizer: Annotated[
+        str | None, typer.Option(help="How text is cut: qwen2, llama-bpe or gpt-2; words always as llama-bpe.")
+    ] = None,
+    sample_bytes: Annotated[int, typer.Option(min=1, help="Of text that is learned from.")] = 64 << 20,
     text_field: Field = "text",
     as_json: Json = False,
 ) -> None:
@@ -48,12 +51,9 @@ def train(
     """
     from gnomon.data.sample import Sample, SharedSample
     from gnomon.observe.console import Console
-    from gnomon.tokenizer.pretokenizer import PRETOKENIZERS
     from gnomon.tokenizer.train import SMALLEST, train_tokenizer
 
-    if pretokenizer not in PRETOKENIZERS:
-        do = f"choose {', '.join(PRETOKENIZERS)}"
-        raise ConfigError(f"there is no pre-tokenizer {pretokenizer!r}", where="--pretokenizer", do=do)
+    cutting = _cutting(kind, pretokenizer)
     if vocabulary < SMALLEST:
         raise ConfigError("too small to learn", where="--vocabulary", do=f"ask for {SMALLEST} ids or more")
     domains, shares = _domains(files), _shares(domain or [])
@@ -72,13 +72,13 @@ def train(
     texts = sorted(entry for ones in chosen.values() for entry in ones)
     if not texts:
         raise DataError("the text is empty", where=", ".join(files), do="give files that hold text")
-    learned = train_tokenizer((text for _, text in texts), vocabulary, pretokenizer, console.progress)
+    learned = train_tokenizer((text for _, text in texts), vocabulary, cutting, console.progress, kind=kind)
     console.finish()
     learned.save(out)
     sizes = {name: sum(len(text.encode()) for _, text in ones) for name, ones in chosen.items()}
     _say_what_was_made(learned, out, {"sample_bytes": sizes}, as_json)
     if learned.tokens < vocabulary and not as_json:
-        typer.echo(f"  the text supports no more merges: {vocabulary:,} ids were asked for")
+        typer.echo(f"  the text supports no more: {vocabulary:,} ids were asked for")
 
 
 @tokenizer_app.command("eval")
@@ -153,14 +153,29 @@ def import_(
 
 def _say_what_was_made(made: "Tokenizer", out: Path, more: dict[str, Any], as_json: bool) -> None:
     facts = {
-        "tokenizer": str(out), "digest": made.digest, "tokens": made.tokens, "vocabulary": made.vocabulary,
-        "end_of_text": made.end_name, "pretokenizer": made.pretokenizer,
+        "tokenizer": str(out), "kind": made.kind, "digest": made.digest, "tokens": made.tokens,
+        "vocabulary": made.vocabulary, "end_of_text": made.end_name, "pretokenizer": made.pretokenizer,
     }  # fmt: skip
     if as_json:
         print_json(facts | more)
         return
     gguf = f"llama.cpp cuts as {made.pretokenizer}" if made.pretokenizer else "llama.cpp has no name for its cuts"
     typer.echo(f"{out}: {made.tokens:,} tokens, {made.end_name} ends a text, {gguf}")
+
+
+def _cutting(kind: str, asked: str | None) -> str:
+    """Return the name of the rule that text is cut by before it is learned from."""
+    from gnomon.tokenizer.pretokenizer import PRETOKENIZERS
+
+    if kind not in ("bpe", "words"):
+        raise ConfigError(f"there is no tokenizer of kind {kind!r}", where="--kind", do="choose bpe or words")
+    if asked is not None and asked not in PRETOKENIZERS:
+        do = f"choose {', '.join(PRETOKENIZERS)}"
+        raise ConfigError(f"there is no pre-tokenizer {asked!r}", where="--pretokenizer", do=do)
+    if kind == "words" and asked not in (None, "llama-bpe"):
+        do = "leave --pretokenizer out"
+        raise ConfigError("words are cut as llama-bpe, where llama.cpp takes them whole", where="--pretokenizer", do=do)
+    return asked or ("llama-bpe" if kind == "words" else "qwen2")
 
 
 def _domains(words: list[str]) -> dict[str, list[str]]:

@@ -21,7 +21,7 @@ from gnomon.taxonomy import SPECIAL_TOKENS
 from gnomon.tokenizer.foreign import adopt
 from gnomon.tokenizer.pretokenizer import PRETOKENIZERS
 from gnomon.tokenizer.tokenizer import Tokenizer
-from gnomon.tokenizer.train import train_tokenizer
+from gnomon.tokenizer.train import SMALLEST, train_tokenizer
 from tests.clients.llama import LlamaCpp, LlamaServer
 from tests.parity.conftest import EXCERPT
 from tests.world import TINY, noisy_model, real_text, saved_bundle
@@ -140,6 +140,13 @@ def test_a_prompt_of_text_is_read_as_in_training(reader: Bundle, servers: dict[s
 @pytest.mark.parametrize("pretokenizer", sorted(PRETOKENIZERS))
 def test_ids_of_a_thousand_lines_are_equal(llama_cpp: LlamaCpp, tmp_path: Path, pretokenizer: str) -> None:
     assert same_ids(llama_cpp, tmp_path, train_tokenizer(real_text().split("\n\n"), 1000, pretokenizer)) == 1000
+
+
+@pytest.mark.parametrize("vocabulary", [SMALLEST, 4000])
+def test_ids_of_words_are_equal(llama_cpp: LlamaCpp, tmp_path: Path, vocabulary: int) -> None:
+    words = train_tokenizer(real_text().split("\n\n"), vocabulary, "llama-bpe", kind="words")
+    assert words.merges == [] and words.kind == ("words" if vocabulary > SMALLEST else "bpe")
+    assert same_ids(llama_cpp, tmp_path, words) == 1000
 
 
 @pytest.mark.parametrize("pretokenizer", ["gpt-2", "starcoder", "llama-bpe"])

@@ -1,5 +1,6 @@
 """Any text comes back from its ids, and text that looks like a special token stays text."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import pytest
 import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import pre_tokenizers
 
 from gnomon.base.errors import IntegrityError
 from gnomon.taxonomy import END_OF_TEXT, SPECIAL_TOKENS
+from gnomon.tokenizer.foreign import import_tokenizer
 from gnomon.tokenizer.tokenizer import StreamDecoder, Tokenizer
 from gnomon.tokenizer.train import SMALLEST, train_tokenizer
 from tests.world import SENTENCES
@@ -22,13 +25,14 @@ def learned(pretokenizer: str, vocabulary: int = 512) -> Tokenizer:
 
 
 TOKENIZERS = {name: learned(name) for name in ("qwen2", "llama-bpe")}
+WORDS = train_tokenizer(SENTENCES * 5, 416, "llama-bpe", kind="words")
 BYTES = learned("qwen2", SMALLEST)
 
 
 @settings(max_examples=300)
-@given(text=anything, name=st.sampled_from(sorted(TOKENIZERS)))
+@given(text=anything, name=st.sampled_from([*sorted(TOKENIZERS), "words"]))
 def test_text_comes_back_and_holds_no_special_token(text: str, name: str) -> None:
-    tokenizer = TOKENIZERS[name]
+    tokenizer = WORDS if name == "words" else TOKENIZERS[name]
     ids = tokenizer.encode(text)
     assert tokenizer.decode(ids) == text
     assert all(i >= len(SPECIAL_TOKENS) for i in ids)
@@ -99,9 +103,35 @@ def test_names_of_special_tokens_in_the_text_are_learned_as_text() -> None:
     assert tokenizer.decode(ids) == END_OF_TEXT
 
 
-@given(anything)
-def test_others_read_the_file_as_we_do_and_put_end_of_text_first(text: str) -> None:
-    tokenizer = TOKENIZERS["qwen2"]
+@given(st.lists(anything, max_size=30), st.integers(SMALLEST, 480))
+def test_words_are_the_most_frequent_and_others_are_their_bytes(texts: list[str], vocabulary: int) -> None:
+    tokenizer = train_tokenizer(texts, vocabulary, "llama-bpe", kind="words")
+    cut = tokenizers.Tokenizer.from_str(tokenizer.to_json()).pre_tokenizer
+    assert cut is not None
+    counts = Counter(word for text in texts for word, _ in cut.pre_tokenize_str(text))
+    first = [*SPECIAL_TOKENS, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    often = sorted((word for word in counts if counts[word] > 1 and len(word) > 1), key=lambda w: (-counts[w], w))
+    room = vocabulary - len(first) if vocabulary > SMALLEST else 0
+    assert tokenizer.token_texts == [*first, *often[:room]]
+    for text in [*texts[:5], "never seen, this"]:
+        ids = [i for word, _ in cut.pre_tokenize_str(text) for i in _taken(tokenizer, word)]
+        assert tokenizer.encode(text) == ids
+
+
+def _taken(tokenizer: Tokenizer, word: str) -> list[int]:
+    parts = [word] if word in tokenizer.token_texts else list(word)
+    return [tokenizer.token_texts.index(part) for part in parts]
+
+
+def test_words_do_not_depend_on_the_order_of_texts_and_are_known_as_such(tmp_path: Path) -> None:
+    assert train_tokenizer(sorted(SENTENCES * 5), 416, "llama-bpe", kind="words").digest == WORDS.digest
+    assert [t.kind for t in (WORDS, BYTES, TOKENIZERS["qwen2"])] == ["words", "bpe", "bpe"]
+    WORDS.save(tmp_path / "tokenizer.json")
+    assert import_tokenizer(tmp_path).digest == WORDS.digest
+
+
+@given(anything, st.sampled_from([WORDS, TOKENIZERS["qwen2"]]))
+def test_others_read_the_file_as_we_do_and_put_end_of_text_first(text: str, tokenizer: Tokenizer) -> None:
     other = tokenizers.Tokenizer.from_str(tokenizer.to_json())
     assert other.encode(text, add_special_tokens=False).ids == tokenizer.encode(text, specials=True)
     assert other.encode("a").ids == [tokenizer.end_of_text, *tokenizer.encode("a")]

@@ -326,6 +326,7 @@ class _Making:
                 "vocabulary": tokenizer.vocabulary,
                 "tokens": tokenizer.tokens,
                 "requested": tokenizer.vocabulary,
+                "kind": tokenizer.kind,
                 "pretokenizer": tokenizer.pretokenizer,
                 "end_of_text": tokenizer.end_of_text,
             },

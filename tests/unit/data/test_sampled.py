@@ -95,6 +95,25 @@ def test_the_tokenizer_learns_of_each_source_by_its_weight(tmp_path: Path) -> No
         find_prepared(data, TokenizerConfig(sample_weights="mix"), 384)
 
 
+def test_words_are_prepared_alike_by_any_number_of_workers(tmp_path: Path) -> None:
+    asked, found = Config.model_validate({"data": "x", "tokenizer": {"kind": "words"}}).learned, []
+    for workers in (1, 2):
+        data = sources(tmp_path).model_copy(update={"workers": workers, "root": str(tmp_path / str(workers))})
+        found.append(prepare(data, asked, 448, silent))
+    assert found[0].digest == found[1].digest
+    assert found[0].manifest["tokenizer"]["kind"] == "words"
+    tokenizer, split = Tokenizer.load(found[0].tokenizer_path), found[0].split("train")
+    texts = {
+        line["text"]
+        for name in "ab"
+        for line in map(json.loads, (tmp_path / name / "t.jsonl").read_text().splitlines())
+    }
+    assert all(tokenizer.decode(split.tokens(i).tolist()) in texts for i in range(split.documents))
+    assert "whole words and bytes" in (found[0].folder / "card.md").read_text()
+    with pytest.raises(ValueError, match="leave pretokenizer out"):
+        TokenizerConfig(kind="words", pretokenizer="qwen2")
+
+
 def test_the_weights_of_training_stand_for_their_name() -> None:
     said = {"data": {"train": "texts"}, "tokenizer": {"sample_weights": "mix"}}
     config = Config.model_validate(said | {"mix": {"weights": {"a": 3, "b": 1}}})

@@ -43,6 +43,21 @@ def test_domains_get_their_shares_and_the_same_text_gives_the_same_file(texts: P
         run(*words, "--domain", "prose=nan", "--out", texts / "x.json")
 
 
+def test_words_are_learned_and_measured_domain_by_domain(texts: Path) -> None:
+    files = (texts / "a.jsonl", f"code={texts / 'b.jsonl'}")
+    made = run("train", *files, "--kind", "words", "--vocabulary", 448, "--out", texts / "words.json")
+    assert (made["kind"], made["pretokenizer"], made["tokens"]) == ("words", "llama-bpe", 448)
+    (found,) = run("eval", texts / "words.json", *files)["tokenizers"].values()
+    assert found["total"]["changed"] == 0
+    assert all(fit["bytes_per_token"] > 2 for fit in found["domains"].values()) and set(found["domains"]) == {
+        "a",
+        "code",
+    }
+    for words, why in ((("--kind", "letters"), "kind 'letters'"), (("--pretokenizer", "qwen2"), "as llama-bpe")):
+        with pytest.raises(ConfigError, match=why):
+            run("train", *files, "--kind", "words", *words, "--out", texts / "x.json")
+
+
 def test_one_brought_along_is_compared_side_by_side(texts: Path) -> None:
     theirs = Theirs(models.BPE())
     theirs.pre_tokenizer, theirs.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
