@@ -2,12 +2,16 @@
 
 from typing import Any
 
+from gnomon.export.pieces import pieces_of
 from gnomon.tokenizer.tokenizer import Tokenizer
 
 
 def why_unfit(tokenizer: Tokenizer) -> str | None:
     """Return why GGUF cannot hold a tokenizer; None where it can."""
     cutting, model = tokenizer.pretokenizer, tokenizer.description["model"]
+    if not tokenizer.is_byte_level:
+        found = pieces_of(tokenizer)
+        return found if isinstance(found, str) else _why_not_found(tokenizer)
     if cutting is None:
         return "the tokenizer's pre-tokenizer is none that llama.cpp knows by name"
     assert isinstance(model, dict)
@@ -15,12 +19,13 @@ def why_unfit(tokenizer: Tokenizer) -> str | None:
         return "the tokenizer is no byte-level BPE without a normalizer"
     if bool(model.get("ignore_merges")) != (cutting == "llama-bpe"):
         return f"llama.cpp merges the words of a {cutting} tokenizer otherwise than this one"
-    if any(token[key] for token in _sought(tokenizer) for key in ("lstrip", "rstrip", "single_word")):
+    return _why_not_found(tokenizer)
+
+
+def _why_not_found(tokenizer: Tokenizer) -> str | None:
+    """Return why llama.cpp would find the added tokens that are looked for in plain text in other places."""
+    added: Any = tokenizer.description["added_tokens"]
+    sought = [token for token in added if not token["special"]]
+    if any(token[key] for token in sought for key in ("lstrip", "rstrip", "single_word")):
         return "an added token takes the spaces beside it, or whole words only"
     return None
-
-
-def _sought(tokenizer: Tokenizer) -> list[dict[str, Any]]:
-    """Return the added tokens that are looked for in plain text, as tokenizer.json writes them."""
-    added: Any = tokenizer.description["added_tokens"]
-    return [token for token in added if not token["special"]]

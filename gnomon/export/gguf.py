@@ -17,9 +17,10 @@ from torch import Tensor
 from gnomon.base.errors import ConfigError
 from gnomon.bundle import Bundle, bundle_metadata
 from gnomon.export.fit import why_unfit
+from gnomon.export.pieces import Pieces, pieces_of
 from gnomon.presets import GGUF_DTYPES, Shape
 from gnomon.taxonomy import PAD
-from gnomon.tokenizer.tokenizer import Tokenizer
+from gnomon.tokenizer.tokenizer import Tokenizer, is_byte_piece
 
 ARCHITECTURES = {"qwen3": "qwen3", "gpt-neox": "gptneox"}
 TYPES = {
@@ -99,6 +100,12 @@ def token_kinds(tokenizer: Tokenizer, vocabulary: int) -> list[gguf.TokenType]:
     Special tokens are all CONTROL: it would find USER_DEFINED ones in plain text, where training had none.
     """
     kinds = [gguf.TokenType.NORMAL if part else gguf.TokenType.UNUSED for part in tokenizer.token_bytes]
+    if not tokenizer.is_byte_level:
+        for i, text in enumerate(tokenizer.token_texts):
+            if is_byte_piece(text):
+                kinds[i] = gguf.TokenType.BYTE
+            elif " " in text:  # the name of an id that was left out: no text becomes it
+                kinds[i] = gguf.TokenType.UNUSED
     for i in tokenizer.added_ids:
         kinds[i] = gguf.TokenType.CONTROL if i in tokenizer.special_ids else gguf.TokenType.USER_DEFINED
     return kinds + [gguf.TokenType.UNUSED] * (vocabulary - tokenizer.tokens)
@@ -137,19 +144,39 @@ def _add_shape(writer: gguf.GGUFWriter, shape: Shape, dtype: str) -> None:
 
 def _add_tokenizer(writer: gguf.GGUFWriter, bundle: Bundle) -> None:
     tokenizer = bundle.tokenizer
-    assert tokenizer.pretokenizer is not None
-    # no learned token can bear these names: in byte-level BPE a space is written Ġ
+    # no learned token can bear these names: a space is written Ġ there, or ▁
     unused = [f"<|unused {i}|>" for i in range(tokenizer.tokens, bundle.shape.vocabulary)]
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(tokenizer.pretokenizer)
+    kinds = token_kinds(tokenizer, bundle.shape.vocabulary)
     writer.add_token_list(tokenizer.token_texts + unused)
-    writer.add_token_types(token_kinds(tokenizer, bundle.shape.vocabulary))
-    writer.add_token_merges([" ".join(pair) for pair in tokenizer.merges] or [NO_MERGE])
+    if tokenizer.is_byte_level:
+        assert tokenizer.pretokenizer is not None
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre(tokenizer.pretokenizer)
+        writer.add_token_merges([" ".join(pair) for pair in tokenizer.merges] or [NO_MERGE])
+    else:
+        pieces = pieces_of(tokenizer)
+        assert not isinstance(pieces, str)
+        _add_pieces(writer, pieces, len(unused))
+        kinds[pieces.unknown] = gguf.TokenType.UNKNOWN
+    writer.add_token_types(kinds)
     writer.add_bos_token_id(tokenizer.end_of_text)
     writer.add_eos_token_id(tokenizer.end_of_text)
     writer.add_eot_token_id(tokenizer.end_of_text)  # else llama.cpp picks one by its name
     writer.add_pad_token_id(tokenizer.special_id(PAD))
     writer.add_add_bos_token(True)
+
+
+def _add_pieces(writer: gguf.GGUFWriter, pieces: Pieces, unused: int) -> None:
+    writer.add_tokenizer_model(pieces.model)
+    writer.add_tokenizer_pre("default")
+    writer.add_token_scores(pieces.scores + [0.0] * unused)
+    writer.add_unk_token_id(pieces.unknown)
+    writer.add_add_eos_token(False)
+    writer.add_add_space_prefix(pieces.leads_with_space)
+    if pieces.model == "t5":
+        writer.add_remove_extra_whitespaces(pieces.joins_spaces)
+        if pieces.characters:
+            writer.add_precompiled_charsmap(pieces.characters)
 
 
 def _tensors(bundle: Bundle) -> Iterator[tuple[str, Tensor]]:

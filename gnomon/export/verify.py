@@ -11,11 +11,13 @@ from gnomon.base.errors import GnomonError, IntegrityError
 from gnomon.base.seeds import derive
 from gnomon.bundle import Bundle
 from gnomon.data.streaming.stream import validation_rows
+from gnomon.export.pieces import pieces_of
 from gnomon.export.read import read_gguf, read_hf
 from gnomon.model.lm import LanguageModel
 from gnomon.presets import Shape
 from gnomon.store.datasets import open_dataset
 from gnomon.taxonomy import PAD
+from gnomon.tokenizer.tokenizer import Tokenizer, is_byte_piece
 
 PROBE_TOKENS = 2048
 CHUNK_TOKENS = 256
@@ -93,7 +95,6 @@ def verify_hf(bundle: Bundle, folder: Path, name: str, dtype: str) -> Verdict:
 def _gguf_words(bundle: Bundle, dtype: str) -> dict[str, Any]:
     """Return what the metadata of a GGUF must say besides the shape."""
     tokenizer, spare = bundle.tokenizer, bundle.shape.vocabulary - bundle.tokenizer.tokens
-    normal, control, sought, unused = 1, 3, 4, 5  # as llama.cpp counts them
     neox = bundle.shape.block == "gpt-neox"
     graph = "gptneox" if neox else "qwen3"
     return ({"gptneox.use_parallel_residual": True} if neox else {}) | {
@@ -103,26 +104,55 @@ def _gguf_words(bundle: Bundle, dtype: str) -> dict[str, Any]:
         "general.quantization_version": 2,
         f"{graph}.attention.value_length": bundle.shape.head_width,
         f"{graph}.rope.dimension_count": bundle.shape.rotary_width,
-        "tokenizer.ggml.model": "gpt2",
-        "tokenizer.ggml.pre": tokenizer.pretokenizer,
         "tokenizer.ggml.tokens": tokenizer.token_texts + [f"<|unused {tokenizer.tokens + i}|>" for i in range(spare)],
-        "tokenizer.ggml.token_type": [
-            control
-            if i in tokenizer.special_ids
-            else sought
-            if i in tokenizer.added_ids
-            else normal
-            if part
-            else unused
-            for i, part in enumerate([*tokenizer.token_bytes, *[b""] * spare])
-        ],
-        "tokenizer.ggml.merges": [f"{left} {right}" for left, right in tokenizer.merges] or [f"{PAD} {PAD}"],
         "tokenizer.ggml.bos_token_id": tokenizer.end_of_text,
         "tokenizer.ggml.eos_token_id": tokenizer.end_of_text,
         "tokenizer.ggml.eot_token_id": tokenizer.end_of_text,
         "tokenizer.ggml.padding_token_id": tokenizer.special_id(PAD),
         "tokenizer.ggml.add_bos_token": True,
+        **(_byte_words(tokenizer, spare) if tokenizer.is_byte_level else _piece_words(tokenizer, spare)),
     }
+
+
+_NORMAL, _UNKNOWN, _CONTROL, _SOUGHT, _UNUSED, _BYTE = range(1, 7)
+"""What a token is, as llama.cpp counts it."""
+
+
+def _byte_words(tokenizer: Tokenizer, spare: int) -> dict[str, Any]:
+    plain = [_NORMAL if part else _UNUSED for part in tokenizer.token_bytes]
+    return {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": tokenizer.pretokenizer,
+        "tokenizer.ggml.token_type": _types(tokenizer, plain) + [_UNUSED] * spare,
+        "tokenizer.ggml.merges": [f"{left} {right}" for left, right in tokenizer.merges] or [f"{PAD} {PAD}"],
+    }
+
+
+def _piece_words(tokenizer: Tokenizer, spare: int) -> dict[str, Any]:
+    pieces = pieces_of(tokenizer)
+    assert not isinstance(pieces, str)
+    plain = [_BYTE if is_byte_piece(t) else _UNUSED if " " in t else _NORMAL for t in tokenizer.token_texts]
+    types = _types(tokenizer, plain)
+    types[pieces.unknown] = _UNKNOWN
+    of_unigram = {"tokenizer.ggml.remove_extra_whitespaces": pieces.joins_spaces}
+    if pieces.characters:
+        of_unigram["tokenizer.ggml.precompiled_charsmap"] = list(pieces.characters)
+    return {
+        "tokenizer.ggml.model": pieces.model,
+        "tokenizer.ggml.token_type": types + [_UNUSED] * spare,
+        "tokenizer.ggml.scores": pieces.scores + [0.0] * spare,
+        "tokenizer.ggml.unknown_token_id": pieces.unknown,
+        "tokenizer.ggml.add_eos_token": False,
+        "tokenizer.ggml.add_space_prefix": pieces.leads_with_space,
+    } | (of_unigram if pieces.model == "t5" else {})
+
+
+def _types(tokenizer: Tokenizer, plain: list[int]) -> list[int]:
+    """Return what each token is: as said in `plain`, but for those that were added."""
+    return [
+        plain[i] if i not in tokenizer.added_ids else _CONTROL if i in tokenizer.special_ids else _SOUGHT
+        for i in range(tokenizer.tokens)
+    ]
 
 
 def _hf_words(bundle: Bundle, dtype: str) -> dict[str, Any]:

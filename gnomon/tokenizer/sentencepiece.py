@@ -74,7 +74,10 @@ def read_sentencepiece(data: bytes, where: str) -> dict[str, Any]:
         "added_tokens": [
             _added(i, piece) for i, piece in enumerate(model.pieces) if piece.kind in (*_SPECIAL, Kind.USER_DEFINED)
         ],
-        "normalizer": _normalizer(model),
+        "normalizer": {
+            "type": "Sequence",
+            "normalizers": normalizer_steps(model.characters, model.leads_with_space, model.joins_spaces),
+        },
         "pre_tokenizer": _pre_tokenizer(model),
         "post_processor": None,
         "decoder": _decoder(model),
@@ -113,18 +116,20 @@ def _added(i: int, piece: Piece) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _normalizer(model: _Model) -> dict[str, Any]:
+def normalizer_steps(characters: bytes, leads_with_space: bool, joins_spaces: bool) -> list[dict[str, Any]]:
+    """Return the steps of the normalizer that does what a model is told: compiled rules for `characters` replace some,
+    a space comes before a text, spaces in a row are one.
+    """
     steps: list[dict[str, Any]] = []
-    if model.characters:
-        rules = base64.b64encode(model.characters).decode()
+    if characters:
+        rules = base64.b64encode(characters).decode()
         steps.append({"type": "Precompiled", "precompiled_charsmap": rules})
-    if model.joins_spaces:
+    if joins_spaces:
         # a ▁ of the text itself is taken for a space at its end only, as SentencePiece does
         steps += [_replace(r"\A +|[ ▁]+\z", ""), _replace(" {2,}", " ")]
-    if model.leads_with_space:
+    if leads_with_space:
         steps.append({"type": "Prepend", "prepend": "▁"})
-    steps.append({"type": "Replace", "pattern": {"String": " "}, "content": "▁"})
-    return {"type": "Sequence", "normalizers": steps}
+    return [*steps, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]
 
 
 def _replace(expression: str, content: str) -> dict[str, Any]:
@@ -139,12 +144,21 @@ def _pre_tokenizer(model: _Model) -> dict[str, Any] | None:
     """
     steps: list[dict[str, Any]] = []
     if not any("▁" in p.text[1:] for p in model.pieces if p.kind in _PLAIN):
-        steps.append(_split({"String": "▁"}, "MergedWithNext"))
+        steps.append(cut_in_words())
     names = [p.text for p in model.pieces if p.kind not in _PLAIN and len(p.text) > 1]
     if model.algorithm == _UNIGRAM and names:
-        first = "|".join(f"{re.escape(name[0])}(?={re.escape(name[1:])})" for name in names)
-        steps.append(_split({"Regex": first}, "MergedWithPrevious"))
+        steps.append(_split({"Regex": "|".join(map(cut_in_name, names))}, "MergedWithPrevious"))
     return {"type": "Sequence", "pretokenizers": steps} if steps else None
+
+
+def cut_in_words() -> dict[str, Any]:
+    """Return the step that cuts before every ▁."""
+    return _split({"String": "▁"}, "MergedWithNext")
+
+
+def cut_in_name(name: str) -> str:
+    """Return the expression of the first character of a name, where a cut follows."""
+    return f"{re.escape(name[0])}(?={re.escape(name[1:])})"
 
 
 def _split(pattern: dict[str, str], behavior: str) -> dict[str, Any]:

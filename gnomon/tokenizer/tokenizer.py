@@ -241,8 +241,13 @@ def _byte_level(text: str) -> bytes:
         return b""
 
 
+def is_byte_piece(text: str) -> bool:
+    """Return whether a token of SentencePiece's kind stands for a byte, as `<0xAB>` does."""
+    return _BYTE_PIECE.fullmatch(text) is not None
+
+
 def _piece(text: str) -> bytes:
-    if _BYTE_PIECE.fullmatch(text):
+    if is_byte_piece(text):
         return bytes([int(text[3:5], 16)])
     return text.replace("▁", " ").encode()
 

@@ -152,14 +152,18 @@ def import_(
 
 
 def _say_what_was_made(made: "Tokenizer", out: Path, more: dict[str, Any], as_json: bool) -> None:
+    from gnomon.export.fit import why_unfit
+
+    unfit = why_unfit(made)
     facts = {
         "tokenizer": str(out), "kind": made.kind, "digest": made.digest, "tokens": made.tokens,
         "vocabulary": made.vocabulary, "end_of_text": made.end_name, "pretokenizer": made.pretokenizer,
+        "unfit_for_gguf": unfit,
     }  # fmt: skip
     if as_json:
         print_json(facts | more)
         return
-    gguf = f"llama.cpp cuts as {made.pretokenizer}" if made.pretokenizer else "llama.cpp has no name for its cuts"
+    gguf = f"no GGUF holds it: {unfit}" if unfit else "llama.cpp gives the same ids"
     typer.echo(f"{out}: {made.tokens:,} tokens, {made.end_name} ends a text, {gguf}")
 
 

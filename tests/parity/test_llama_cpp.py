@@ -3,6 +3,7 @@
 import json
 import random
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from gnomon.bundle import Bundle
 from gnomon.export.gguf import write_gguf
+from gnomon.export.verify import verify_gguf
 from gnomon.model import block
 from gnomon.model.generate import Sampling, generate
 from gnomon.taxonomy import SPECIAL_TOKENS
@@ -24,6 +26,7 @@ from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.tokenizer.train import SMALLEST, train_tokenizer
 from tests.clients.llama import LlamaCpp, LlamaServer
 from tests.parity.conftest import EXCERPT
+from tests.pieces import sentencepiece
 from tests.world import TINY, noisy_model, real_text, saved_bundle
 
 pytestmark = pytest.mark.client
@@ -176,13 +179,37 @@ def test_ids_of_a_tokenizer_from_elsewhere_are_equal(llama_cpp: LlamaCpp, tmp_pa
     )  # which llama.cpp takes for no s after an apostrophe
 
 
+@pytest.mark.parametrize("prefix", [True, False])
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_ids_of_a_sentencepiece_model_are_equal(llama_cpp: LlamaCpp, tmp_path: Path, kind: str, prefix: bool) -> None:
+    """With the settings of Llama 2 and of T5; and each without a space before a text, but with tokens of its own."""
+    replaced = kind == "unigram" and prefix
+    _, tokenizer = sentencepiece(
+        tmp_path / "theirs", model_type=kind, normalization_rule_name="nmt_nfkc" if replaced else "identity",
+        remove_extra_whitespaces=replaced, add_dummy_prefix=prefix, byte_fallback=kind == "bpe",
+        user_defined_symbols=[] if prefix else ["<sep>", "été"], split_by_whitespace=prefix,
+        max_sentencepiece_length=12,
+    )  # fmt: skip
+    bundle = gguf_of(tokenizer, tmp_path)
+    verify_gguf(bundle, tmp_path / "words.gguf", "words.gguf", "f32")
+    lines = [line for line in (*thousand_lines(), "a<sep>b été", "<s> </s> <0x41>", " ", "\r\n ", "x▁y", "▁▁z")]
+    with llama_cpp.server(tmp_path / "words.gguf", threads=1) as server:
+        for line in lines:
+            if replaced and any(map(unicodedata.combining, line)):
+                continue  # `tokenizers` looks for what is replaced in parts of the text
+            assert server.tokenize(line) == tokenizer.encode(line), repr(line)
+            assert server.tokenize(line, special=True) == tokenizer.encode(line, specials=True), repr(line)
+        if kind == "bpe":
+            for line in lines[::5]:
+                said = tokenizer.decode(tokenizer.encode(line))
+                assert server.detokenize(tokenizer.encode(line)) == " " * prefix + said
+
+
 def same_ids(llama_cpp: LlamaCpp, tmp_path: Path, tokenizer: Tokenizer, but: str = "\0") -> int:
     """Check that llama.cpp has the ids of `tokenizer` for a thousand lines, without those that hold `but`; return how
     many they were.
     """
-    shape = type(TINY)(**{**TINY.as_dict(), "vocabulary": tokenizer.vocabulary})
-    bundle = saved_bundle(tmp_path / "words", noisy_model(shape), tokenizer)
-    write_gguf(bundle, tmp_path / "words.gguf", "f32")
+    gguf_of(tokenizer, tmp_path)
     lines = [line for line in thousand_lines() if but not in line]
     with llama_cpp.server(tmp_path / "words.gguf", threads=1) as server:
         for line in lines:
@@ -191,6 +218,14 @@ def same_ids(llama_cpp: LlamaCpp, tmp_path: Path, tokenizer: Tokenizer, but: str
             assert server.tokenize(line, special=True) == tokenizer.encode(line, specials=True), repr(line)
             assert server.detokenize(tokenizer.encode(line)) == line
     return len(lines)
+
+
+def gguf_of(tokenizer: Tokenizer, folder: Path) -> Bundle:
+    """Return a model with a tokenizer, written to words.gguf."""
+    shape = type(TINY)(**{**TINY.as_dict(), "vocabulary": tokenizer.vocabulary})
+    bundle = saved_bundle(folder / "words", noisy_model(shape), tokenizer)
+    write_gguf(bundle, folder / "words.gguf", "f32")
+    return bundle
 
 
 def our_logits(bundle: Bundle, ids: list[int]) -> torch.Tensor:

@@ -15,8 +15,8 @@ from gnomon.taxonomy import END_OF_TEXT, SPECIAL_TOKENS
 from gnomon.tokenizer.fast import LONGEST, fast_encoder
 from gnomon.tokenizer.foreign import ENCODINGS, import_tokenizer
 from gnomon.tokenizer.pretokenizer import PRETOKENIZERS
-from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.tokenizer.train import train_tokenizer
+from tests.pieces import sentencepiece
 from tests.world import real_text
 
 HARD = (
@@ -144,14 +144,3 @@ def agree(kind: str, original: Any, ids: list[int], text: str) -> bool:
     """Return whether ids are those of the library, or, where scores are summed, another way to the same sum."""
     said = original.encode(text)
     return ids == said or (kind == "unigram" and sorted(ids) == sorted(said))
-
-
-def sentencepiece(folder: Path, **options: Any) -> tuple[Any, Tokenizer]:
-    """Return a model trained by the library, as it reads it and as we do."""
-    library = pytest.importorskip("sentencepiece", reason="pip install sentencepiece")
-    (folder / "text").write_text(TEXT[:200_000])
-    library.SentencePieceTrainer.train(
-        input=str(folder / "text"), model_prefix=str(folder / "m"), vocab_size=900, minloglevel=2, num_threads=1,
-        **options,
-    )  # fmt: skip
-    return library.SentencePieceProcessor(model_file=str(folder / "m.model")), import_tokenizer(folder / "m.model")
