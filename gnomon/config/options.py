@@ -197,11 +197,10 @@ class TokenizerConfig(_Section):
     path: str | None = None  # of a tokenizer to use: folder, tokenizer.json, .model, .tiktoken; None: one is trained
     kind: Literal["bpe", "words"] = "bpe"  # what is learned; words: the most frequent ones whole, all others in bytes
     vocabulary: int | None = None  # ids in all, a multiple of 64; None: the size's own
-    pretokenizer: Literal["qwen2", "llama-bpe"] = (
-        "qwen2"  # qwen2: digits one by one; llama-bpe: in groups of 1 to 3, as for words
-    )
+    pretokenizer: Literal["qwen2", "llama-bpe"] = "qwen2"  # qwen2: single digits; llama-bpe: 1 to 3, as for words
     sample_bytes: int = Field(default=64 << 20, gt=0)  # of text that merges or words are learned from
-    sample_weights: dict[str, float] | Literal["mix"] | None = None  # of sources in it; mix: mix.weights; None: by size
+    sample_weights: dict[str, float] | Literal["mix"] | None = None  # of sources in it; mix: as in mix; None: by size
+    sample_temperature: float | None = None  # of sources in it: (share of the tokens)^(1/temperature)
 
     @field_validator("sample_weights", mode="before")
     @classmethod
@@ -225,6 +224,10 @@ class TokenizerConfig(_Section):
             )
         if isinstance(self.sample_weights, dict):
             _refuse_weights(self.sample_weights)
+        if self.sample_temperature is not None and self.sample_weights is not None:
+            raise ValueError("sample_weights and sample_temperature exclude each other")
+        if self.sample_temperature is not None and not self.sample_temperature > 0:
+            raise ValueError("sample_temperature must be above 0")
         return self
 
 
@@ -376,19 +379,13 @@ class Config(_Section):
         parse_budget(value)
         return value
 
-    @model_validator(mode="after")
-    def _known_weights(self) -> "Config":
-        if self.tokenizer.sample_weights == "mix" and self.mix.temperature is not None:
-            why = "mix.temperature goes by tokens, which are counted once there is a tokenizer"
-            raise ValueError(f"tokenizer.sample_weights cannot be mix: {why}; give mix.weights, or weights there")
-        return self
-
     @property
     def learned(self) -> TokenizerConfig:
-        """How the tokenizer is made, with the weights of training in place of `mix`."""
+        """How the tokenizer is made, with the weights or temperature of training in place of `mix`."""
         if self.tokenizer.sample_weights != "mix":
             return self.tokenizer
-        return self.tokenizer.model_copy(update={"sample_weights": self.mix.weights or None})
+        of_mix = {"sample_weights": self.mix.weights or None, "sample_temperature": self.mix.temperature}
+        return self.tokenizer.model_copy(update=of_mix)
 
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])", re.I | re.ASCII)

@@ -4,6 +4,7 @@ import shutil
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from gnomon.data.recipe import Input, Recipe
 from gnomon.data.records import warn_of_idle
 from gnomon.data.sample import granted
 from gnomon.data.split import held_out_records
+from gnomon.data.tempered import TRIAL_BYTES, tempered_weights
 from gnomon.embed.minilm import SentenceEmbedder
 from gnomon.tokenizer.tokenizer import BLOCK, Tokenizer
 from gnomon.tokenizer.train import SMALLEST, train_tokenizer
@@ -197,8 +199,7 @@ class Work:
         """
         if self.recipe.brought:
             return self.recipe.brought
-        weights = self.recipe.tokenizer.sample_weights
-        assert weights != "mix"
+        weights = self._weights(corpus)
         if unknown := sorted(set(weights or {}) - {name for s in corpus.sources for name in (s, s.partition("/")[0])}):
             do = f"name some of {', '.join(corpus.sources)}"
             raise ConfigError(f"there is no text of {unknown[0]!r}", where="tokenizer.sample_weights", do=do)
@@ -206,15 +207,7 @@ class Work:
         if not len(chosen):
             do = "give weight to a source that has text to train on"
             raise ConfigError("there is no text to learn from", where="tokenizer.sample_weights", do=do)
-        size, cutting, kind = self.recipe.vocabulary, self.recipe.tokenizer.pretokenizer, self.recipe.tokenizer.kind
-        key = sha256_bytes(canonical_json([size, cutting, kind]) + ids.tobytes())[:16]
-        if (path := self._folder / f"learned-{key}.json").exists():  # by a preparation that was killed later on
-            learned = Tokenizer.load(path)
-        else:
-            texts = list(corpus.texts(np.sort(chosen)))
-            in_order = (texts[i] for i in np.argsort(np.argsort(chosen)).tolist())
-            learned = train_tokenizer(in_order, size, cutting, self._progress, kind=kind)
-            learned.save(path)
+        learned = self._learned(corpus, chosen, ids)
         asked = self.recipe.tokenizer.vocabulary
         if asked and learned.vocabulary < asked:
             supported = max(SMALLEST, learned.tokens // BLOCK * BLOCK)
@@ -223,6 +216,29 @@ class Work:
                 where="tokenizer.vocabulary",
                 do=f"ask for {supported:,} or less, leave the key out, or add text",
             )
+        return learned
+
+    def _weights(self, corpus: Corpus) -> dict[str, float] | None:
+        """Return the weights of sources in the tokenizer's sample; None where they go by size."""
+        asked = self.recipe.tokenizer
+        assert asked.sample_weights != "mix"
+        if asked.sample_temperature is None or len(corpus.sources) == 1:
+            return asked.sample_weights
+        limit = min(asked.sample_bytes, TRIAL_BYTES * len(corpus.sources))
+        trial = sample_of(corpus, limit, dict.fromkeys(corpus.sources, 1))
+        budgets = {s.name or "": s.tokens for s in self.recipe.data.named if s.tokens is not None}
+        return tempered_weights(corpus, trial, partial(self._learned, corpus), asked.sample_temperature, budgets)
+
+    def _learned(self, corpus: Corpus, chosen: np.ndarray, ids: np.ndarray) -> Tokenizer:
+        """Return the tokenizer learned from documents, by their numbers and ids."""
+        size, cutting, kind = self.recipe.vocabulary, self.recipe.tokenizer.pretokenizer, self.recipe.tokenizer.kind
+        key = sha256_bytes(canonical_json([size, cutting, kind]) + ids.tobytes())[:16]
+        if (path := self._folder / f"learned-{key}.json").exists():  # by a preparation that was killed later on
+            return Tokenizer.load(path)
+        texts = list(corpus.texts(np.sort(chosen)))
+        in_order = (texts[i] for i in np.argsort(np.argsort(chosen)).tolist())
+        learned = train_tokenizer(in_order, size, cutting, self._progress, kind=kind)
+        learned.save(path)
         return learned
 
     def encode(self, corpus: Corpus, tokenizer: Tokenizer) -> list[Path]:

@@ -37,11 +37,13 @@ def refuse_unknown(mix: MixConfig, sources: Collection[str], *, domains_too: boo
                 raise ConfigError(f"there is no source {name!r}", where=where, do=do)
 
 
+def by_temperature(tokens: Mapping[str, int], temperature: float) -> Weights:
+    """Return the weights of sources by their tokens, the more equal the higher the temperature."""
+    return {name: count ** (1 / temperature) for name, count in tokens.items()}
+
+
 def _stages(mix: MixConfig, tokens: Mapping[str, int], rows: int, length: int) -> Stages:
-    temperature = mix.temperature or 1.0
-    wanted: list[tuple[int, Weights]] = [
-        (0, mix.weights or {name: count ** (1 / temperature) for name, count in tokens.items()})
-    ]
+    wanted: list[tuple[int, Weights]] = [(0, mix.weights or by_temperature(tokens, mix.temperature or 1.0))]
     wanted += [(-(-round(share * rows) // BLOCK_ROWS) * BLOCK_ROWS, weights) for share, weights in mix.schedule]
     wanted = list(dict(wanted).items())
     most = _most_rows(mix, tokens, length)

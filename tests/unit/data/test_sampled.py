@@ -1,6 +1,8 @@
 """What a preparation's tokenizer is: one that was brought along, or one learned from so much of each source."""
 
 import json
+import random
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,10 +14,12 @@ from hypothesis import strategies as st
 
 from gnomon.base.errors import ConfigError, DataError
 from gnomon.base.progress import silent
-from gnomon.config import Config, DataConfig, TokenizerConfig
+from gnomon.config import Config, DataConfig, MixConfig, TokenizerConfig
+from gnomon.data import work
 from gnomon.data.document import Document
 from gnomon.data.prepare import find_prepared, prepare
 from gnomon.data.sample import SharedSample
+from gnomon.data.streaming.weights import planned_weights
 from gnomon.data.work import sample_of
 from gnomon.pipeline import train
 from gnomon.store.datasets import Dataset
@@ -119,8 +123,46 @@ def test_the_weights_of_training_stand_for_their_name() -> None:
     config = Config.model_validate(said | {"mix": {"weights": {"a": 3, "b": 1}}})
     assert config.learned.sample_weights == {"a": 3, "b": 1}
     assert Config.model_validate(said).learned.sample_weights is None
-    with pytest.raises(ValueError, match="goes by tokens"):
-        Config.model_validate(said | {"mix": {"temperature": 2}})
+    tempered = Config.model_validate(said | {"mix": {"temperature": 2}}).learned
+    assert (tempered.sample_weights, tempered.sample_temperature) == (None, 2)
+    for wrong, why in (
+        ({"sample_temperature": 0}, "above 0"),
+        ({"sample_temperature": 2, "sample_weights": {"a": 1}}, "exclude"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            TokenizerConfig.model_validate(wrong)
+
+
+@pytest.mark.parametrize("budget", [None, 3000])
+def test_a_temperature_weighs_the_sample_by_tokens_as_it_does_training(
+    budget: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second source has a token a byte or so, so that its share by bytes is far from that by tokens."""
+    draw, taken = random.Random(1), list[list[str]]()
+    made = {
+        "a": [" ".join(draw.choices(("considerably", "independent", "throughout"), k=30)) for _ in range(200)],
+        "b": ["".join(draw.choices("0123456789", k=200)) for _ in range(300)],
+    }
+    for name, texts in made.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "t.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    named = [{"paths": [str(tmp_path / name)], "tokens": budget if name == "b" else None} for name in "ab"]
+    said = {"sources": named, "dedup": {"near": None}, "workers": 1}
+
+    def watched(texts: Iterable[str], *rest: Any, **more: Any) -> Tokenizer:
+        taken.append(list(texts))
+        return train_tokenizer(taken[-1], *rest, **more)
+
+    monkeypatch.setattr(work, "train_tokenizer", watched)
+    options, found = TokenizerConfig(sample_temperature=2, sample_bytes=20_000), list[Dataset]()
+    for root, order in (("one", (0, 1)), ("two", (1, 0))):
+        data = said | {"root": str(tmp_path / root), "name": "x", "sources": [named[i] for i in order]}
+        found.append(prepare(DataConfig.model_validate(data), options, 448, silent))
+    assert len(taken) == 4 and taken[:2] == taken[2:] and len(taken[0]) < len(taken[1])
+    tokens = {name: split.n_tokens for name, split in found[0].sources("train").items()}
+    meant = planned_weights(MixConfig(temperature=2), tokens, 100, 64)[0][0][1]
+    sizes = [sum(len(t) for t in taken[1] if (t[0] in "0123456789") == digits) for digits in (False, True)]
+    assert sizes[1] / sum(sizes) == pytest.approx(meant["b"] / (meant["a"] + meant["b"]), abs=0.03)
 
 
 @settings(max_examples=50)
