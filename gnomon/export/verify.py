@@ -134,7 +134,7 @@ def _piece_words(tokenizer: Tokenizer, spare: int) -> dict[str, Any]:
     plain = [_BYTE if is_byte_piece(t) else _UNUSED if " " in t else _NORMAL for t in tokenizer.token_texts]
     types = _types(tokenizer, plain)
     types[pieces.unknown] = _UNKNOWN
-    of_unigram = {"tokenizer.ggml.remove_extra_whitespaces": pieces.joins_spaces}
+    of_unigram: dict[str, Any] = {"tokenizer.ggml.remove_extra_whitespaces": pieces.joins_spaces}
     if pieces.characters:
         of_unigram["tokenizer.ggml.precompiled_charsmap"] = list(pieces.characters)
     return {

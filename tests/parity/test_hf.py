@@ -129,6 +129,22 @@ def test_ids_are_equal_for_any_text(bundle: Bundle, words: Any, text: str) -> No
     assert words.decode(plain) == text
 
 
+def test_ids_of_words_are_equal(tmp_path: Path) -> None:
+    ours = train_tokenizer(SENTENCES * 5, 416, "llama-bpe", kind="words")
+    (tmp_path / "hf").mkdir()
+    write_hf(saved_bundle(tmp_path / "words", noisy_model(TINY), ours), tmp_path / "hf", "f32")
+    theirs: Any = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")
+
+    @settings(max_examples=200, deadline=None)
+    @given(text=anything)
+    def equal(text: str) -> None:
+        plain = theirs(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        assert plain == ours.encode(text) and theirs.decode(plain) == text
+
+    equal()
+    assert any(len(ours.token_bytes[i]) > 1 for i in ours.encode(SENTENCES[0]))
+
+
 def test_special_tokens_and_length_are_known(bundle: Bundle, words: Any) -> None:
     assert (words.bos_token, words.eos_token, words.pad_token) == (END_OF_TEXT, END_OF_TEXT, "<pad>")
     assert (words.bos_token_id, words.pad_token_id) == (0, 1)
