@@ -17,6 +17,7 @@ from gnomon.base.errors import ConfigError, GnomonError
 from gnomon.base.log import tame_libraries
 from gnomon.verbs.artifacts import checkpoints, report, verify
 from gnomon.verbs.bench import bench_app
+from gnomon.verbs.calibrate import calibrate
 from gnomon.verbs.common import ConfigPath, Json, Overrides, RunPath, config_of, print_json
 from gnomon.verbs.data import data_app
 from gnomon.verbs.eval import eval
@@ -117,6 +118,7 @@ def plan(config: ConfigPath, overrides: Overrides = None, as_json: Json = False)
 
 
 app.command()(eval)
+app.command()(calibrate)
 
 
 MaxTokens = Annotated[int, typer.Option(min=1, help="Most tokens to write.")]
