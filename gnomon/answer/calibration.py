@@ -121,7 +121,7 @@ def fit_calibration(
     """
     for name, places in (("fit", to_fit), ("fuse", to_fuse)):
         if not 0 < right[places].sum() < len(places):
-            do = "give more questions, some answered rightly and some wrongly"
+            do = "give more questions, some answered rightly and some wrongly, or fit nothing (--as-given)"
             raise DataError(f"the {len(places):,} questions to {name} are all right or all wrong", do=do)
     fitted = {name: fit_signal(values[to_fit], right[to_fit], kind) for name, values in sorted(signals.items())}
     z = np.stack([one.logits(signals[name][to_fuse]) for name, one in fitted.items()], axis=1)

@@ -85,5 +85,5 @@ def confidence_of(predictions: Predictions, calibration: Calibration | None, whe
 def _enough(sizes: dict[str, int], where: str) -> None:
     if min(sizes.values()) < FEWEST:
         said = ", ".join(f"{count:,} to {name}" for name, count in sizes.items())
-        do = "give more questions: 1,000 or more to certify a risk of 5 %"
+        do = "give more questions, 2,000 to certify a risk of 5 %; those of one group, question or id stay in one part"
         raise DataError(f"too few questions: {said}; each part needs {FEWEST}", where=where, do=do)
