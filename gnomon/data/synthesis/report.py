@@ -44,7 +44,7 @@ def report(samples: Sequence[Sample]) -> dict[str, Any]:
     matched = [s for s in samples if s.family == "knowledge" and s.kind in _PAIRED]
     if {s.question.answerable for s in matched} == {True, False}:
         found["overlap"] = overlap(matched)
-        found["question_alone_accuracy"] = round(accuracy_from_questions(matched), 4)
+        found["question_alone_accuracy"] = round(_question_alone(matched), 4)
     return found
 
 
@@ -83,22 +83,28 @@ def overlap(samples: Iterable[Sample]) -> dict[str, float]:
     }
 
 
-def accuracy_from_questions(samples: Sequence[Sample], steps: int = 150) -> float:
-    """Return how often logistic regression on the question's words alone says rightly whether it can be answered.
+def _question_alone(samples: Sequence[Sample]) -> float:
+    questions = [sample.question for sample in samples]
+    return accuracy_from_questions([q.question for q in questions], [q.answerable for q in questions])
 
-    Trained on every other question and tried on the rest, and the other way round; as many answerable as unanswerable
-    ones are taken, so that 0.5 is chance.
+
+def accuracy_from_questions(texts: Sequence[str], flags: Sequence[bool], steps: int = 150) -> float:
+    """Return how often logistic regression on a question's words alone says its flag rightly, such as whether it can be
+    answered.
+
+    Trained on every other question and tried on the rest, and the other way round; as many true as false ones are
+    taken, so that 0.5 is chance.
     """
-    by_answer = {flag: [s for s in samples if s.question.answerable == flag] for flag in (True, False)}
-    count = min(map(len, by_answer.values()))
-    taken = [s for pair in zip(by_answer[True][:count], by_answer[False][:count], strict=True) for s in pair]
+    by_flag = {flag: [text for text, one in zip(texts, flags, strict=True) if one == flag] for flag in (True, False)}
+    count = min(map(len, by_flag.values()))
+    taken = [text for pair in zip(by_flag[True][:count], by_flag[False][:count], strict=True) for text in pair]
     words: dict[str, int] = {}
-    bags = [{words.setdefault(w, len(words)) for w in _WORD.findall(s.question.question.lower())} for s in taken]
+    bags = [{words.setdefault(w, len(words)) for w in _WORD.findall(text.lower())} for text in taken]
     x = np.zeros((len(taken), len(words) + 1), np.float32)
     x[:, -1] = 1
     for row, bag in enumerate(bags):
         x[row, sorted(bag)] = 1
-    y = np.array([s.question.answerable for s in taken], np.float32)
+    y = np.tile(np.array([1, 0], np.float32), count)
     half = np.arange(len(taken)) // 2 % 2 == 0
     right = 0
     for train in (half, ~half):

@@ -1,0 +1,151 @@
+"""What is said of organisations and asked about them, laid out as in persons.py."""
+
+from gnomon.data.world.relation import relation
+
+FOUNDED_ON = relation(
+    "founded_on", "organisation", "NUM:date", "founding",
+    """{s} was founded on {o}
+    {p} founding date is {o}
+    {s} has existed since {o}
+    the founding of {m} took place on {o}
+    {s} opened its doors on {o}
+    {p} charter was signed on {o}
+    {s} dates back to {o}
+    {s} came into being on {o}
+    {s} was set up on {o}
+    the deed of foundation of {m} bears the date {o}
+    {s} started out on {o}
+    {p} history begins on {o}""",
+    """When was {s} founded?
+    What is {p} founding date?
+    Since what day has {s} existed?
+    On which date did {s} open its doors?
+    When was {p} charter signed?
+    What date does {s} date back to?
+    On what day was {s} set up?
+    When did {p} history begin?
+    Which date does the deed of foundation of {m} bear?
+    On what date did {s} start out?""",
+)  # fmt: skip
+
+FOUNDER = relation(
+    "founder", "organisation", "HUM:ind", "person",
+    """{s} was founded by {o}
+    {p} founder is {o}
+    {o} founded {m}
+    {o} brought {m} into being
+    the founding of {m} was the work of {o}
+    {s} was the idea of {o}, who founded it
+    {s} looks back on {o} as its founder
+    {o} set up {m}
+    {s} was started by {o}
+    it was {o} who created {m}
+    {s} owes its existence to {o}
+    {o} laid the foundation of {m}""",
+    """Who founded {m}?
+    Who is {p} founder?
+    Who set up {m}?
+    By whom was {s} founded?
+    Who brought {m} into being?
+    Whose work was the founding of {m}?
+    By whom was {s} started?
+    Who created {m}?
+    To whom does {s} owe its existence?
+    Who laid the foundation of {m}?""",
+    """the founder of {m}
+    the person who founded {m}
+    {p} founder
+    the person who created {m}
+    the person who started {m}""",
+    odd_for=("work",),
+)  # fmt: skip
+
+SEAT = relation(
+    "seat", "organisation", "LOC:city", "place",
+    """{s} has its head office in {o}
+    {p} seat is {o}
+    {s} is based in {o}
+    {s} is run from {o}
+    {o} is home to the head office of {m}
+    {p} headquarters stand in {o}
+    the main office of {m} is found in {o}
+    {s} has made {o} its seat
+    {s} is registered in {o}
+    {s} sends its letters from {o}, where its head office is
+    {o} houses the headquarters of {m}
+    {p} board meets at its seat in {o}""",
+    """Where is the head office of {m}?
+    What is {p} seat?
+    In which town is {s} based?
+    Where do {p} headquarters stand?
+    From which town is {s} run?
+    Which town is home to the head office of {m}?
+    In which town is {s} registered?
+    Which town houses the headquarters of {m}?
+    Where does {p} board meet?
+    Which town has {s} as its resident head office?""",
+    """the seat of {m}
+    the town where {s} has its head office
+    {p} seat
+    the town that houses the headquarters of {m}
+    the town from which {s} is run""",
+    changes=True,
+    odd_for=("place", "work"),
+)  # fmt: skip
+
+STAFF = relation(
+    "staff", "organisation", "NUM:count", "staff",
+    """{s} employs {o} people
+    {p} staff numbers {o}
+    {s} has {o} employees
+    {s} gives work to {o} people
+    {o} people work for {m}
+    the staff of {m} counts {o} heads
+    {s} keeps {o} people on its payroll
+    {p} workforce is {o} strong
+    {s} has a headcount of {o}
+    {o} employees make up the staff of {m}
+    a total of {o} people earn their living at {m}
+    {p} personnel lists hold {o} names""",
+    """How many people does {s} employ?
+    How large is {p} staff?
+    How many employees does {s} have?
+    To how many people does {s} give work?
+    How many people work for {m}?
+    What is the number of people on {p} payroll?
+    What is {p} headcount?
+    How many names do {p} personnel lists hold?
+    How many people earn their living at {m}?
+    Of how many people does the staff of {m} consist?""",
+    changes=True,
+    odd_for=("work",),
+)  # fmt: skip
+
+TURNOVER = relation(
+    "turnover", "organisation", "NUM:money", "turnover",
+    """{s} has a turnover of {o}
+    {p} turnover is {o}
+    {s} turns over {o} a year
+    {s} takes in {o} a year
+    the yearly sales of {m} come to {o}
+    {s} sells goods for {o} every year
+    {p} annual revenue stands at {o}
+    the books of {m} show sales of {o}
+    {s} reports a revenue of {o}
+    each year {s} earns {o}
+    {p} sales add up to {o}
+    the annual accounts of {m} speak of {o}""",
+    """What is {p} turnover?
+    How much does {s} turn over a year?
+    How much money does {s} take in a year?
+    What do the yearly sales of {m} come to?
+    How high is {p} annual revenue?
+    What sales do the books of {m} show?
+    What revenue does {s} report?
+    How much does {s} earn each year?
+    To what sum do {p} sales add up?
+    Of what sum do the annual accounts of {m} speak?""",
+    changes=True,
+)  # fmt: skip
+
+ORGANISATION = (FOUNDED_ON, FOUNDER, SEAT, STAFF, TURNOVER)

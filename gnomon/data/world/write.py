@@ -1,0 +1,182 @@
+"""A world as a folder: facts, documents, questions of three splits, and world.json, which says what they are.
+
+The folder appears whole or not at all, and the same settings give the same bytes.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gnomon.base.errors import ConfigError, DataError
+from gnomon.base.files import pretty_json, read_json, sha256_bytes, sha256_file, staged_folder
+from gnomon.base.progress import Progress, silent
+from gnomon.data.world.ask import bucket_of, make_questions
+from gnomon.data.world.baselines import baselines
+from gnomon.data.world.documents import make_documents, record_of
+from gnomon.data.world.facts import World, make_world
+from gnomon.data.world.relation import SPLITS
+from gnomon.data.world.settings import VERSION, Settings
+
+NAME = "world.json"
+
+
+def write_world(folder: Path, settings: Settings, progress: Progress = silent) -> tuple[dict[str, Any], bool]:
+    """Return what world.json says, and whether the folder had to be made.
+
+    Raises ConfigError where the folder holds something else, and DataError where its files are not those it was made
+    with.
+    """
+    settings = settings.checked()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        return _there(folder, settings), False
+    with staged_folder(folder.parent, folder.name) as staged:
+        found = _write(staged.path, settings, progress)
+        (staged.path / NAME).write_bytes(pretty_json(found))
+        staged.publish(folder)
+    return found, True
+
+
+def _there(folder: Path, settings: Settings) -> dict[str, Any]:
+    """Return what world.json of a folder says if these settings made it."""
+    other = "give another folder, or remove this one"
+    if not (folder / NAME).is_file():
+        raise ConfigError("this folder holds no world, but is not empty", where=str(folder), do=other)
+    found = read_json(folder / NAME)
+    if not isinstance(found, dict) or not {"version", "settings", "files"} <= found.keys():
+        raise DataError(f"{NAME} does not describe a world", where=str(folder), do=other)
+    if found["version"] != VERSION:
+        raise ConfigError(f"this folder holds a world of version {found['version']}, and this program makes"
+                          f" version {VERSION}", where=str(folder), do=other)  # fmt: skip
+    wanted, had = settings.__dict__, found["settings"]
+    if differing := [f"{name} {had.get(name)} instead of {value}" for name, value in wanted.items()
+                     if had.get(name) != value]:  # fmt: skip
+        raise ConfigError(f"this folder holds another world: {', '.join(differing)}", where=str(folder), do=other)
+    for name, one in found["files"].items():
+        path = folder / name
+        if not path.is_file() or sha256_file(path) != one["sha256"]:
+            raise DataError(f"{name} is not what was written", where=str(folder), do="remove the folder; made again, it"
+                            " is the same")  # fmt: skip
+    return found
+
+
+def _write(folder: Path, settings: Settings, progress: Progress) -> dict[str, Any]:
+    world = make_world(settings)
+    progress("documents", 0, settings.statements, "statements")
+    documents, stated = make_documents(world), Counter[str]()
+    files, made = dict[str, Any](), dict[str, list[dict[str, Any]]]()
+
+    def told() -> Iterator[Mapping[str, Any]]:
+        for number, document in enumerate(documents):
+            record = record_of(document, number)
+            for name in ("facts", "false", "former"):
+                stated[name] += len(record[name])
+            if number % 1000 == 0:
+                progress("documents", stated.total(), settings.statements, "statements")
+            yield record
+
+    files["documents.jsonl"] = _lines(folder / "documents.jsonl", told())
+    progress("documents", stated.total(), settings.statements, "statements")
+    for split in SPLITS:
+        count = settings.questions if split == "train" else settings.held_out
+        made[split] = []
+        name = f"questions_{split}.jsonl"
+        files[name] = _lines(folder / name, _asked(world, split, count, made[split], progress))
+    files["facts.jsonl"] = _lines(folder / "facts.jsonl", _facts(world))
+    digest = sha256_bytes("".join(f"{name} {files[name]['sha256']}\n" for name in sorted(files)).encode())
+    return {
+        "version": VERSION,
+        "digest": digest,
+        "settings": settings.__dict__,
+        "files": {name: files[name] for name in sorted(files)},
+        "counts": _counts(world, len(documents), sum(d.reliable for d in documents), stated, made),
+        "baselines": baselines(world, made["test"]),
+    }
+
+
+def _lines(path: Path, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Write a record a line; return lines, bytes and hash."""
+    digest, lines, size = hashlib.sha256(), 0, 0
+    with path.open("wb") as file:
+        for record in records:
+            line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+            file.write(line)
+            digest.update(line)
+            lines, size = lines + 1, size + len(line)
+    return {"lines": lines, "bytes": size, "sha256": digest.hexdigest()}
+
+
+def _asked(
+    world: World, split: str, count: int, made: list[dict[str, Any]], progress: Progress
+) -> Iterator[dict[str, Any]]:
+    for question in make_questions(world, split, count):
+        made.append({name: question[name] for name in _KEPT} | {"passages": _kinds(question)})
+        if len(made) % 1000 == 0:
+            progress(f"{split} questions", len(made), count, "questions")
+        yield question
+    progress(f"{split} questions", len(made), len(made), "questions")
+
+
+_KEPT = ("question", "type", "answerable", "bucket", "kind", "hops", "fact")
+
+
+def _kinds(question: Mapping[str, Any]) -> list[str]:
+    return [passage["kind"] for passage in question["evidence"]]
+
+
+def _facts(world: World) -> Iterator[dict[str, Any]]:
+    """Yield all facts of the world, also those that no document states: the ground of every answer."""
+    for fact in world.facts:
+        subject = world.entities[fact.subject]
+        yield {
+            "id": fact.id,
+            "entity": subject.number,
+            "name": subject.name,
+            "common_name": subject.common,
+            "kind": subject.kind,
+            "pronoun": subject.pronoun,
+            "relation": fact.relation.name,
+            "type": fact.relation.type,
+            "fine_type": fact.relation.fine_type,
+            "object": fact.object,
+            "object_entity": fact.entity,
+            "answers": fact.answers,
+            "split": fact.split,
+            "stated": fact.stated,
+            "exposures": world.exposures[fact.number],
+            "former": fact.former,
+            "changed": fact.changed or None,
+        }
+
+
+def _counts(
+    world: World, documents: int, reliable: int, stated: Counter[str], made: Mapping[str, list[dict[str, Any]]]
+) -> dict[str, Any]:
+    told = [fact for fact in world.facts if fact.stated]
+    buckets = Counter(bucket_of(world, world.exposures[fact.number]) for fact in told)
+    return {
+        "entities": {kind: len(numbers) for kind, numbers in world.of_kind.items()},
+        "namesakes": len(world.namesakes) * 2,
+        "facts": {"stated": len(told), "never_stated": len(world.facts) - len(told),
+                  "changed": sum(fact.former is not None for fact in told), **_sorted(buckets)},
+        "documents": {"all": documents, "unconfirmed": documents - reliable},
+        "statements": {"true": stated["facts"], "false": stated["false"], "former": stated["former"]},
+        "questions": {
+            split: {
+                "all": len(questions),
+                "answerable": sum(q["answerable"] for q in questions),
+                "by_bucket": _sorted(Counter(q["bucket"] for q in questions)),
+                "by_kind": _sorted(Counter(q["kind"] for q in questions)),
+                "by_type": _sorted(Counter(q["type"] for q in questions)),
+                "passages": _sorted(Counter(kind for q in questions for kind in q["passages"])),
+            }
+            for split, questions in made.items()
+        },
+    }  # fmt: skip
+
+
+def _sorted(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items()))
