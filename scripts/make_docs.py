@@ -18,7 +18,7 @@ PAGES = ROOT / "docs" / "reference"
 VERBS = (
     "train", "plan", "eval", "calibrate", "generate", "chat", "export", "verify", "checkpoints", "report",
     "data prepare", "data ls", "data show", "data verify", "data report", "data diff", "data trace", "data dedup",
-    "data decontaminate", "data fetch", "data synth", "data explain", "data check",
+    "data decontaminate", "data fetch", "data synth", "data world", "data explain", "data check",
     "data import", "data export", "data stats", "data plan", "data classify train",
     "mix simulate",
     "tokenizer train", "tokenizer eval", "tokenizer import",

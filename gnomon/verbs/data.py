@@ -17,9 +17,10 @@ from gnomon.verbs.monitor import check
 from gnomon.verbs.plan_data import plan_data
 from gnomon.verbs.stats import stats
 from gnomon.verbs.synth import synth
+from gnomon.verbs.world import world
 
 data_app = typer.Typer(help="Prepare, look into and compare datasets.", no_args_is_help=True, rich_markup_mode=None)
-for verb in (fetch, check, dedup, decontaminate, synth, stats):
+for verb in (fetch, check, dedup, decontaminate, synth, world, stats):
     data_app.command()(verb)
 data_app.command("import")(import_ids)
 data_app.command("export")(export_ids)

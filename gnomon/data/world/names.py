@@ -3,8 +3,8 @@
 from gnomon.data.synthesis.draw import Draw
 
 _OPEN = (
-    "b", "bl", "br", "d", "dr", "f", "fl", "g", "gl", "gr", "h", "j", "k", "kl", "kr", "l", "m", "n", "p", "pr", "r", "s",
-    "sk", "st", "t", "tr", "v", "vl", "w", "z",
+    "b", "bl", "br", "d", "dr", "f", "fl", "g", "gl", "gr", "h", "j", "k", "kl", "kr", "l", "m", "n", "p", "pr", "r",
+    "s", "sk", "st", "t", "tr", "v", "vl", "w", "z",
 )  # fmt: skip
 _MIDDLE = (*"aaeeiioouu", "ai", "au", "ei", "ia")
 _CLOSE = ("", "", "", "l", "m", "n", "r", "s", "th", "nd", "rk", "sh")

@@ -1,7 +1,7 @@
 """What can be said of an entity and asked about it, and the splits to which each way of saying and asking belongs.
 
-A sentence has gaps: `{s}` the subject, `{p}` the same as owner, `{m}` the same where `him` would stand for it, `{o}` the
-object. A question has the first three. Sentences are written without their capital and their full stop.
+A sentence has gaps: `{s}` the subject, `{p}` the same as owner, `{m}` the same where `him` would stand for it, `{o}`
+the object. A question has the first three. Sentences are written without their capital and their full stop.
 """
 
 from collections.abc import Sequence

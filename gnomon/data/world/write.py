@@ -5,7 +5,7 @@ The folder appears whole or not at all, and the same settings give the same byte
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from gnomon.data.world.documents import make_documents, record_of
 from gnomon.data.world.facts import World, make_world
 from gnomon.data.world.relation import SPLITS
 from gnomon.data.world.settings import VERSION, Settings
+from gnomon.data.world.shown import shown
 
 NAME = "world.json"
 
@@ -66,26 +67,24 @@ def _there(folder: Path, settings: Settings) -> dict[str, Any]:
 def _write(folder: Path, settings: Settings, progress: Progress) -> dict[str, Any]:
     world = make_world(settings)
     progress("documents", 0, settings.statements, "statements")
-    documents, stated = make_documents(world), Counter[str]()
-    files, made = dict[str, Any](), dict[str, list[dict[str, Any]]]()
-
-    def told() -> Iterator[Mapping[str, Any]]:
-        for number, document in enumerate(documents):
-            record = record_of(document, number)
+    documents, stated, made = make_documents(world), Counter[str](), dict[str, list[dict[str, Any]]]()
+    with _File(folder / "documents.jsonl") as file:
+        for number, document in enumerate(documents, 1):
+            record = record_of(document, number - 1)
+            file.write(record)
             for name in ("facts", "false", "former"):
                 stated[name] += len(record[name])
-            if number % 1000 == 0:
+            if number % 1000 == 0 or number == len(documents):
                 progress("documents", stated.total(), settings.statements, "statements")
-            yield record
-
-    files["documents.jsonl"] = _lines(folder / "documents.jsonl", told())
-    progress("documents", stated.total(), settings.statements, "statements")
+    files = {file.name: file.said}
     for split in SPLITS:
-        count = settings.questions if split == "train" else settings.held_out
         made[split] = []
-        name = f"questions_{split}.jsonl"
-        files[name] = _lines(folder / name, _asked(world, split, count, made[split], progress))
-    files["facts.jsonl"] = _lines(folder / "facts.jsonl", _facts(world))
+        for file in _write_questions(folder, world, split, made[split], progress):
+            files[file.name] = file.said
+    with _File(folder / "facts.jsonl") as file:
+        for record in _facts(world):
+            file.write(record)
+    files[file.name] = file.said
     digest = sha256_bytes("".join(f"{name} {files[name]['sha256']}\n" for name in sorted(files)).encode())
     return {
         "version": VERSION,
@@ -97,34 +96,50 @@ def _write(folder: Path, settings: Settings, progress: Progress) -> dict[str, An
     }
 
 
-def _lines(path: Path, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Write a record a line; return lines, bytes and hash."""
-    digest, lines, size = hashlib.sha256(), 0, 0
-    with path.open("wb") as file:
-        for record in records:
-            line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
-            file.write(line)
-            digest.update(line)
-            lines, size = lines + 1, size + len(line)
-    return {"lines": lines, "bytes": size, "sha256": digest.hexdigest()}
+def _write_questions(
+    folder: Path, world: World, split: str, made: list[dict[str, Any]], progress: Progress
+) -> tuple["_File", "_File"]:
+    """Write the questions of a split, and as they are shown; append to `made` what is counted of each."""
+    count = world.settings.questions if split == "train" else world.settings.held_out
+    draw, stage = world.draw("shown", split), f"questions, {split}"
+    with _File(folder / f"questions_{split}.jsonl") as file, _File(folder / f"shown_{split}.jsonl") as as_shown:
+        for question in make_questions(world, split, count):
+            file.write(question)
+            shows = list(shown(question, draw))
+            for record in shows:
+                as_shown.write(record)
+            counted = {"passages": [one["kind"] for one in question["evidence"]],
+                       "shows": [one["id"].partition("@")[2] for one in shows]}  # fmt: skip
+            made.append({name: question[name] for name in _KEPT} | counted)
+            if len(made) % 1000 == 0:
+                progress(stage, len(made), count, "questions")
+    progress(stage, len(made), len(made), "questions")
+    return file, as_shown
 
 
-def _asked(
-    world: World, split: str, count: int, made: list[dict[str, Any]], progress: Progress
-) -> Iterator[dict[str, Any]]:
-    for question in make_questions(world, split, count):
-        made.append({name: question[name] for name in _KEPT} | {"passages": _kinds(question)})
-        if len(made) % 1000 == 0:
-            progress(f"{split} questions", len(made), count, "questions")
-        yield question
-    progress(f"{split} questions", len(made), len(made), "questions")
+class _File:
+    """A file of records, a line each, with its lines, bytes and hash."""
+
+    def __init__(self, path: Path) -> None:
+        self.name, self.said = path.name, dict[str, Any]()
+        self._file, self._digest, self._lines, self._bytes = path.open("wb"), hashlib.sha256(), 0, 0
+
+    def __enter__(self) -> "_File":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self.said = {"lines": self._lines, "bytes": self._bytes, "sha256": self._digest.hexdigest()}
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Write one record."""
+        line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+        self._file.write(line)
+        self._digest.update(line)
+        self._lines, self._bytes = self._lines + 1, self._bytes + len(line)
 
 
 _KEPT = ("question", "type", "answerable", "bucket", "kind", "hops", "fact")
-
-
-def _kinds(question: Mapping[str, Any]) -> list[str]:
-    return [passage["kind"] for passage in question["evidence"]]
 
 
 def _facts(world: World) -> Iterator[dict[str, Any]]:
@@ -172,6 +187,7 @@ def _counts(
                 "by_kind": _sorted(Counter(q["kind"] for q in questions)),
                 "by_type": _sorted(Counter(q["type"] for q in questions)),
                 "passages": _sorted(Counter(kind for q in questions for kind in q["passages"])),
+                "shown": _sorted(Counter(kind for q in questions for kind in q["shows"])),
             }
             for split, questions in made.items()
         },
