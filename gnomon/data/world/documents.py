@@ -7,6 +7,7 @@ the former object.
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def make_documents(world: World) -> list[Document]:
     return found
 
 
-def record_of(document: Document, number: int) -> dict[str, object]:
+def record_of(document: Document, number: int) -> dict[str, Any]:
     """Return the document as files have it: text, source, and which facts it states, falsely, or as they once were."""
     true, false, former = list[str](), list[list[str]](), list[list[str]]()
     for segment in document.segments:
