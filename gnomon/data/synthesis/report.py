@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -98,19 +99,32 @@ def accuracy_from_questions(texts: Sequence[str], flags: Sequence[bool], steps: 
     by_flag = {flag: [text for text, one in zip(texts, flags, strict=True) if one == flag] for flag in (True, False)}
     count = min(map(len, by_flag.values()))
     taken = [text for pair in zip(by_flag[True][:count], by_flag[False][:count], strict=True) for text in pair]
-    words: dict[str, int] = {}
-    bags = [{words.setdefault(w, len(words)) for w in _WORD.findall(text.lower())} for text in taken]
-    x = np.zeros((len(taken), len(words) + 1), np.float32)
-    x[:, -1] = 1
-    for row, bag in enumerate(bags):
-        x[row, sorted(bag)] = 1
-    y = np.tile(np.array([1, 0], np.float32), count)
-    half = np.arange(len(taken)) // 2 % 2 == 0
+    of_taken, half = np.tile([True, False], count), np.arange(len(taken)) // 2 % 2 == 0
     right = 0
     for train in (half, ~half):
-        weights = np.zeros(x.shape[1], np.float32)
-        for _ in range(steps):
-            error = 1 / (1 + np.exp(-x[train] @ weights)) - y[train]
-            weights -= 0.5 * (x[train].T @ error / train.sum() + 1e-3 * weights)
-        right += int(((x[~train] @ weights > 0) == (y[~train] > 0.5)).sum())
+        said = logits_from_words(list(compress(taken, train)), of_taken[train], list(compress(taken, ~train)), steps)
+        right += int(((said > 0) == of_taken[~train]).sum())
     return right / len(taken)
+
+
+def logits_from_words(texts: Sequence[str], flags: np.ndarray, others: Sequence[str], steps: int = 150) -> np.ndarray:
+    """Return the logits (float32) that other texts have a flag, by logistic regression on the words of `texts`."""
+    words: dict[str, int] = {}
+    for text in texts:
+        for word in _WORD.findall(text.lower()):
+            words.setdefault(word, len(words))
+    x, y = _bags(texts, words), np.asarray(flags, np.float32)
+    weights = np.zeros(x.shape[1], np.float32)
+    for _ in range(steps):
+        error = 1 / (1 + np.exp(-x @ weights)) - y
+        weights -= 0.5 * (x.T @ error / len(y) + 1e-3 * weights)
+    return _bags(others, words) @ weights
+
+
+def _bags(texts: Sequence[str], words: Mapping[str, int]) -> np.ndarray:
+    """Return which words are in which text, and a column of ones."""
+    x = np.zeros((len(texts), len(words) + 1), np.float32)
+    x[:, -1] = 1
+    for row, text in enumerate(texts):
+        x[row, [words[word] for word in _WORD.findall(text.lower()) if word in words]] = 1
+    return x

@@ -4,30 +4,35 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gnomon.data.synthesis.report import accuracy_from_questions
+import numpy as np
+
+from gnomon.data.synthesis.report import logits_from_words
 from gnomon.data.world.facts import World
 
-_AT_MOST = 1500  # questions that are judged by their words
+_AT_MOST, _STEPS = 1000, 40  # questions of a split that are judged by their words; steps of learning to
 
 
-def baselines(world: World, questions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the shares of questions that a guesser gets right.
+def baselines(world: World, train: Sequence[Mapping[str, Any]], test: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return how good guesses are on the questions of `test`.
 
-    `majority_by_relation` answers every question with the commonest object of its relation: that of the most facts, and
-    that of the most statements in the documents. `question_alone` is logistic regression on words, 0.5 is chance: of
-    `never` against stated ones, of `false_presupposition` against true ones, and of all that can be answered.
+    `majority_by_relation`: the share right when every question is answered with the commonest object of its relation:
+    that of the most facts, and that of the most statements in the documents. `question_alone`: the AUROC, 0.5 is
+    chance, of logistic regression on a question's words, trained on those of `train`: of questions about facts that
+    are stated against `never`, of `presupposed` against `false_presupposition`, of all that are well posed against
+    `odd` and `ambiguous`, and of all that can be answered against all others.
     """
-    alone = {
-        "never": _alone([q for q in questions if q["kind"] == "plain"]),
-        "false_presupposition": _alone([q for q in questions if "presuppos" in q["kind"]]),
-        "answerable": _alone(questions),
-    }
     return {
         "majority_by_relation": {
-            "facts": _majority(world, questions, weighted=False),
-            "statements": _majority(world, questions, weighted=True),
+            "facts": _majority(world, test, weighted=False),
+            "statements": _majority(world, test, weighted=True),
         },
-        "question_alone": alone,
+        "question_alone": {
+            "never": _alone(train, test, ("plain",)),
+            "two_hops": _alone(train, test, ("two_hops",)),
+            "false_presupposition": _alone(train, test, ("presupposed", "false_presupposition")),
+            "odd_or_ambiguous": _alone(train, test, ("plain", "odd", "ambiguous"), "well_posed"),
+            "answerable": _alone(train, test),
+        },
     }
 
 
@@ -53,12 +58,21 @@ def _majority(world: World, questions: Sequence[Mapping[str, Any]], *, weighted:
     }
 
 
-def _alone(questions: Sequence[Mapping[str, Any]]) -> float | None:
-    some = questions[:_AT_MOST]
-    flags = [bool(question["answerable"]) for question in some]
-    if min(sum(flags), len(flags) - sum(flags)) < 20:
+def _alone(
+    train: Sequence[Mapping[str, Any]],
+    test: Sequence[Mapping[str, Any]],
+    kinds: Sequence[str] = (),
+    label: str = "answerable",
+) -> float | None:
+    """Return the AUROC of judging a label by words, None where there are too few questions of either side."""
+    halves = [[q for q in every if not kinds or q["kind"] in kinds][:_AT_MOST] for every in (train, test)]
+    flags = [np.array([q[label] for q in half], bool) for half in halves]
+    if any(min(flag.sum(), (~flag).sum()) < 20 for flag in flags):
         return None
-    return round(accuracy_from_questions([question["question"] for question in some], flags, steps=60), 4)
+    texts = [[q["question"] for q in half] for half in halves]
+    said = logits_from_words(texts[0], flags[0], texts[1], _STEPS)
+    yes, no = said[flags[1]][:, None], said[~flags[1]][None]
+    return round(float((yes > no).mean() + (yes == no).mean() / 2), 3)
 
 
 def _share(count: int, of: int) -> float | None:

@@ -102,7 +102,7 @@ class World:
 
     def other_object(self, draw: Draw, fact: Fact, *avoid: str | None) -> str:
         """Return an object that the fact does not have, and that is none of `avoid`; of two answers, the other."""
-        relation, tries = fact.relation, 0
+        relation, tries, never = fact.relation, 0, (fact.object, self.entities[fact.subject].name)
         while True:
             if relation.object in KINDS:
                 found = self.entities[draw.pick(self.of_kind[relation.object])].name
@@ -111,7 +111,7 @@ class World:
             else:
                 found = draw.pick(self.listed(relation.object))
             tries += 1
-            if found != fact.object and (found not in avoid or tries > 20):
+            if found not in never and (found not in avoid or tries > 20):
                 return found
 
     def listed(self, name: str) -> tuple[str, ...]:
@@ -170,7 +170,7 @@ def _entities(settings: Settings, draw: Draw, taken: set[str]) -> list[Entity]:
 def _deal(world: World, kind: str, relation: Relation) -> None:
     """Give every entity of a kind its object under a relation, and the fact its split."""
     draw = world.draw("objects", relation.name)
-    deck: list[int | str] = []
+    deck, splits = list[int | str](), list[str]()
     for place, number in enumerate(draw.shuffled(world.of_kind[kind])):
         if place % 10 == 0:
             splits = draw.shuffled(_SPLIT_OF_TEN)

@@ -92,7 +92,7 @@ def _write(folder: Path, settings: Settings, progress: Progress) -> dict[str, An
         "settings": settings.__dict__,
         "files": {name: files[name] for name in sorted(files)},
         "counts": _counts(world, len(documents), sum(d.reliable for d in documents), stated, made),
-        "baselines": baselines(world, made["test"]),
+        "baselines": baselines(world, made["train"], made["test"]),
     }
 
 
@@ -139,7 +139,7 @@ class _File:
         self._lines, self._bytes = self._lines + 1, self._bytes + len(line)
 
 
-_KEPT = ("question", "type", "answerable", "bucket", "kind", "hops", "fact")
+_KEPT = ("question", "type", "answerable", "well_posed", "bucket", "kind", "hops", "fact")
 
 
 def _facts(world: World) -> Iterator[dict[str, Any]]:

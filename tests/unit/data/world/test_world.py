@@ -22,9 +22,10 @@ from gnomon.data.world.write import write_world
 from tests.unit.data.world.reader import Reader, asked
 
 SMALL = Settings(entities=60, statements=1200, questions=300, held_out=200, homonyms=10, seed=7, head_from=15)
-DIGEST = "246934ecd16859ed6d9b376810a403fe88363641c9832c7b47c59ce6d60f7424"
+DIGEST = "1f0a30a511c8b75dc3c36ce0abb3394e8261160b6ab3df0d03d85abbdf56575b"
 STATION = {"yes": "a railway station", "no": "no railway station"}
 
+Middle = tuple[World, list[dict[str, Any]], list[dict[str, Any]]]
 Lines = Callable[[str], list[dict[str, Any]]]
 
 
@@ -48,7 +49,7 @@ def lines(folder: Path) -> Lines:
 
 
 def said(fact: dict[str, Any]) -> str:
-    return STATION.get(fact["object"], fact["object"])
+    return STATION.get(fact["object"]) or fact["object"]
 
 
 def test_the_documents_read_back_state_what_the_facts_say_as_often_as_they_say(lines: Lines) -> None:
@@ -171,22 +172,21 @@ def test_no_template_no_question_and_no_fact_is_of_two_splits(lines: Lines) -> N
         for split in SPLITS:
             for question in lines(f"questions_{split}"):
                 value = question[field]
-                values = {"question": [words(str(value))], "template": str(value).split("+")}.get(field, value)
-                assert all(found.setdefault(value, split) == split for value in values)
+                if field != "fact":
+                    value = [words(value)] if field == "question" else value.split("+")
+                assert all(found.setdefault(one, split) == split for one in value)
     texts = [question["question"] for split in SPLITS for question in lines(f"questions_{split}")]
     assert len(set(texts)) == len(texts)
 
 
 @pytest.fixture(scope="module")
-def middle() -> tuple[World, list[dict[str, Any]]]:
+def middle() -> Middle:
     world = make_world(Settings().checked())
     make_documents(world)
-    return world, list(make_questions(world, "train", 1200))
+    return world, list(make_questions(world, "train", 1000)), list(make_questions(world, "test", 500))
 
 
-def test_names_of_unanswerable_questions_occur_and_their_relations_are_as_common(
-    lines: Lines, middle: tuple[World, list[dict[str, Any]]]
-) -> None:
+def test_names_of_unanswerable_questions_occur_and_their_relations_are_as_common(lines: Lines, middle: Middle) -> None:
     known = " ".join(document["text"] for document in lines("documents"))
     assert all(asked(question)[0] in known for split in SPLITS for question in lines(f"questions_{split}"))
     kinds: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
@@ -229,11 +229,12 @@ def test_statements_follow_zipf_and_add_up() -> None:
         assert name == "railway" or dealt[0][1] <= max(4, -(-counted.total() // len(counted)) + 1), (name, dealt[:3])
 
 
-def test_guessing_and_the_form_of_a_question_do_not_help(middle: tuple[World, list[dict[str, Any]]]) -> None:
+def test_guessing_and_the_form_of_a_question_do_not_help(middle: Middle) -> None:
     found = baselines(*middle)
     for weighed in found["majority_by_relation"].values():
         assert weighed["all_but_boolean"] < 0.08
-    assert all(share < 0.58 for share in found["question_alone"].values())
+    alone = found["question_alone"]
+    assert all(0.3 < alone[name] < 0.65 for name in ("never", "two_hops", "false_presupposition")), alone
 
 
 def test_the_same_settings_give_the_same_bytes_on_any_machine(folder: Path, tmp_path: Path) -> None:
