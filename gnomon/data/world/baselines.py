@@ -1,5 +1,6 @@
 """How far one comes in a world without knowing it: guessing the commonest object, judging a question by its words."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +10,10 @@ import numpy as np
 from gnomon.data.synthesis.report import logits_from_words
 from gnomon.data.world.facts import World
 
-_AT_MOST, _STEPS = 1000, 40  # questions of a split that are judged by their words; steps of learning to
+AT_MOST = 1000
+"""Questions of a split that are judged by their words."""
+
+_STEPS = 40  # of learning to
 
 
 def baselines(world: World, train: Sequence[Mapping[str, Any]], test: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -19,7 +23,9 @@ def baselines(world: World, train: Sequence[Mapping[str, Any]], test: Sequence[M
     that of the most facts, and that of the most statements in the documents. `question_alone`: the AUROC, 0.5 is
     chance, of logistic regression on a question's words, trained on those of `train`: of questions about facts that
     are stated against `never`, of `presupposed` against `false_presupposition`, of all that are well posed against
-    `odd` and `ambiguous`, and of all that can be answered against all others.
+    `odd` and `ambiguous`, and of all that can be answered against all others. `evidence_alone`: the same of
+    whether what is shown is enough, judged by its words without the question, by its length, and by the share of the
+    question's words that it holds.
     """
     return {
         "majority_by_relation": {
@@ -33,6 +39,7 @@ def baselines(world: World, train: Sequence[Mapping[str, Any]], test: Sequence[M
             "odd_or_ambiguous": _alone(train, test, ("plain", "odd", "ambiguous"), "well_posed"),
             "answerable": _alone(train, test),
         },
+        "evidence_alone": _evidence_alone(train, test),
     }
 
 
@@ -64,14 +71,40 @@ def _alone(
     kinds: Sequence[str] = (),
     label: str = "answerable",
 ) -> float | None:
-    """Return the AUROC of judging a label by words, None where there are too few questions of either side."""
-    halves = [[q for q in every if not kinds or q["kind"] in kinds][:_AT_MOST] for every in (train, test)]
-    flags = [np.array([q[label] for q in half], bool) for half in halves]
-    if any(min(flag.sum(), (~flag).sum()) < 20 for flag in flags):
+    halves = [[q for q in every if not kinds or q["kind"] in kinds][:AT_MOST] for every in (train, test)]
+    told, asked = ([(str(q["question"]), bool(q[label])) for q in half] for half in halves)
+    return _auroc(_by_words(told, asked), [flag for _, flag in asked])
+
+
+def _evidence_alone(train: Sequence[Mapping[str, Any]], test: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    told, asked = ([one for q in every[:AT_MOST] for one in q.get("shown", ())] for every in (train, test))
+    words = [_words(q["question"]) for q in test[:AT_MOST] for _ in q.get("shown", ())]
+    flags = [flag for _, flag in asked]
+    held = [len(mine & _words(text)) / len(mine) for mine, (text, _) in zip(words, asked, strict=True)]
+    return {
+        "words": _auroc(_by_words(told[:AT_MOST], asked), flags),
+        "length": _auroc([len(text) for text, _ in asked], flags),
+        "overlap": _auroc(held, flags),
+    }
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
+
+
+def _by_words(told: Sequence[tuple[str, bool]], asked: Sequence[tuple[str, bool]]) -> np.ndarray:
+    flags = np.array([flag for _, flag in told], bool)
+    if not 0 < flags.sum() < len(flags):
+        return np.zeros(len(asked), np.float32)
+    return logits_from_words([text for text, _ in told], flags, [text for text, _ in asked], _STEPS)
+
+
+def _auroc(scores: Sequence[float] | np.ndarray, flags: Sequence[bool]) -> float | None:
+    """Return how often a true one has more than a false one, None where there are too few of either."""
+    given, true = np.asarray(scores, np.float32), np.array(flags, bool)
+    if min(true.sum(), (~true).sum()) < 20:
         return None
-    texts = [[q["question"] for q in half] for half in halves]
-    said = logits_from_words(texts[0], flags[0], texts[1], _STEPS)
-    yes, no = said[flags[1]][:, None], said[~flags[1]][None]
+    yes, no = given[true][:, None], given[~true][None]
     return round(float((yes > no).mean() + (yes == no).mean() / 2), 3)
 
 

@@ -15,7 +15,7 @@ from gnomon.base.errors import ConfigError, DataError
 from gnomon.base.files import pretty_json, read_json, sha256_bytes, sha256_file, staged_folder
 from gnomon.base.progress import Progress, silent
 from gnomon.data.world.ask import bucket_of, make_questions
-from gnomon.data.world.baselines import baselines
+from gnomon.data.world.baselines import AT_MOST, baselines
 from gnomon.data.world.documents import make_documents, record_of
 from gnomon.data.world.facts import World, make_world
 from gnomon.data.world.relation import SPLITS
@@ -110,6 +110,8 @@ def _write_questions(
                 as_shown.write(record)
             counted = {"passages": [one["kind"] for one in question["evidence"]],
                        "shows": [one["id"].partition("@")[2] for one in shows]}  # fmt: skip
+            if len(made) < AT_MOST:
+                counted["shown"] = [(" ".join(one["evidence"]), one["answerable"]) for one in shows[1:]]
             made.append({name: question[name] for name in _KEPT} | counted)
             if len(made) % 1000 == 0:
                 progress(stage, len(made), count, "questions")

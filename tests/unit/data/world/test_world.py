@@ -18,6 +18,7 @@ from gnomon.data.world.facts import World, make_world
 from gnomon.data.world.relation import SPLITS
 from gnomon.data.world.relations import PRESUPPOSING, RELATIONS
 from gnomon.data.world.settings import Settings
+from gnomon.data.world.shown import shown
 from gnomon.data.world.write import write_world
 from tests.unit.data.world.reader import Reader, asked
 
@@ -230,10 +231,17 @@ def test_statements_follow_zipf_and_add_up() -> None:
 
 
 def test_guessing_and_the_form_of_a_question_do_not_help(middle: Middle) -> None:
-    found = baselines(*middle)
+    world, *every = middle
+    draw, shows = world.draw("shown"), []
+    for questions in every:
+        told = [[(" ".join(one["evidence"]), one["answerable"]) for one in shown(q, draw) if "evidence" in one]
+                for q in questions]  # fmt: skip
+        shows.append([{**q, "shown": one} for q, one in zip(questions, told, strict=True)])
+    found = baselines(world, shows[0], shows[1])
     for weighed in found["majority_by_relation"].values():
         assert weighed["all_but_boolean"] < 0.08
     alone = found["question_alone"]
+    assert all(0.4 < share < 0.66 for share in found["evidence_alone"].values()), found["evidence_alone"]
     assert all(0.3 < alone[name] < 0.65 for name in ("never", "two_hops", "false_presupposition")), alone
 
 
