@@ -1,6 +1,6 @@
 """Token ids in, token ids out: sampling with a key/value cache, for one prompt or a batch of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +8,11 @@ from torch import Tensor
 
 from gnomon.model.cache import Cache
 from gnomon.model.lm import LanguageModel
+
+Narrow = Callable[[int, Sequence[int], Tensor], Tensor]
+"""Says what may come next: from a prompt's number, the tokens drawn for it so far and its float32 logits [V] on the
+CPU to logits with -inf for what may not. It is asked once a step, until the prompt stops.
+"""
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,14 @@ def generate(
     max_tokens: int,
     sampling: Sampling | None = None,
     stop_tokens: frozenset[int] = frozenset(),
+    narrow: Narrow | None = None,
 ) -> Iterator[list[int | None]]:
     """Yield, at every step, the next token of each prompt; None for a prompt that has met a stop token.
 
     Ends after `max_tokens` steps or when all prompts have stopped; the stop token itself is not yielded. A
     batch gives the same tokens as its prompts one by one: shorter prompts are padded on the left and masked,
-    and every prompt draws from its own generator, seeded with `sampling.seed`.
+    and every prompt draws from its own generator, seeded with `sampling.seed`. `narrow` may take tokens out before
+    each is drawn; it sees the model's own logits, before any of the sampling's rules.
     """
     sampling = sampling or Sampling()
     if not prompts or any(len(p) == 0 for p in prompts):
@@ -52,6 +59,8 @@ def generate(
         scores_BV = _next_scores(model, tokens_BT, gaps_B, cache)
         drawn: list[int | None] = []
         for row, scores_V in enumerate(scores_BV):
+            if narrow is not None and running[row]:
+                scores_V = narrow(row, seen[row][len(prompts[row]) :], scores_V)
             token = pick(scores_V, seen[row], sampling, generators[row]) if running[row] else None
             running[row] = token is not None and token not in stop_tokens
             drawn.append(token if running[row] else None)
@@ -80,6 +89,8 @@ def pick(scores_V: Tensor, seen: Sequence[int], sampling: Sampling, generator: t
     """Return one token drawn from float32 logits [V] by the rules of `sampling`."""
     if sampling.banned:
         scores_V = scores_V.index_fill(0, torch.tensor(sorted(sampling.banned)), -torch.inf)
+        if scores_V.max() == -torch.inf:
+            raise ValueError("all that may come next is banned")
     if sampling.repetition_penalty != 1.0 and seen:
         known = torch.tensor(sorted(set(seen)))
         picked = scores_V[known]
