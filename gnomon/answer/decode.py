@@ -52,10 +52,9 @@ class Guide:
             constraint.advance(drawn[-1])
         known_V = torch.from_numpy(constraint.allowed())[: len(scores_V)]
         allowed_V = torch.nn.functional.pad(known_V, (0, len(scores_V) - len(known_V)))
-        narrowed_V = scores_V.masked_fill(~allowed_V, -torch.inf)
-        mass = float(narrowed_V.logsumexp(0) - scores_V.logsumexp(0))
+        mass = float(scores_V[allowed_V].logsumexp(0) - scores_V.logsumexp(0))
         self.log_masses[row].append(min(mass, 0.0))  # above 0 by rounding, where all is allowed
-        return narrowed_V
+        return scores_V.masked_fill(~allowed_V, -torch.inf)
 
 
 def decode(

@@ -156,6 +156,7 @@ def _temperatures() -> str:
 _CAPITAL = r"[\p{Lu}\p{Lt}\p{Lo}][\p{L}\p{M}]*(['’.\-]\p{L}[\p{L}\p{M}]*)*\.?"
 _BETWEEN = _any("of the de da di du del della la le les el al van von der den bin ibn y e and for in on".split())
 _TITLE = r"([\p{Lu}\p{Lt}\p{Lo}][\p{L}\p{M}0-9]*|[0-9]+[\p{L}\p{M}]*)(['’.&/\-][\p{L}0-9][\p{L}\p{M}0-9]*)*\.?"
+_COMPASS = "((north|south)-?(east|west)?|east|west|central)(ern)?"
 _WORD = r"[\p{L}0-9][\p{L}\p{M}0-9]*(['’.&/+\-][\p{L}0-9][\p{L}\p{M}0-9]*)*([+]{1,2}|[.!?])?"
 _LETTERS = r"\p{L}[\p{L}\p{M}]*(['’\-]\p{L}[\p{L}\p{M}]*)*"
 _TEXT = rf"[\"“(‘']?[\p{{L}}0-9][^\p{{Cc}}]{{0,{TEXT_CHARACTERS - 2}}}"
@@ -163,7 +164,7 @@ _TEXT = rf"[\"“(‘']?[\p{{L}}0-9][^\p{{Cc}}]{{0,{TEXT_CHARACTERS - 2}}}"
 _PATTERNS = {
     "person": rf"({_BETWEEN} )?{_CAPITAL}( ({_BETWEEN} ){{0,2}}{_CAPITAL})*(, (Jr|Sr)\.)?",
     "group": rf"([Tt]he )?{_TITLE}((,| &)? ({_BETWEEN} ){{0,2}}{_TITLE})*",
-    "location": rf"([Tt]he )?([a-z]+ern )?{_TITLE}(,? ({_BETWEEN} ){{0,2}}{_TITLE})*",
+    "location": rf"([Tt]he )?({_COMPASS} )?{_TITLE}(,? ({_BETWEEN} ){{0,2}}{_TITLE})*",
     "entity": rf"{_WORD}((,|:| &)? {_WORD})*",
     "date": _dates(),
     "duration": f"{_measure('duration')}|{_pairs('duration')}",

@@ -173,13 +173,13 @@ def answers(types: Sequence[Sequence[str]], evidence: list[str] | None, seed: in
 def test_whatever_a_model_of_random_weights_says_is_an_answer_or_an_abstention(evidence: list[str] | None) -> None:
     types = [[type_] for type_ in ANSWER_TYPES] * 2 + [list(ANSWER_TYPES[at : at + 3]) for at in range(16)]
     whole = 0
-    for seed in range(3):
+    for seed in range(2):
         for some, found in zip(types, answers(types, evidence, seed), strict=True):
             assert found.log_mass <= 0
             if found.text is not None:
                 whole += 1
                 assert type_of(found.text, some, evidence), (some, found.text)
-    assert whole > len(types)  # most others, of random letters, do not come to an end
+    assert whole > 50  # of 104; most others, of random letters, do not come to an end
 
 
 def test_a_batch_under_constraints_says_what_its_prompts_say_alone() -> None:
