@@ -179,7 +179,7 @@ def test_whatever_a_model_of_random_weights_says_is_an_answer_or_an_abstention(e
             if found.text is not None:
                 whole += 1
                 assert type_of(found.text, some, evidence), (some, found.text)
-    assert whole > 50  # of 104; most others, of random letters, do not come to an end
+    assert whole > 30  # of 104; most others, of random letters, do not come to an end
 
 
 def test_a_batch_under_constraints_says_what_its_prompts_say_alone() -> None:

@@ -17,7 +17,11 @@ def model(*replies: str | None) -> Callable[[Attempt], Reply]:
 
 
 def refuse(*wrong: str) -> Callable[[Attempt, Reply], str | None]:
-    return lambda attempt, reply: "wrong" if reply.answer in wrong else None
+    def problem(attempt: Attempt, reply: Reply) -> str | None:
+        assert reply.answer is not None, "an abstention is not judged"
+        return "wrong" if reply.answer in wrong else None
+
+    return problem
 
 
 def test_without_repairs_an_answer_with_a_problem_becomes_an_abstention() -> None:
