@@ -162,7 +162,7 @@ _LETTERS = r"\p{L}[\p{L}\p{M}]*(['’\-]\p{L}[\p{L}\p{M}]*)*"
 _TEXT = rf"[\"“(‘']?[\p{{L}}0-9][^\p{{Cc}}]{{0,{TEXT_CHARACTERS - 2}}}"
 
 _PATTERNS = {
-    "person": rf"({_BETWEEN} )?{_CAPITAL}( ({_BETWEEN} ){{0,2}}{_CAPITAL})*(, (Jr|Sr)\.)?",
+    "person": rf"({_BETWEEN} )?{_CAPITAL}( ({_BETWEEN} ){{0,2}}{_CAPITAL})*( the {_LETTERS}|, (Jr|Sr)\.)?",
     "group": rf"([Tt]he )?{_TITLE}((,| &)? ({_BETWEEN} ){{0,2}}{_TITLE})*",
     "location": rf"([Tt]he )?({_COMPASS} )?{_TITLE}(,? ({_BETWEEN} ){{0,2}}{_TITLE})*",
     "entity": rf"{_WORD}((,|:| &)? {_WORD})*",

@@ -38,7 +38,8 @@ def units(*names: str) -> st.SearchStrategy[str]:
 
 
 ANSWERS = {
-    "person": names | st.sampled_from(["van Gogh", "Simón de la Cruz", "Martin Luther King, Jr."]),
+    "person": names
+    | st.sampled_from(["van Gogh", "Simón de la Cruz", "Martin Luther King, Jr.", "Ada King the younger"]),
     "group": names.map("The {}".format) | st.sampled_from(["3M", "AT&T", "House of Lords", "Smith & Sons, Inc."]),
     "location": st.tuples(names, names).map(", ".join) | st.sampled_from(["southern Italy", "10 Downing Street"]),
     "entity": words.map(" ".join),
