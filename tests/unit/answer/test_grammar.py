@@ -16,7 +16,7 @@ from gnomon.taxonomy import ANSWER_TYPES
 
 PATTERNS = {type_: regex.compile(pattern(type_)) for type_ in ANSWER_TYPES}
 
-quick = settings(max_examples=25, deadline=None)
+quick = settings(max_examples=15, deadline=None)
 small = st.integers(0, 999)
 whole = st.integers(0, 10**12).map(lambda n: f"{n:,}") | st.integers(0, 10**9).map(str)
 real = whole | st.tuples(whole, st.integers(0, 999)).map(lambda p: f"{p[0]}.{p[1]}")
@@ -145,7 +145,7 @@ piece = st.sampled_from(
 passages = st.lists(piece, max_size=12).map("".join)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(passages)
 def test_what_may_be_quoted_is_what_words_make_and_nothing_else(passage: str) -> None:
     parts = chunks(passage)
