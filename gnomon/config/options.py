@@ -38,6 +38,8 @@ class SourceConfig(_Section):
     licence: str | None = None  # under which it may be used
     text_field: str | None = None  # None: data.text_field
     separator: str | None = None  # None: data.separator
+    form: Literal["text", "chat", "questions"] = "text"  # what .jsonl records are: see docs/data.md
+    question_loss: bool = True  # form questions: the question's own tokens bear loss; evidence never does
     tokens: int | None = Field(default=None, gt=0)  # to train on at most, such as "50M"; lowest hashes first
 
     @field_validator("paths", mode="before")

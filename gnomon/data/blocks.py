@@ -7,6 +7,10 @@
     ids.zst         the records' own ids, one after another
     scores.npy      for quality rules: float32 [documents, scores]
     languages.npy   the likeliest language of each document and its probability, see language.LANGUAGE
+    parts.zst       of structured documents: the parts of each, see parts.py, one after another
+    parts.npy       where those of each begin, and where the last ones end: uint64
+    groups.npy      a hash of what keeps it on one side of the split with others; 0: nothing
+    labels.npy      of questions: what is known of each, see store/labels.py
     domains.npy     for domains: what of all that rules ask is true of each document, bool [documents, asked]
 <root>/<name>/.blocks/<key>/result.json     how much is in them, and what could not be used
 """
@@ -34,7 +38,9 @@ from gnomon.data.classification.language import LANGUAGE, identify
 from gnomon.data.cleaning.clean import repair_all
 from gnomon.data.cleaning.pii import replace_all
 from gnomon.data.cleaning.quality import SCORES, measure
-from gnomon.data.document import Document, Removed, fingerprint
+from gnomon.data.document import Document, Part, Removed, fingerprint
+from gnomon.data.forms.form import Form
+from gnomon.data.parts import Beside, cleaned, parts_of
 from gnomon.data.reading.read import Source, read_documents
 from gnomon.data.reading.span import Span
 from gnomon.data.worker import Tell
@@ -73,6 +79,8 @@ class Wanted:
     domains: Sequence[Asked] = ()
     classifier: str | None = None  # hash of its file
     languages: str | None = None  # by which library they are told apart
+    form: str = "text"
+    question_loss: bool = True
 
 
 def key_of(files: Sequence[tuple[str, Path]], span: Span, wanted: Wanted) -> str:
@@ -80,7 +88,10 @@ def key_of(files: Sequence[tuple[str, Path]], span: Span, wanted: Wanted) -> str
     equal name.
     """
     said = [[sha256, "".join(path.suffixes[-2:]).lower()] for sha256, path in files]
-    what = {"files": said, "span": asdict(span), "wanted": asdict(wanted), "form": 2}
+    asked = asdict(wanted)
+    if wanted.form == "text":
+        del asked["form"], asked["question_loss"]
+    what = {"files": said, "span": asdict(span), "wanted": asked, "form": 2}
     return sha256_bytes(canonical_json(what))[:32]
 
 
@@ -101,7 +112,8 @@ def make_blocks(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
             source, writer.file = Source(Path(name), "", size), number
             at = partial(_told, tell, before)
             options = wanted.text_field, wanted.separator, writer.note, at, Span(**args["span"]), wanted.id_field
-            for document in read_documents(source, *options, fields_of(wanted.domains)):
+            form = Form(wanted.form, wanted.question_loss)
+            for document in read_documents(source, *options, fields_of(wanted.domains), form):
                 writer.add(document)
             _refuse_changed(source.path, stamp)
             before += size
@@ -176,6 +188,7 @@ class _Writer:
         self._domains: list[np.ndarray] = []
         self._languages: list[np.ndarray] = []
         self._own_ids: list[bytes] = []
+        self._beside = Beside(self._wanted.form)
         self._waiting: list[tuple[int, Document]] = []
         self._waiting_bytes = 0
 
@@ -240,6 +253,8 @@ class _Writer:
         it goes on from the one before it. Of what is empty then, a note.
         """
         texts = [document.text for _, document in self._waiting]
+        if self._wanted.form != "text":
+            return self._cleaned_parts()
         if self._wanted.repair:
             texts, counts = repair_all(texts)
             self.repaired += counts
@@ -256,6 +271,24 @@ class _Writer:
             whole, counts = replace_all(whole)
             self.replaced += counts
         return whole, kept
+
+    def _cleaned_parts(self) -> tuple[list[str], list[tuple[int, Document, bool]]]:
+        """Return what `_cleaned` does of structured documents: the content of each part is cleaned by itself."""
+        found = [document for _, document in self._waiting]
+        if self._wanted.repair:
+            found, counts = cleaned(found, repair_all)
+            self.repaired += counts
+        if self._wanted.pii:
+            found, counts = cleaned(found, replace_all)
+            self.replaced += counts
+        kept = []
+        for (file, _), document in zip(self._waiting, found, strict=True):
+            if document.text.strip():
+                kept.append((file, document, False))
+            else:
+                self._note(file, Removed(document.origin, "empty"))
+        self._beside.add([document for _, document, _ in kept])
+        return [document.text for _, document, _ in kept], kept
 
     def _end_block(self) -> None:
         folder = self._folder / f"{self.blocks:05d}"
@@ -275,6 +308,7 @@ class _Writer:
         if self._sorter:
             none = np.zeros((0, self._sorter.width), bool)
             write_array(folder / "domains.npy", np.concatenate([none, *self._domains]))
+        self._beside.write(folder)
         self.blocks += 1
         self._reset()
 
@@ -317,6 +351,37 @@ class Block:
             row = rows[int(i)]
             data = self._read(int(layers[int(i)]), int(row["frame"]))
             yield data[int(row["start"]) : int(row["start"]) + int(row["bytes"])].decode()
+
+    def parts(self, chosen: Sequence[int] | np.ndarray) -> Iterator[list[Part]]:
+        """Yield the parts of structured documents, given in rising order."""
+        for i, text in zip(chosen, self.texts(chosen), strict=True):
+            start, stop = self._bounds[int(i) : int(i) + 2].tolist()
+            yield parts_of(self._packed_parts[start:stop], text)
+
+    @property
+    def structured(self) -> bool:
+        """Whether the documents have parts."""
+        return (self.folder / "parts.npy").exists()
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """What is known of each document's question, see store/labels.py; None where they are none."""
+        path = self.folder / "labels.npy"
+        return load_array(path) if path.exists() else None
+
+    @property
+    def groups(self) -> np.ndarray:
+        """Which documents stay on one side of the split: equal numbers, but for 0."""
+        path = self.folder / "groups.npy"
+        return load_array(path) if path.exists() else np.zeros(len(self.documents), np.uint64)
+
+    @cached_property
+    def _bounds(self) -> np.ndarray:
+        return load_array(self.folder / "parts.npy")
+
+    @cached_property
+    def _packed_parts(self) -> bytes:
+        return self._unpacked((self.folder / "parts.zst").read_bytes())
 
     def own_ids(self, chosen: Sequence[int] | np.ndarray) -> list[str]:
         """Return the own ids of documents' records; "" for one without."""

@@ -21,6 +21,7 @@ from gnomon.base.progress import Progress
 from gnomon.data.blocks import DOCUMENT, Block
 from gnomon.data.classification.domains import Choice, chosen
 from gnomon.data.cleaning.rules import Rule, judge
+from gnomon.data.forms.form import TEXT, Form
 
 TRAIN, VALIDATION = 1, 2
 """The status of a document that is kept."""
@@ -43,6 +44,7 @@ class Files:
     folder: Path
     blocks: int
     choices: tuple[tuple[Choice, ...], ...] = ()
+    form: Form = TEXT
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,23 @@ class Corpus:
             last = int(first[-1]) if len(first) else last
         return found
 
+    def groups(self, numbers: np.ndarray) -> np.ndarray:
+        """Return what keeps each document on one side of the split with others: equal numbers, but for 0; uint64."""
+        found = np.zeros(len(numbers), np.uint64)
+        cuts = np.searchsorted(numbers, self.starts)
+        for b, (files, _) in enumerate(self.places):
+            if files.form.structured:
+                found[cuts[b] : cuts[b + 1]] = self.block(b).groups[numbers[cuts[b] : cuts[b + 1]] - self.starts[b]]
+        return found
+
+    def compared(self) -> np.ndarray:
+        """Return the numbers of the documents that are kept and looked at for likeness, rising."""
+        kept = self.status != REMOVED
+        for b, (files, _) in enumerate(self.places):
+            if not files.form.compared:
+                kept[self.starts[b] : self.starts[b + 1]] = False
+        return np.flatnonzero(kept)
+
     def remove(self, removal: Removal) -> None:
         """Take documents out. What is out already keeps its first reason."""
         kept = self.status[removal.numbers] != REMOVED
@@ -267,7 +286,8 @@ def remove_poor(corpus: Corpus, rules: Sequence[Rule], told: Progress) -> None:
     broken: dict[str, tuple[list[int], list[str]]] = {rule.name: ([], []) for rule in rules}
     for b, (start, rows) in enumerate(corpus.blocks()):
         told("judging texts", b + 1, len(corpus.places), "blocks")
-        if corpus.places[b][0].split == "validation" or not len(rows):
+        files = corpus.places[b][0]
+        if files.split == "validation" or files.form.structured or not len(rows):  # the rules are made for pages
             continue
         for i, found in enumerate(judge(load_array(corpus.block(b).folder / "scores.npy"), rules)):
             if found:

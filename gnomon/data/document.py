@@ -2,9 +2,10 @@
 
 import hashlib
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 MAX_BYTES = 32 << 10
 """Longer documents are cut into parts: many times any context, and small enough that one long file can
@@ -13,10 +14,26 @@ still be split.
 
 
 @dataclass(frozen=True)
+class Part:
+    """A piece of a structured document: a special token by its name (`mark`), text that the form of the record brings
+    along (`frame`), or text of the record (`content`), which is cleaned and compared; and whether the model is to learn
+    to say it.
+    """
+
+    kind: Literal["mark", "frame", "content"]
+    text: str
+    loss: bool = False
+
+
+@dataclass(frozen=True)
 class Document:
     """A text and where it came from, as `file:line`, with `#2`, `#3`, … for the later parts of a long
     record; the record's own id, "" where it has none; whether the text goes on from the document before it; and the
     fields of its record that were asked for, "" where it has none.
+
+    Of a structured one, also its `parts`, whose content makes up the text (see `plain_text`); what is known of the
+    question in it, as store/labels.py has it, () where nothing is; and the text that keeps it on one side of the split
+    with all others that share it, "" where none does.
     """
 
     text: str
@@ -24,11 +41,21 @@ class Document:
     own_id: str = ""
     goes_on: bool = False
     fields: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+    labels: tuple[float, ...] = ()
+    group: str = ""
 
     @cached_property
     def id(self) -> str:
         """The first 32 hex digits of the text's SHA-256: equal texts, equal ids, whatever their origin."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:32]
+
+
+def plain_text(contents: Iterable[str]) -> str:
+    """Return the text that a structured document is cleaned, compared and counted by: its content, piece by piece, each
+    on lines of its own.
+    """
+    return "\n".join(contents)
 
 
 def fingerprint(text: str) -> bytes:

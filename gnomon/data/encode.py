@@ -17,6 +17,7 @@ from gnomon.data.blocks import damaged_block
 from gnomon.data.budget import Budgets, before, counted
 from gnomon.data.corpus import REMOVED, TRAIN, VALIDATION, Corpus, hex_id, opened, origin_of
 from gnomon.data.engine import Engine, Job
+from gnomon.data.parts import encode_parts
 from gnomon.data.shards import SHARD_BYTES, document_line, write_shard
 from gnomon.data.worker import Tell
 from gnomon.store.datasets import UNIGRAMS
@@ -63,12 +64,18 @@ def encode_block(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     kept = np.flatnonzero(said["status"] != REMOVED)
     said = np.array(said[kept])
     documents, dtype = np.array(block.documents[kept]), dtype_of(tokenizer.vocabulary)
-    encoded: list[np.ndarray] = []
+    encoded, bears = list[np.ndarray](), list[np.ndarray]()
     for first in range(0, len(kept), BATCH_DOCUMENTS):
-        texts = list(block.texts(kept[first : first + BATCH_DOCUMENTS]))
+        some = kept[first : first + BATCH_DOCUMENTS]
+        texts = list(block.texts(some))
         _refuse_others(texts, documents["id"][first : first + BATCH_DOCUMENTS], block.folder)
-        for ids in tokenizer.encode_batch(texts):
-            encoded.append(np.array([tokenizer.end_of_text, *ids], dtype))
+        if block.structured:
+            for ids, loss in encode_parts(list(block.parts(some)), tokenizer):
+                encoded.append(np.array([tokenizer.end_of_text, *ids], dtype))
+                bears.append(np.array([*loss, loss[-1]], np.uint8))  # end-of-text is borne as what it follows
+        else:
+            for ids in tokenizer.encode_batch(texts):
+                encoded.append(np.array([tokenizer.end_of_text, *ids], dtype))
         tell(int(documents["bytes"][: first + BATCH_DOCUMENTS].sum(dtype=np.int64)))
     order = np.lexsort((documents["id"][:, 1], documents["id"][:, 0], said["source"], said["status"]))
     rows = np.zeros(len(kept), ENCODED)
@@ -85,6 +92,10 @@ def encode_block(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
         write_array(staged.path / "ids.npy", ids)
         write_array(staged.path / "documents.npy", rows)
         write_array(staged.path / "own.npy", np.frombuffer(own, np.uint8))
+        if block.structured:
+            write_array(staged.path / "bears.npy", np.concatenate([np.empty(0, np.uint8), *(bears[i] for i in order)]))
+        if block.labels is not None:
+            write_array(staged.path / "labels.npy", block.labels[kept[order]])
         (staged.path / "result.json").write_bytes(canonical_json(result))
         staged.publish_once(folder)
     faults.point("prepare.encoded")
@@ -162,6 +173,7 @@ def make_shard(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     part, parts, end = args["part"], args["parts"], args["end"] or [2**64 - 1, 2**64 - 1]
     names = orjson.loads(Path(args["names"]).read_bytes())
     rows, ids, origins, own_ids = [], [], list[str](), list[str]()
+    bears, labels = list[np.ndarray](), list[np.ndarray]()
     for folder, place in args["encoded"]:
         every, held = load_array(Path(folder) / "documents.npy"), load_array(Path(folder) / "ids.npy")
         first, last = np.searchsorted(every["status"].astype(np.uint32) << 16 | every["source"], [whose, whose + 1])
@@ -174,8 +186,13 @@ def make_shard(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
         mine = np.array(every[first + start : first + stop])
         rows.append(mine)
         if len(mine):
-            ids.append(np.array(held[int(mine["start"][0]) : int(mine["start"][-1]) + int(mine["tokens"][-1])]))
+            here = slice(int(mine["start"][0]), int(mine["start"][-1]) + int(mine["tokens"][-1]))
+            ids.append(np.array(held[here]))
             own_ids += _own_ids(mine, load_array(Path(folder) / "own.npy"))
+            if (path := Path(folder) / "bears.npy").exists():
+                bears.append(np.array(load_array(path)[here]))
+            if (path := Path(folder) / "labels.npy").exists():
+                labels.append(np.array(load_array(path)[first + start : first + stop]))
         whence = zip(mine["file"].tolist(), mine["line"].tolist(), mine["part"].tolist(), strict=True)
         origins += [origin_of(names[place][file], line, part_) for file, line, part_ in whence]
     row = np.concatenate(rows)
@@ -184,19 +201,25 @@ def make_shard(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
     order = np.lexsort((row["id"][:, 1], row["id"][:, 0]))
     sizes = row["tokens"][order].astype(np.int64)
     shard, counts = np.empty_like(together), np.zeros(args["vocabulary"], np.int64)
+    borne = np.concatenate(bears) if bears else None
+    mask = None if borne is None else np.empty_like(borne)
     ends = sizes.cumsum()
     for first in range(0, len(order), BATCH_DOCUMENTS):
         some = slice(first, min(first + BATCH_DOCUMENTS, len(order)))
         # where each id lies in `together`: its document's begin, and its place in the document
         shift = begins[order[some]] - (ends[some] - sizes[some])
         here = slice(int(ends[first] - sizes[first]), int(ends[some.stop - 1]))
-        shard[here] = together[np.repeat(shift, sizes[some]) + np.arange(here.start, here.stop)]
+        at = np.repeat(shift, sizes[some]) + np.arange(here.start, here.stop)
+        shard[here] = together[at]
+        if mask is not None and borne is not None:
+            mask[here] = borne[at]
         counts += np.bincount(shard[here], minlength=len(counts))
     lines = (
         document_line(hex_id(row["id"][i]), origins[i], int(row["bytes"][i]), int(row["tokens"][i]), own_ids[i])
         for i in order.tolist()
     )
-    entry = write_shard(Path(args["folder"]), args["number"], shard, sizes.tolist(), lines)
+    table = np.concatenate(labels)[order] if labels else None
+    entry = write_shard(Path(args["folder"]), args["number"], shard, sizes.tolist(), lines, mask, table)
     write_array(_counts_of(Path(args["folder"]), args["number"]), counts.astype(np.uint64))
     tell(int(sizes.sum()) * together.itemsize)
     return entry | {"source": args["source"], "bytes": int(row["bytes"].sum(dtype=np.int64))}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from gnomon.data.forms.form import Form
 from gnomon.data.recipe import Input
 
 ALONE_BYTES = 8 << 20
@@ -35,5 +36,5 @@ def grouped(inputs: Sequence[Input]) -> Iterator[list[Input]]:
         yield group
 
 
-def _manner(one: Input) -> tuple[str, str, str, str | None]:
-    return one.split, one.source, one.text_field, one.separator
+def _manner(one: Input) -> tuple[str, str, str, str | None, Form]:
+    return one.split, one.source, one.text_field, one.separator, one.form

@@ -28,11 +28,12 @@ from gnomon.data.classification.languages import languages_of
 from gnomon.data.contamination.suites import read_suite
 from gnomon.data.corpus import Corpus
 from gnomon.data.engine import open_engine
+from gnomon.data.forms.questions import READ_AT
 from gnomon.data.reading.unpack import PACKINGS
 from gnomon.data.recipe import OPTIONS, Recipe, find_version
 from gnomon.data.records import repeated_ids
 from gnomon.data.work import BLOCKS, WORK, Work
-from gnomon.store.datasets import FORMAT, Dataset, open_dataset
+from gnomon.store.datasets import FORMAT, STRUCTURED, Dataset, open_dataset
 from gnomon.store.manifest import NAME, write_manifest
 from gnomon.store.packed import describe_content, digest_of
 from gnomon.store.runs import only_writer
@@ -174,8 +175,10 @@ def _manifest(
     recipe: Recipe, work: Work, corpus: Corpus, tokenizer: Tokenizer, splits: dict[str, Any]
 ) -> dict[str, Any]:
     clean = recipe.data.clean
+    shards = [shard for entry in splits.values() for shard in entry["shards"]]
+    masked, labelled = (any(what in shard for shard in shards) for what in ("bearing", "labelled"))
     return {
-        "format": FORMAT,
+        "format": STRUCTURED if masked else FORMAT,
         "name": recipe.name,
         "recipe": recipe.digest,
         "inputs": [i.described() for i in recipe.inputs],
@@ -192,6 +195,7 @@ def _manifest(
             "kind": tokenizer.kind,
             "pretokenizer": tokenizer.pretokenizer,
             "end_of_text": tokenizer.end_of_text,
+            **({"marks": [tokenizer.special_id(mark) for mark in READ_AT]} if labelled else {}),
         },
         "splits": splits,
         "removed": corpus.reasons(),

@@ -17,6 +17,7 @@ from gnomon.data.classification.languages import check_languages
 from gnomon.data.contamination import decontaminate
 from gnomon.data.contamination.suites import suite_files
 from gnomon.data.duplicates import lines, minhash
+from gnomon.data.forms.form import TEXT, Form
 from gnomon.data.reading.hub import hub_source
 from gnomon.data.reading.hub_address import PREFIX, HubAddress
 from gnomon.data.reading.read import Source, find_sources
@@ -36,6 +37,8 @@ OPTIONS: dict[str, Any] = {
     "decontaminate": {"action", "threshold", "fields", "contexts"},
 }
 """Keys of `data` that decide what a dataset holds; the others say where things lie."""
+STRUCTURED = 1
+"""How conversations and questions are rendered: raised when the same record would give other tokens or labels."""
 VALIDATION = "validation"  # names the source that text of data.validation is
 
 
@@ -52,6 +55,7 @@ class Input:
     text_field: str
     separator: str | None
     stamp: list[int]  # size and time, before it was hashed
+    form: Form = TEXT
 
     def described(self) -> dict[str, Any]:
         """Return what the manifest says of it: no more of where it lies than tells it from others."""
@@ -101,7 +105,8 @@ class Recipe:
                 separator = source.separator or data.separator
                 stamp = stamp_of(file.path)
                 sha256 = file.sha256()
-                here.append(Input(file, short, origin, sha256, split, source.name or "", field, separator, stamp))
+                name, form = source.name or "", Form(source.form, source.question_loss)
+                here.append(Input(file, short, origin, sha256, split, name, field, separator, stamp, form))
                 done += file.bytes
                 progress("checking files", done, total, "bytes")
             inputs += sorted(here, key=lambda i: i.name)
@@ -110,7 +115,7 @@ class Recipe:
             "suites": [[path.name, sha256] for path, sha256 in suites],
             "classifier": classifier,
             "inputs": [i.described() for i in inputs],
-            "sources": [s.model_dump(exclude={"paths"}) for s in data.named],
+            "sources": [_said(s) for s in data.named],
             "data": data.model_dump(include=OPTIONS),
             "tokenizer": brought.digest if brought else tokenizer.model_dump(exclude={"path"}),
             "embedder": embedder,
@@ -121,6 +126,11 @@ class Recipe:
         return cls(root / name, name, inputs, data, tokenizer, vocabulary, suites, brought, embedder, digest)
 
 
+def _said(source: SourceConfig) -> dict[str, Any]:
+    """Return what of a source decides what a dataset holds; of one of plain text, nothing about other forms."""
+    return source.model_dump(exclude={"paths"} if source.form != "text" else {"paths", "form", "question_loss"})
+
+
 def _forms(data: DataConfig) -> dict[str, Any]:
     """Return the form of each way to look at texts that this preparation takes: its results change with that."""
     used = {
@@ -129,6 +139,7 @@ def _forms(data: DataConfig) -> dict[str, Any]:
         "lines": lines.FORM if data.dedup.lines is not None else None,
         "languages": identifier() if data.clean.languages is not None else None,
         "suites": decontaminate.FORM if data.decontaminate.against else None,
+        "structured": STRUCTURED if any(s.form != "text" for s in data.named) else None,
     }
     return {name: form for name, form in used.items() if form is not None}
 

@@ -88,15 +88,32 @@ class SplitWriter:
 
 
 def write_shard(
-    folder: Path, number: int, ids: np.ndarray, tokens: Sequence[int], lines: Iterable[bytes]
+    folder: Path,
+    number: int,
+    ids: np.ndarray,
+    tokens: Sequence[int],
+    lines: Iterable[bytes],
+    bears: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """Write one shard (its ids, the number of ids of each document, a line about each); return its manifest entry."""
+    """Write one shard (its ids, the number of ids of each document, a line about each) and return its manifest entry.
+
+    `bears` says of each id, 0 or 1, whether the one that follows it bears loss: None where all do. `labels` has a row a
+    document, see store/labels.py: a table in which nothing is known is not written.
+    """
     paths = shard_files(folder, number)
     write_array(paths.tokens, ids)
     write_array(paths.offsets, np.cumsum([0, *tokens], dtype=np.uint64))
     write_synced(paths.documents, zstandard.compress(b"".join(lines)))
+    entry = {"documents": len(tokens), "tokens": len(ids)}
+    if bears is not None:
+        write_array(paths.mask, np.packbits(bears, bitorder="little"))
+        entry["bearing"] = int(bears.sum(dtype=np.int64))
+    if labels is not None and not np.isnan(labels).all():
+        write_array(paths.labels, labels)
+        entry["labelled"] = int((~np.isnan(labels)).any(axis=1).sum())
     faults.point("prepare.shard_written")
-    return {"documents": len(tokens), "tokens": len(ids)}
+    return entry
 
 
 def document_line(document: str, origin: str, size: int, tokens: int, own_id: str = "") -> bytes:

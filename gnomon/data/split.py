@@ -13,16 +13,44 @@ def held_out_records(records: np.ndarray, ids: np.ndarray, sizes: np.ndarray, sh
     `records` are the numbers of each document's record, equal ones side by side. A record goes by the id of its first
     document. One that is itself more than `share` of the text, as a book in a file may be, is held out in parts.
     """
+    return _chosen(_parts(records, sizes, share * int(sizes.sum(dtype=np.int64))), ids, sizes, share)
+
+
+def _parts(records: np.ndarray, sizes: np.ndarray, most: float) -> np.ndarray:
+    """Return which documents begin a record, and all those of one that has more bytes than `most`."""
     begins = np.concatenate([[True], records[1:] != records[:-1]])[: len(records)]
     whole = np.bincount(begins.cumsum() - 1, sizes).astype(np.int64)
-    large = whole > share * int(sizes.sum(dtype=np.int64))
+    large = whole > most
     begins |= large[begins.cumsum() - 1]
+    return begins
+
+
+def _chosen(begins: np.ndarray, ids: np.ndarray, sizes: np.ndarray, share: float) -> np.ndarray:
+    """Return the places of what is held out: runs of documents from one that `begins` to the next, all or none."""
     unit = begins.cumsum() - 1
     first = np.flatnonzero(begins)
     summed = np.add.reduceat(sizes.astype(np.int64), first)
     chosen = np.zeros(len(first), bool)
     chosen[held_out(ids[first], summed, share)] = True
     return np.flatnonzero(chosen[unit])
+
+
+def held_out_groups(
+    records: np.ndarray, groups: np.ndarray, ids: np.ndarray, sizes: np.ndarray, share: float
+) -> np.ndarray:
+    """Return what `held_out_records` does, where documents of one group (equal numbers, but for 0) stay together too,
+    however large it is; a group goes by its lowest id.
+    """
+    inside = np.flatnonzero(groups)
+    if not len(inside):
+        return held_out_records(records, ids, sizes, share)
+    inside = inside[np.lexsort((ids[inside, 1], ids[inside, 0], groups[inside]))]
+    first = np.concatenate([[True], groups[inside][1:] != groups[inside][:-1]])
+    rest = np.flatnonzero(groups == 0)
+    parts = _parts(records[rest], sizes[rest], share * int(sizes.sum(dtype=np.int64)))
+    order = np.concatenate([rest, inside])
+    begins = np.concatenate([parts, first])
+    return np.sort(order[_chosen(begins, ids[order], sizes[order], share)])
 
 
 def held_out(ids: np.ndarray, sizes: np.ndarray, share: float) -> np.ndarray:

@@ -41,7 +41,7 @@ from gnomon.data.reading.span import WHOLE, cut_spans
 from gnomon.data.recipe import Input, Recipe
 from gnomon.data.records import warn_of_idle
 from gnomon.data.sample import granted
-from gnomon.data.split import held_out_records
+from gnomon.data.split import held_out_groups
 from gnomon.data.tempered import TRIAL_BYTES, tempered_weights
 from gnomon.embed.minilm import SentenceEmbedder
 from gnomon.tokenizer.tokenizer import BLOCK, Tokenizer
@@ -98,7 +98,8 @@ class Work:
         for (group, job), result in zip(read, results, strict=True):
             names, one = [i.origin for i in group], group[0]
             choices = self._choices(group)
-            files.append(Files(names, one.source, one.split, Path(job.args["folder"]), result["blocks"], choices))
+            place = Path(job.args["folder"])
+            files.append(Files(names, one.source, one.split, place, result["blocks"], choices, one.form))
             for what, counts in self.cleaned.items():
                 counts.update(result[what])
             for file, line, part, reason, detail in result["unusable"]:
@@ -124,6 +125,7 @@ class Work:
         languages = None if data.clean.languages is None else identifier()
         wanted = replace(wanted, domains=asked_of(data.domains, first.source), languages=languages)
         wanted = replace(wanted, classifier=self._classifier[1] if self._classifier else None)
+        wanted = replace(wanted, form=first.form.name, question_loss=first.form.question_loss)
         files = [[str(i.file.path.absolute()), i.file.bytes, i.stamp] for i in group]
         size, jobs, spans = sum(i.file.bytes for i in group), list[Job](), [WHOLE]
         if len(group) == 1 and size > SPAN_BYTES and can_split(first.file, first.separator):
@@ -190,8 +192,8 @@ class Work:
                 where=", ".join(self._named),
                 do="add text, cut it with data.separator, or give other text in data.validation",
             )
-        chosen = held_out_records(corpus.records(numbers), ids, sizes, self.recipe.data.validation_share)
-        corpus.status[numbers[chosen]] = VALIDATION
+        share, groups = self.recipe.data.validation_share, corpus.groups(numbers)
+        corpus.status[numbers[held_out_groups(corpus.records(numbers), groups, ids, sizes, share)]] = VALIDATION
 
     def learn(self, corpus: Corpus) -> Tokenizer:
         """Return the tokenizer learned from a sample of the training text, or the one that was brought along; DataError

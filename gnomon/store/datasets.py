@@ -3,6 +3,9 @@
 datasets/<name>/<version>/    version: the first 12 hex digits of the manifest's SHA-256
     manifest.json  card.md  tokenizer.json  ledger.jsonl.zst  quarantine.jsonl.zst
     train/ validation/        tokens-00000.npy  offsets-00000.npy  documents-00000.jsonl.zst  ...
+                              mask-00000.npy: a bit a token, the lowest of a byte first: whether the token that
+                              follows it bears loss; for sources in which not every one does
+                              labels-00000.npy: a row a document, see labels.py; where something is known
                               unigrams.npy: how often each id is in each source, one source after the other
 """
 
@@ -24,31 +27,37 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gnomon.base.disk import DISK
 from gnomon.base.errors import DataError, IntegrityError
 from gnomon.base.files import STAGING_PREFIX
+from gnomon.store import labels
 from gnomon.store.manifest import NAME, Damage, read_manifest
 from gnomon.store.packed import damaged_content, digest_of
 from gnomon.store.schema import Count
 
-FORMAT = 3
-READ = (2, FORMAT)
+FORMAT, STRUCTURED = 3, 4
+"""Of plain text, and of a dataset in which some tokens bear no loss: who reads only the former must not train on it."""
+READ = (2, FORMAT, STRUCTURED)
 """Formats that can be read; 2 knows packed files by their packed bytes alone, and no own ids of records."""
 MAX_LINE_BYTES = 1 << 16  # of what is known of a document
 HEAD_BYTES = 256
 UNIGRAMS = "unigrams.npy"
 _HEAD = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '(<u[248])', 'fortran_order': False, 'shape': \((\d{1,15}),\), \} *\n", re.DOTALL
+    rb"\x93NUMPY\x01\x00..\{'descr': '(<u[248]|\|u1|<f2)', 'fortran_order': False,"
+    rb" 'shape': \((\d{1,15}),(?: (\d{1,5}))?\), \} *\n",
+    re.DOTALL,
 )
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ShardFiles:
-    """The three files of one shard: ids, uint64 [documents + 1] offsets into them, and a JSON line a
-    document.
+    """The files of one shard: ids, uint64 [documents + 1] offsets into them, and a JSON line a document; where there
+    are any, bits that say what bears loss, and labels.
     """
 
     tokens: Path
     offsets: Path
     documents: Path
+    mask: Path
+    labels: Path
 
 
 def shard_files(folder: Path, number: int) -> ShardFiles:
@@ -57,6 +66,8 @@ def shard_files(folder: Path, number: int) -> ShardFiles:
         folder / f"tokens-{number:05d}.npy",
         folder / f"offsets-{number:05d}.npy",
         folder / f"documents-{number:05d}.jsonl.zst",
+        folder / f"mask-{number:05d}.npy",
+        folder / f"labels-{number:05d}.npy",
     )
 
 
@@ -70,6 +81,8 @@ class _Shard(BaseModel):
     tokens: Count
     bytes: Count
     source: str
+    bearing: Count | None = None
+    labelled: Count | None = None
 
 
 class _Split(BaseModel):
@@ -90,6 +103,7 @@ class _Splits(BaseModel):
 class _Tokenizer(BaseModel):
     vocabulary: Count
     end_of_text: Count
+    marks: list[Count] = []
 
 
 class _Body(BaseModel):
@@ -109,14 +123,25 @@ class Split:
     last target is end-of-text.
     """
 
-    def __init__(self, folder: Path, entry: dict[str, Any], end_of_text: int, source: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        entry: dict[str, Any],
+        end_of_text: int,
+        source: str | None = None,
+        marks: Sequence[int] = (),
+    ) -> None:
         numbered = [(i, s) for i, s in enumerate(entry["shards"]) if source is None or s["source"] == source]
         shards = [shard for _, shard in numbered]
         self.documents = sum(int(s["documents"]) for s in shards)
-        self.n_tokens = sum(int(s["tokens"]) for s in shards)  # inputs, and as many loss-bearing targets
+        self.n_tokens = sum(int(s["tokens"]) for s in shards)  # inputs, and as many targets
+        self.bearing = sum(int(s.get("bearing", s["tokens"])) for s in shards)  # targets that bear loss
+        self.masked = any("bearing" in s for s in shards)
+        self.labelled = sum(int(s.get("labelled", 0)) for s in shards)  # documents of which something is known
+        self._entries = shards
         self.bytes = sum(int(s["bytes"]) for s in shards)  # of UTF-8 text
         self.protected: bool = entry["protected"]  # never to be trained on
-        self.end_of_text = end_of_text
+        self.end_of_text, self.marks = end_of_text, tuple(marks)  # the latter: at which labels are read, by kind
         self.files = [shard_files(folder, i) for i, _ in numbered]
         self._starts = np.cumsum([0] + [s["documents"] for s in shards]).tolist()  # first document of each shard
 
@@ -124,6 +149,39 @@ class Split:
     def shards(self) -> list[np.ndarray]:
         """The ids of each shard, memory-mapped. Raises IntegrityError for a file that holds something else."""
         return [_mapped(f.tokens, ("<u2", "<u4")) for f in self.files]
+
+    @cached_property
+    def masks(self) -> list[np.ndarray | None]:
+        """Of each shard the bits that say, the lowest of a byte first, whether what follows a token bears loss: uint8,
+        memory-mapped; None where all do. Raises IntegrityError for a file that holds something else.
+        """
+        every = zip(self.files, self._entries, strict=True)
+        found = [_mapped(f.mask, ("|u1",)) if "bearing" in entry else None for f, entry in every]
+        for files, mask, ids in zip(self.files, found, self.shards, strict=True):
+            if mask is not None and len(mask) != -(-len(ids) // 8):
+                raise IntegrityError("it has not a bit for each token", where=str(files.mask))
+        return found
+
+    @cached_property
+    def _labels(self) -> list[np.ndarray | None]:
+        every = zip(self.files, self._entries, strict=True)
+        found = [_mapped(f.labels, (labels.DTYPE.str,), labels.WIDTH) if "labelled" in e else None for f, e in every]
+        for files, table, entry in zip(self.files, found, self._entries, strict=True):
+            if table is not None and table.size != entry["documents"] * labels.WIDTH:
+                raise IntegrityError("it has not a row for each document", where=str(files.labels))
+        return [None if table is None else table.reshape(-1, labels.WIDTH) for table in found]
+
+    def labels(self, documents: np.ndarray) -> np.ndarray:
+        """Return what is known of the question in each of these documents, float32 [n, labels.WIDTH]. Raises
+        IntegrityError for a file that holds something else.
+        """
+        found = np.full((len(documents), labels.WIDTH), np.nan, np.float32)
+        shards = np.searchsorted(self._starts, documents, side="right") - 1
+        for shard in np.unique(shards).tolist():
+            table, mine = self._labels[shard], np.flatnonzero(shards == shard)
+            if table is not None:
+                found[mine] = table[documents[mine] - self._starts[shard]]
+        return found
 
     @cached_property
     def shard_offsets(self) -> list[np.ndarray]:
@@ -183,16 +241,19 @@ def _said(line: bytes, path: Path, document: int) -> dict[str, Any]:
         raise IntegrityError(f"nothing is known of document {document:,}", where=str(path)) from None
 
 
-def _mapped(path: Path, dtypes: tuple[str, ...]) -> np.ndarray:
-    """Return the row of numbers in a .npy file as Gnomon writes it, memory-mapped."""
+def _mapped(path: Path, dtypes: tuple[str, ...], width: int | None = None) -> np.ndarray:
+    """Return the numbers in a .npy file as Gnomon writes it, memory-mapped: a row of them, or of a table of this width
+    all its rows, one after the other.
+    """
     try:
         if DISK.kind(path) != "file":
             raise ValueError("it is missing or no plain file")
         with path.open("rb") as f:
             head = _HEAD.match(f.read(HEAD_BYTES))
-        if head is None or head[1].decode() not in dtypes:
+        wide = None if width is None else str(width).encode()
+        if head is None or head[1].decode() not in dtypes or head[3] != wide:
             raise ValueError(f"it is no row of {' or '.join(dtypes)}")
-        dtype, count, start = np.dtype(head[1].decode()), int(head[2]), head.end()
+        dtype, count, start = np.dtype(head[1].decode()), int(head[2]) * (width or 1), head.end()
         if path.stat().st_size != start + count * dtype.itemsize:
             raise ValueError(f"it has not the bytes of {count:,} numbers")
         return np.asarray(np.memmap(path, dtype, "r", start, (count,)))
@@ -244,15 +305,17 @@ class Dataset:
 
     def split(self, name: str) -> Split:
         """Return the `train` or `validation` split."""
-        return Split(self.folder / name, self.manifest["splits"][name], self.manifest["tokenizer"]["end_of_text"])
+        said = self.manifest["tokenizer"]
+        return Split(
+            self.folder / name, self.manifest["splits"][name], said["end_of_text"], marks=said.get("marks", ())
+        )
 
     def sources(self, split: str) -> dict[str, Split]:
         """Return each source's own part of a split, by the source's name, in their order."""
         entry = self.manifest["splits"][split]
         names = list(dict.fromkeys(shard["source"] for shard in entry["shards"]))
-        return {
-            name: Split(self.folder / split, entry, self.manifest["tokenizer"]["end_of_text"], name) for name in names
-        }
+        end_of_text, marks = self.manifest["tokenizer"]["end_of_text"], self.manifest["tokenizer"].get("marks", ())
+        return {name: Split(self.folder / split, entry, end_of_text, name, marks) for name in names}
 
     def unigrams(self, split: str = "train") -> dict[str, np.ndarray]:
         """Return how often each id is in each source of a split, uint64 [vocabulary], by the source's name in their
@@ -289,7 +352,7 @@ def open_dataset(folder: Path) -> Dataset:
     manifest = read_manifest(folder)
     if manifest.get("format") not in READ:
         raise IntegrityError(
-            f"the dataset has format {manifest.get('format')} and this version reads {READ[0]} to {FORMAT}",
+            f"the dataset has format {manifest.get('format')} and this version reads {READ[0]} to {READ[-1]}",
             where=str(folder),
             do="update gnomon, or prepare the text anew",
         )
@@ -352,8 +415,25 @@ def _faults_of(split: Split, entry: dict[str, Any], tokenizer: dict[str, Any]) -
             found.append((files.tokens, "a document does not begin with end-of-text"))
         else:
             found += [(files.documents, why) for why in _faults_of_lines(files.documents, counts["documents"])]
+    found += _faults_beside(split, entry)
     if any(entry[what] != sum(s[what] for s in entry["shards"]) for what in ("documents", "tokens", "bytes")):
         found.append((split.files[0].tokens.parent, "the shards do not add up to the split"))
+    return found
+
+
+def _faults_beside(split: Split, entry: dict[str, Any]) -> list[tuple[Path, str]]:
+    """Return the masks and labels of a split that contradict the manifest, with the reason."""
+    found: list[tuple[Path, str]] = []
+    try:
+        masks, first = split.masks, 0
+        for files, counts, mask in zip(split.files, entry["shards"], masks, strict=True):
+            table = split.labels(np.arange(first, first := first + counts["documents"]))
+            if mask is not None and int(np.bitwise_count(mask).sum(dtype=np.int64)) != counts["bearing"]:
+                found.append((files.mask, "its bits are not as many as the manifest says"))
+            if why := labels.fault_of(table):
+                found.append((files.labels, why))
+    except IntegrityError as e:
+        return [(Path(e.where or split.files[0].mask), e.what)]
     return found
 
 

@@ -109,7 +109,9 @@ def chosen(
 
 def described(sources: Sequence[SourceConfig], names: Iterable[str]) -> list[dict[str, Any]]:
     """Return what a manifest says of the sources: those that a config names, then those that their domains are."""
-    entries = [s.model_dump(include={"name", "domain", "licence"}) for s in sources]
+    entries = [
+        s.model_dump(include={"name", "domain", "licence", *(("form",) if s.form != "text" else ())}) for s in sources
+    ]
     licences = {s.name: s.licence for s in sources}
     for name in names:
         whole, _, domain = name.partition("/")

@@ -65,7 +65,9 @@ def remove_contamination(
     searches = []
     for b, job in zip(blocks, jobs, strict=True):
         write_array(path := folder / f"common-{b:06d}.npy", common[corpus.places[b][0].source])
-        more = {"common": str(path), "action": wanted.action, "threshold": wanted.threshold}
+        whole = wanted.action == "cut" and corpus.places[b][0].form.structured  # a record goes whole
+        action = "drop" if whole else wanted.action
+        more = {"common": str(path), "action": action, "threshold": wanted.threshold}
         more |= {"totals": str(totals), "documents": documents, "found": str(folder / f"found-{b:06d}.json")}
         more |= {"changed": str(folder / f"without-items-{b:06d}")}
         searches.append(Job("gnomon.data.contamination.removal:search", job.args | more, job.weight))

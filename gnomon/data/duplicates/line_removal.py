@@ -61,7 +61,8 @@ def remove_lines(corpus: Corpus, more_than: int, characters: int, folder: Path, 
     A document of which fewer characters are left than a line must have, folded as lines are, goes; so does one that is
     equal to another without what was cut. Files wait below `folder`.
     """
-    blocks = [b for b in range(len(corpus.places)) if (_status(corpus, b) != REMOVED).any()]
+    plain = [b for b, (files, _) in enumerate(corpus.places) if not files.form.structured]  # others are never cut
+    blocks = [b for b in plain if (_status(corpus, b) != REMOVED).any()]
     starts = [corpus.starts[b] for b in blocks]
     firsts = (corpus.records(np.array(starts, np.int64)) - starts).tolist()  # below 0: in a block before
     hashed = _hashed(corpus, blocks, firsts, characters, folder, engine, told)

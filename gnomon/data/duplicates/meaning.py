@@ -15,7 +15,7 @@ from gnomon.base.arrays import load_array, write_array
 from gnomon.base.files import canonical_json, sha256_bytes, sha256_file, staged_folder
 from gnomon.base.progress import Progress
 from gnomon.data.blocks import Block
-from gnomon.data.corpus import REMOVED, Corpus
+from gnomon.data.corpus import Corpus
 from gnomon.data.duplicates.semantic import (
     CELL_DOCUMENTS,
     PROBES,
@@ -77,7 +77,7 @@ def remove_semantic(
     Stays: validation text before training text, then the longest, then the one with the lowest id. Vectors are written
     below `folder`, 512 bytes a document (more by a sentence model); memory holds some 100 bytes a document.
     """
-    numbers = np.flatnonzero(corpus.status != REMOVED)
+    numbers = corpus.compared()
     folders = _embedded(corpus, numbers, embedder, folder, engine, told)
     rows = corpus.rows(numbers)
     worded = np.concatenate([np.zeros(0, bool), *(load_array(Path(f) / "vectors.npy").any(axis=1) for f in folders)])

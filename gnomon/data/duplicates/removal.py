@@ -71,6 +71,8 @@ def _paired(corpus: Corpus, bands: Bands, told: Progress) -> Iterator[np.ndarray
             columns = [np.zeros((0, 2), np.uint64)]
             numbers = [np.zeros(0, np.int64)]
             for b in range(len(corpus.places)):
+                if not corpus.places[b][0].form.compared:
+                    continue
                 start, hashes = corpus.starts[b], load_bands(corpus, b, bands)
                 both = hashes[:, [band, (band + 1) % bands.count]]
                 alive = corpus.status[start : start + len(both)] != REMOVED

@@ -12,6 +12,7 @@ import orjson
 from gnomon.base.errors import DataError
 from gnomon.base.files import sha256_file
 from gnomon.data.document import MAX_BYTES, Document, Note, Removed, cut, part_end
+from gnomon.data.forms.form import TEXT, Form, document_of
 from gnomon.data.reading.span import WHOLE, Span, seek_to_line, seek_to_mark
 from gnomon.data.reading.table import TABLE_KINDS, table_texts
 from gnomon.data.reading.unpack import PACKINGS, open_errors, open_unpacked
@@ -98,10 +99,12 @@ def read_documents(
     span: Span = WHOLE,
     id_field: str | None = None,
     fields: Sequence[str] = (),
+    form: Form = TEXT,
 ) -> Iterator[Document]:
-    """Yield the documents of one file, or those whose first byte lies in `span`; long ones in parts. `note` is told of
-    every record that cannot be used, `at` of how many bytes of the file, as it lies on disk, have been read; `id_field`
-    names the key of the records' own ids, `fields` others that are wanted, such as `url` or `meta.kind`. Memory holds
+    """Yield the documents of one file, or those whose first byte lies in `span`; long ones in parts, but for records of
+    a structured `form`, which stay whole. `note` is told of every record that cannot be used, `at` of how many bytes of
+    the file, as it lies on disk, have been read; `id_field` names the key of the records' own ids, `fields` others that
+    are wanted, such as `url` or `meta.kind`. Memory holds
     one record, one part of a text file, or some rows of a table.
 
     The documents of all of a file's spans, in order, are those of the file: same texts, same origins, same notes.
@@ -111,13 +114,18 @@ def read_documents(
     """
     assert span == WHOLE or can_split(source, separator)
     kind, name, text_field = _kind(source.path), source.name, source.text_field or text_field
+    if form.structured and kind not in RECORD_KINDS:
+        do = "name .jsonl files, also .gz or .zst, for this source in data.sources"
+        raise DataError(f"{form.name} are read from .jsonl only", where=str(source.path), do=do)
     stop = source.bytes if span.stop is None else span.stop
     with open_unpacked(source.path) as (stream, raw):
         if kind in TABLE_KINDS:
             for row in _rows(source, raw, text_field, note, at, id_field, fields):
                 yield from cut(row)
             return
-        if kind in RECORD_KINDS:
+        if form.structured:
+            documents = _structured(stream, name, form, note, span, id_field, fields)
+        elif kind in RECORD_KINDS:
             documents = _records(stream, name, text_field, note, span, id_field, fields)
         else:
             documents = _texts(stream, name, separator, note, span)
@@ -192,6 +200,19 @@ def _records(
             yield from cut(replace(usable, fields=_said(record, fields)) if fields else usable)
 
 
+def _structured(
+    stream: BinaryIO, name: str, form: Form, note: Note, span: Span, id_field: str | None, fields: Sequence[str]
+) -> Iterator[Document]:
+    for origin, record in _lines(stream, name, None, note, span):
+        try:
+            found = document_of(record, form, origin)
+        except (ValueError, RecursionError) as e:
+            note(Removed(origin, f"no record of {form.name}", str(e)))
+            continue
+        own = own_id(record.get(id_field)) if id_field else ""
+        yield replace(found, own_id=own, fields=_said(record, fields))
+
+
 def _said(record: dict[str, Any], fields: Sequence[str]) -> tuple[str, ...]:
     """Return what a record says in each of these fields, "" where it has none; of a list, each on a line."""
     found = []
@@ -216,9 +237,9 @@ def own_id(value: Any) -> str:
 
 
 def _lines(
-    stream: BinaryIO, name: str, text_field: str, note: Note, span: Span
+    stream: BinaryIO, name: str, text_field: str | None, note: Note, span: Span
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the records of .jsonl that have a text, each with its place."""
+    """Yield the records of .jsonl that have a text, each with its place; without a field for it, all of them."""
     number, place = seek_to_line(stream, span)
     while (span.stop is None or place < span.stop) and (line := stream.readline(MAX_RECORD_BYTES)):
         place += len(line)
@@ -239,7 +260,7 @@ def _too_long(origin: str, what: str) -> Removed:
     return Removed(origin, "too long", f"the {what} has more than {MAX_RECORD_BYTES:,} bytes")
 
 
-def _fields(line: bytes, origin: str, text_field: str, note: Note) -> dict[str, Any] | None:
+def _fields(line: bytes, origin: str, text_field: str | None, note: Note) -> dict[str, Any] | None:
     """Return the record in a line of .jsonl; None, and a note unless the line is blank, where it has no text."""
     try:
         record = orjson.loads(line)
@@ -254,8 +275,10 @@ def _fields(line: bytes, origin: str, text_field: str, note: Note) -> dict[str, 
         except (ValueError, RecursionError) as e:
             note(Removed(origin, "invalid JSON", str(e)))
             return None
-    if isinstance(record, dict) and isinstance(record.get(text_field), str):
+    if isinstance(record, dict) and (text_field is None or isinstance(record.get(text_field), str)):
         return record
+    if text_field is None:
+        return note(Removed(origin, "no record", f"the line holds a {type(record).__name__}"))
     if isinstance(record, dict) and text_field in record:
         note(Removed(origin, "text is no string", f'"{text_field}" holds a {type(record[text_field]).__name__}'))
     else:

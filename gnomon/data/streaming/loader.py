@@ -75,4 +75,5 @@ def to_device(rows: Rows, device: str) -> Rows:
     if device == "cpu":
         return rows
     moved = {k: v.to(device, non_blocking=True) for k, v in vars(rows).items() if isinstance(v, torch.Tensor)}
-    return replace(rows, **moved, buckets=tuple(b.to(device, non_blocking=True) for b in rows.buckets))
+    targets = None if rows.targets is None else rows.targets.to(device)
+    return replace(rows, **moved, buckets=tuple(b.to(device, non_blocking=True) for b in rows.buckets), targets=targets)

@@ -30,7 +30,7 @@ class Layout:
         return len(self.first) - 1
 
 
-def pack(lengths: np.ndarray, length: int, stride: int | None = None) -> Layout:
+def pack(lengths: np.ndarray, length: int, stride: int | None = None, *, uncut: bool = False) -> Layout:
     """Return rows of `length` that hold documents of the given lengths; only the last row may have a gap.
 
     A document longer than a row gives rows of its own and a remainder. Remainders and short documents go,
@@ -40,10 +40,11 @@ def pack(lengths: np.ndarray, length: int, stride: int | None = None) -> Layout:
 
     With a `stride`, and where a document is longer than a row, it is cut into windows of `length` tokens, `stride`
     apart, the last as long as what is left: so no token but the first ones of a document has fewer than `length -
-    stride` before it. Then nothing is cut to fill gaps, and other rows than the last may have one.
+    stride` before it. Then nothing is cut to fill gaps, and other rows than the last may have one; nor is it where
+    documents shall stay `uncut` as far as they fit into a row.
     """
-    if stride is not None and (lengths > length).any():
-        return _pack_windows(lengths, length, stride)
+    if uncut or (stride is not None and (lengths > length).any()):
+        return _pack_windows(lengths, length, stride or length)
     whole = lengths // length
     document = np.repeat(np.arange(len(lengths)), whole)
     start = length * (np.arange(len(document)) - np.repeat(whole.cumsum() - whole, whole))

@@ -1,14 +1,15 @@
 """A micro-batch of packed rows, as tensors: pieces of text side by side, each with its own positions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gnomon.data.streaming.source import Pieces
+from gnomon.data.streaming.source import Pieces, bits_of
+from gnomon.data.streaming.targets import Targets, find_marks
 from gnomon.store.datasets import Split
 
 IGNORE = -100
@@ -20,10 +21,12 @@ class Rows:
     """One micro-batch of packed rows, [rows, length] each, int64.
 
     `labels` are the true next tokens, also where a document was cut; -100 at padding, and where a token is there only
-    to be seen. `positions` count from 0 in every piece; `segments` number the pieces of a row, -1 at padding. `buckets`
-    and `inverse` group the pieces by length for attention: each bucket is [pieces, bucket length] of indices into the
-    flattened tokens, where slots beyond a piece's end repeat its last token; `inverse` finds each token in the
-    concatenated buckets. No buckets: every row is one piece.
+    to be seen: at the beginning of a window that overlaps, and where the dataset's mask says so. `positions` count from
+    0 in every piece; `segments` number the pieces of a row, -1 at padding. `buckets` and `inverse` group the pieces by
+    length for attention: each bucket is [pieces, bucket length] of indices into the flattened tokens, where slots
+    beyond a piece's end repeat its last token; `inverse` finds each token in the concatenated buckets. No buckets:
+    every row is one piece.
+    `targets` are the labels of questions in them; None where there are none.
     """
 
     tokens: Tensor
@@ -33,6 +36,7 @@ class Rows:
     buckets: tuple[Tensor, ...]
     inverse: Tensor
     loss_tokens: int
+    targets: Targets | None = None
 
 
 def gather(splits: Sequence[Split], pieces: Pieces, length: int, longest: int | None = None) -> Rows:
@@ -63,12 +67,20 @@ def gather(splits: Sequence[Split], pieces: Pieces, length: int, longest: int | 
         seen = pieces.seen[some]
         before = seen.cumsum() - seen
         labels[np.repeat(starts[some] - before, seen) + _steps(int(seen.sum()))] = IGNORE
+    for one in [one for one in every if splits[one >> 32].masked]:
+        if (mask := splits[one >> 32].masks[one & 0xFFFFFFFF]) is not None:
+            some = np.flatnonzero(shards == one)
+            begin, size, start = pieces.begin[some], pieces.size[some], starts[some]
+            before, steps = size.cumsum() - size, _steps(int(size.sum()))
+            silent = bits_of(mask, np.repeat(begin - before, size) + steps) == 0
+            labels[(np.repeat(start - before, size) + steps)[silent]] = IGNORE
     for row in short.tolist():
         labels[row * length + int(tokens[row]) : (row + 1) * length] = IGNORE
     if longest is not None and longest < length:
         sizes, text = _cut(sizes, text, longest)
-    bearing = int(pieces.bearing().sum())
-    return _as_rows(inputs.reshape(count, length), labels.reshape(count, length), sizes, text, bearing)
+    bearing, targets = int(pieces.bearing().sum()), find_marks(splits, pieces, longest).targets(starts)
+    rows = _as_rows(inputs.reshape(count, length), labels.reshape(count, length), sizes, text, bearing)
+    return rows if targets is None else replace(rows, targets=targets)
 
 
 def _text(every: Mapping[int, np.ndarray], pieces: Pieces, shards: np.ndarray) -> np.ndarray:

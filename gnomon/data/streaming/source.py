@@ -14,10 +14,11 @@ from gnomon.store.datasets import Split
 class Pieces:
     """Rows as pieces of text. Piece i is `size[i]` tokens from token `begin[i]` on of shard `shard[i]` of a source, in
     the source's document `document[i]`, whose last ones they are where `ends[i]`; the first `seen[i]` of them bear no
-    loss. Row r holds pieces `first[r]` to `first[r + 1]`, side by side from the row's beginning.
+    loss, and of the others `borne[i]` do. Row r holds pieces `first[r]` to `first[r + 1]`, side by side
+    from the row's beginning.
     """
 
-    table: np.ndarray  # [7, pieces], in this order
+    table: np.ndarray  # [8, pieces], in this order
     first: np.ndarray
 
     @property
@@ -48,6 +49,10 @@ class Pieces:
     def seen(self) -> np.ndarray:
         return self.table[6]
 
+    @property
+    def borne(self) -> np.ndarray:
+        return self.table[7]
+
     def rows(self, wanted: np.ndarray) -> "Pieces":
         """Return these rows, in this order."""
         begin = self.first[wanted]
@@ -62,7 +67,7 @@ class Pieces:
 
     def bearing(self) -> np.ndarray:
         """Return the loss-bearing tokens of each row."""
-        return np.add.reduceat(self.size - self.seen, self.first[:-1])
+        return np.add.reduceat(self.borne, self.first[:-1])
 
 
 def together(parts: Sequence[Pieces]) -> Pieces:
@@ -80,29 +85,33 @@ def _from_zero(counts: np.ndarray) -> np.ndarray:
 class Windows:
     """A split cut into windows of documents, each packed when it is first needed; the newest one is kept.
 
-    With a `stride`, those with a document longer than a row are packed once before, for how many rows they are.
+    With a `stride`, those with a document longer than a row are packed once before, for how many rows they are; so are
+    all of a split in which not every token bears loss, whose documents stay whole as far as they fit into a row: an
+    answer without its question would teach to guess.
     """
 
     def __init__(self, split: Split, length: int, source: int = 0, stride: int | None = None) -> None:
         self._offsets = split.offsets.astype(np.int64)
         self._shards = _from_zero(np.array([len(shard) for shard in split.shards]))
-        self._length, self._source, self._stride = length, source, stride
+        self._length, self._source, self._stride, self._split = length, source, stride, split
         edges = self._offsets[[*range(0, len(self._offsets) - 1, WINDOW_DOCUMENTS), -1]]
-        self.tokens = np.diff(edges)
-        self.rows = np.array([rows_needed(tokens, length) for tokens in self.tokens.tolist()], dtype=np.int64)
+        self._tokens = np.diff(edges)
+        self.borne = self._tokens.copy()  # tokens that bear loss
+        self.rows = np.array([rows_needed(tokens, length) for tokens in self._tokens.tolist()], dtype=np.int64)
         self._packed: tuple[int, Pieces] | None = None
         self._bearing: dict[int, np.ndarray] = {}
-        if stride is not None:
+        if stride is not None or split.masked:
             longer = np.flatnonzero(np.diff(self._offsets) > length) // WINDOW_DOCUMENTS
-            self._bearing = {window: self.pieces(window).bearing() for window in np.unique(longer).tolist()}
+            packed = range(len(self.rows)) if split.masked else np.unique(longer).tolist()
+            self._bearing = {window: self.pieces(window).bearing() for window in packed}
             for window, bearing in self._bearing.items():
-                self.rows[window] = len(bearing)
+                self.rows[window], self.borne[window] = len(bearing), bearing.sum()
 
     def bearing(self, window: int) -> np.ndarray:
         """Return the loss-bearing tokens of each row of a window. Packs nothing."""
         if window in self._bearing:
             return self._bearing[window]
-        rows, tokens = int(self.rows[window]), int(self.tokens[window])
+        rows, tokens = int(self.rows[window]), int(self._tokens[window])
         return np.minimum(self._length, tokens - self._length * np.arange(rows))
 
     def pieces(self, window: int) -> Pieces:
@@ -111,15 +120,33 @@ class Windows:
             first = window * WINDOW_DOCUMENTS
             offsets = self._offsets[first : first + WINDOW_DOCUMENTS + 1]
             lengths = np.diff(offsets)
-            layout = pack(lengths, self._length, self._stride)
+            layout = pack(lengths, self._length, self._stride, uncut=self._split.masked)
             begin = offsets[layout.document] + layout.start
             shard = np.searchsorted(self._shards, begin, side="right") - 1
             size, ends = layout.stop - layout.start, layout.stop == lengths[layout.document]
             source, inside = np.full(len(begin), self._source), begin - self._shards[shard]
-            table = np.stack([source, first + layout.document, shard, inside, size, ends, layout.seen])
+            borne = size - layout.seen
+            if self._split.masked:
+                sums = np.concatenate([[0], self._mask(int(offsets[0]), int(offsets[-1])).cumsum(dtype=np.int64)])
+                borne = sums[begin + size - offsets[0]] - sums[begin + layout.seen - offsets[0]]
+            table = np.stack([source, first + layout.document, shard, inside, size, ends, layout.seen, borne])
             found = Pieces(table, layout.first)
             self._packed = window, found
         return self._packed[1]
+
+    def _mask(self, first: int, stop: int) -> np.ndarray:
+        """Return of some of the split's tokens whether what follows them bears loss, 0 or 1."""
+        parts = [np.zeros(0, np.uint8)]
+        for start, end, mask in zip(self._shards[:-1], self._shards[1:], self._split.masks, strict=True):
+            a, b = max(first - int(start), 0), min(stop, int(end)) - int(start)
+            if a < b:
+                parts.append(np.ones(b - a, np.uint8) if mask is None else bits_of(mask, np.arange(a, b)))
+        return np.concatenate(parts)
+
+
+def bits_of(mask: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return the bits at these places, 0 or 1; the lowest of a byte comes first."""
+    return mask[places >> 3] >> (places & 7).astype(np.uint8) & 1
 
 
 class SourceRows:
@@ -148,9 +175,9 @@ class SourceRows:
         windows, (epochs, within) = self._windows, divmod(rows, self.per_epoch)
         window, inside, _ = self._at(rows)
         order, ends = self._windows_of(epochs)
-        whole = int(windows.tokens[order[: np.searchsorted(ends, within, side="right")]].sum())
+        whole = int(windows.borne[order[: np.searchsorted(ends, within, side="right")]].sum())
         part = int(windows.bearing(window)[self._order_in(epochs, window)[:inside]].sum())
-        return epochs * int(windows.tokens.sum()) + whole + part
+        return epochs * int(windows.borne.sum()) + whole + part
 
     def _at(self, row: int) -> tuple[int, int, int]:
         """Return the window in which one of the source's rows lies, its place there, and the rows from it to the end of

@@ -4,7 +4,7 @@ number of the next row.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from typing import Any
 
@@ -15,6 +15,7 @@ from gnomon.base.seeds import derive, permutation
 from gnomon.data.streaming.mix import Mix, parts_of
 from gnomon.data.streaming.rows import Rows, gather
 from gnomon.data.streaming.source import Pieces, SourceRows, Windows, together
+from gnomon.data.streaming.targets import find_marks
 from gnomon.events.journal import Decisions
 from gnomon.store.datasets import Dataset, Split
 
@@ -28,7 +29,8 @@ forgot at a change of weights what the sources were behind, and so gives other r
 class Batch:
     """The rows of one optimizer step, in micro-batches. `next_row` is the cursor after it.
 
-    With several processes `micros` are this one's; `loss_tokens` counts those of all.
+    With several processes `micros` are this one's; `loss_tokens` counts those of all, and `labelled` the labels of all,
+    empty where the dataset has none.
     """
 
     micros: tuple[Rows, ...]
@@ -42,6 +44,7 @@ class Batch:
     evenness: float = 1.0  # sum of (tokens of a pass / of the batch)², over the passes of all processes
     accept: bool = False  # the guard takes what comes from here on as usual
     row_sources: tuple[int, ...] = ()  # the number of each row's source, in the dataset's order
+    labelled: Mapping[str, int] = field(default_factory=dict)  # labels by router signal, `coarse` and `fine`
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ class Stream:
         sources = dataset.sources("train")
         self.sources, self._splits = tuple(sources), tuple(sources.values())
         self._length, self._seed, self.decisions = length, seed, decisions
+        self._labelled = any(split.labelled for split in self._splits)
         self.rows_per_batch, self._micro_rows = rows_per_batch, micro_rows
         self._rank, self._world = rank, world
         alone = len(sources) == 1
@@ -175,6 +179,7 @@ class Stream:
             share=share,
             evenness=self._evenness(tokens.tolist(), micro_rows),
             accept=self.decisions.accepts(row, start + rows),
+            labelled=find_marks(self._splits, pieces, longest).counts() if self._labelled else {},
         )
 
     def _evenness(self, tokens: list[int], micro_rows: int) -> float:
@@ -185,7 +190,7 @@ class Stream:
             for first, last in pairwise(shares)
             for at in range(first, last, micro_rows)
         ]
-        return sum(size**2 for size in passes) / sum(tokens) ** 2
+        return sum(size**2 for size in passes) / max(1, sum(tokens)) ** 2
 
     def rows_at(self, row: int) -> int:
         """Return the rows of the batch that is served at global row `row`."""
@@ -200,7 +205,7 @@ class Stream:
         counts = self.mix().counts(rows).tolist()
         tokens = [source.tokens(count) if count else 0 for source, count in zip(self._rows, counts, strict=True)]
         return [
-            Share(name, count, found, found / sum(tokens), found / split.n_tokens if found else 0.0)
+            Share(name, count, found, found / max(1, sum(tokens)), found / split.bearing if found else 0.0)
             for name, count, found, split in zip(self.sources, counts, tokens, self._splits, strict=True)
         ]
 

@@ -118,7 +118,7 @@ def test_a_dataset_of_the_format_before_is_read(copy: Dataset) -> None:
     assert again.digest == sha256_file(copy.folder / "manifest.json")
     assert len(list(everything(again))) == len(list(everything(copy)))
     seal(copy, older | {"format": 1})
-    with pytest.raises(IntegrityError, match="reads 2 to 3"):
+    with pytest.raises(IntegrityError, match="reads 2 to 4"):
         open_dataset(copy.folder)
 
 

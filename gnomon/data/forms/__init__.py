@@ -1,0 +1,1 @@
+"""Records that are not one text but parts with special tokens between them: conversations and questions."""

@@ -1,0 +1,103 @@
+"""What is known of the questions in a micro-batch, at the tokens where a head reads it off: the marks of the layout."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gnomon.data.streaming.source import Pieces
+from gnomon.store.datasets import Split
+from gnomon.store.labels import COARSE, FINE, ROUTER, WEIGHT, WIDTH
+from gnomon.taxonomy import ROUTER_SIGNALS
+
+_KIND_OF = {"sufficient": 1, "correct": 2}
+SIGNAL_KINDS = tuple(_KIND_OF.get(signal, 0) for signal in ROUTER_SIGNALS)
+"""The kind of mark at which each router signal is read; types are read at 0."""
+
+_READ = np.zeros((3, WIDTH), bool)  # what of a row is read at each kind
+for _signal, _kind in enumerate(SIGNAL_KINDS):
+    _READ[_kind, [ROUTER.start + _signal, WEIGHT.start + _signal]] = True
+_READ[0, COARSE] = _READ[0, FINE] = True
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Labels of a micro-batch, by place: `places` in its flattened tokens, int64 [N], rising; `kinds` of marks there, 0
+    `<|/q|>`, 1 `<|/ctx|>`, 2 `<|/a|>`; and float32 `router` and `weight` [N, 5], `coarse` [N, 18] and `fine` [N, 50],
+    NaN where nothing is known, or nothing of it is read at this mark.
+    """
+
+    places: Tensor
+    kinds: Tensor
+    router: Tensor
+    weight: Tensor
+    coarse: Tensor
+    fine: Tensor
+
+    def to(self, device: str) -> "Targets":
+        """Return the labels on `device`."""
+        return Targets(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Found:
+    """Marks at which something is known: the piece of each, the token of the piece, its kind, and what is read there,
+    float32 [N, labels.WIDTH].
+    """
+
+    piece: np.ndarray
+    token: np.ndarray
+    kind: np.ndarray
+    known: np.ndarray
+
+    def targets(self, starts: np.ndarray) -> Targets | None:
+        """Return them as labels of a micro-batch whose pieces begin at `starts`; None where nothing is known."""
+        if not len(self.piece):
+            return None
+        parts = (self.known[:, part] for part in (ROUTER, WEIGHT, COARSE, FINE))
+        return Targets(
+            torch.from_numpy(starts[self.piece] + self.token),
+            torch.from_numpy(self.kind),
+            *(torch.from_numpy(np.ascontiguousarray(part)) for part in parts),
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Return how many labels there are of each router signal, by its name, and at how many marks `coarse` and
+        `fine` types are known.
+        """
+        there = ~np.isnan(self.known)
+        signals = zip(ROUTER_SIGNALS, there[:, ROUTER].sum(axis=0).tolist(), strict=True)
+        types = {"coarse": COARSE, "fine": FINE}
+        return dict(signals) | {name: int(there[:, part].any(axis=1).sum()) for name, part in types.items()}
+
+
+def find_marks(splits: Sequence[Split], pieces: Pieces, longest: int | None = None) -> Found:
+    """Return the marks in pieces at which something is known. `splits` are the sources'.
+
+    A mark counts in the piece that its document begins in, and within its first `longest` tokens: further on, what is
+    before it is not the whole question.
+    """
+    labelled = np.flatnonzero([split.labelled > 0 for split in splits])
+    mine = np.flatnonzero(np.isin(pieces.source, labelled))
+    shards = (pieces.source[mine] << 32) + pieces.shard[mine]
+    places, kinds, known = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)], [np.zeros((0, WIDTH), np.float32)]
+    for one in np.unique(shards).tolist():
+        split, some = splits[one >> 32], mine[shards == one]
+        ids = split.shards[one & 0xFFFFFFFF]
+        some = some[ids[pieces.begin[some]] == split.end_of_text]  # where the document begins
+        size = pieces.size[some] if longest is None else np.minimum(pieces.size[some], longest)
+        before = size.cumsum() - size
+        tokens = ids[np.repeat(pieces.begin[some] - before, size) + np.arange(int(size.sum()))]
+        for kind, mark in enumerate(split.marks):
+            at = np.flatnonzero(tokens == mark)
+            whose = np.searchsorted(before, at, side="right") - 1
+            table = np.where(_READ[kind], split.labels(pieces.document[some[whose]]), np.float32(np.nan))
+            told = ~np.isnan(table).all(axis=1)
+            places.append(np.stack([some[whose], at - before[whose]], axis=1)[told])
+            kinds.append(np.full(int(told.sum()), kind))
+            known.append(table[told])
+    place = np.concatenate(places)
+    order = np.lexsort(place.T[::-1])
+    return Found(place[order, 0], place[order, 1], np.concatenate(kinds)[order], np.concatenate(known)[order])
