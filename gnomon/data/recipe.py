@@ -105,8 +105,8 @@ class Recipe:
                 separator = source.separator or data.separator
                 stamp = stamp_of(file.path)
                 sha256 = file.sha256()
-                name, form = source.name or "", Form(source.form, source.question_loss)
-                here.append(Input(file, short, origin, sha256, split, name, field, separator, stamp, form))
+                form, whose = Form(source.form, source.question_loss), source.name or ""
+                here.append(Input(file, short, origin, sha256, split, whose, field, separator, stamp, form))
                 done += file.bytes
                 progress("checking files", done, total, "bytes")
             inputs += sorted(here, key=lambda i: i.name)

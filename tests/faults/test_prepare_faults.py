@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from gnomon.config import DataConfig, TokenizerConfig
 from gnomon.data.prepare import prepare
 from gnomon.data.work import BLOCKS, WORK
 from gnomon.store.datasets import Dataset, list_datasets, verify_dataset
-from tests.world import write_corpus
+from tests.world import write_corpus, write_structured
 
 POINTS = (
     "prepare.source_read@1",
@@ -38,6 +39,8 @@ from gnomon.config import DataConfig, TokenizerConfig
 from gnomon.data.prepare import prepare
 folder = Path(sys.argv[1])
 data = DataConfig(train=[str(folder / "texts")], root=str(folder / "datasets"), dedup={"lines": 2})
+if len(sys.argv) > 2:
+    data = DataConfig.model_validate_json(sys.argv[2])
 print(prepare(data, TokenizerConfig(), 512, silent).digest)
 """
 
@@ -54,10 +57,11 @@ def write_texts(folder: Path) -> None:
     (folder / "lines.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
 
 
-def started(folder: Path, armed: str = "") -> subprocess.Popen[str]:
+def started(folder: Path, armed: str = "", data: dict[str, Any] | None = None) -> subprocess.Popen[str]:
     environment = os.environ | {"GNOMON_FAULTS": armed}
+    more = [] if data is None else [json.dumps(data)]
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(folder)], env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PROGRAM, str(folder), *more], env=environment, stdout=subprocess.PIPE, text=True
     )
 
 
@@ -67,6 +71,21 @@ def digest(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("whole")
     write_texts(folder / "texts")
     return made(folder).digest
+
+
+def test_conversations_and_questions_that_were_killed_give_the_same_digest(tmp_path: Path) -> None:
+    undisturbed, data = write_structured(tmp_path / "whole"), write_structured(tmp_path / "killed")
+    for armed in ("prepare.source_read=kill@2", "prepare.encoded=kill@2", "prepare.shard_written=kill@3"):
+        died = started(tmp_path, armed, data)
+        died.communicate(timeout=120)
+        assert died.returncode == -signal.SIGKILL
+        assert list_datasets(tmp_path / "killed" / "datasets") == []
+    again, whole = (
+        prepare(DataConfig.model_validate(one), TokenizerConfig(), 512, silent) for one in (data, undisturbed)
+    )
+    assert again.digest == whole.digest
+    assert verify_dataset(again.folder) == []
+    assert len(list(again.folder.glob("train/mask-*.npy"))) == 2
 
 
 @pytest.mark.parametrize("point", POINTS)

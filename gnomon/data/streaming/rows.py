@@ -78,7 +78,11 @@ def gather(splits: Sequence[Split], pieces: Pieces, length: int, longest: int | 
         labels[row * length + int(tokens[row]) : (row + 1) * length] = IGNORE
     if longest is not None and longest < length:
         sizes, text = _cut(sizes, text, longest)
-    bearing, targets = int(pieces.bearing().sum()), find_marks(splits, pieces, longest).targets(starts)
+    known = any(split.labelled for split in splits)
+    bearing, targets = (
+        int(pieces.bearing().sum()),
+        find_marks(splits, pieces, longest).targets(starts) if known else None,
+    )
     rows = _as_rows(inputs.reshape(count, length), labels.reshape(count, length), sizes, text, bearing)
     return rows if targets is None else replace(rows, targets=targets)
 
