@@ -160,7 +160,9 @@ def test_records_of_data_synth_are_what_synth_renders(tmp_path: Path) -> None:
 
 def test_no_text_makes_a_mark(tmp_path: Path) -> None:
     tools = [{"name": HOSTILE, "description": HOSTILE, "parameters": {HOSTILE: HOSTILE}}]
-    said = [{"role": role, "content": HOSTILE} for role in ("system", "user", "tool", "assistant")]
+    said: list[dict[str, Any]] = [
+        {"role": role, "content": HOSTILE} for role in ("system", "user", "tool", "assistant")
+    ]
     said[3]["tool_calls"] = [{"function": {"name": HOSTILE, "arguments": {HOSTILE: HOSTILE}}}]
     records = [{"id": "a", "messages": said, "tools": tools}, {"id": "b", "prompt": "And?", "completion": "So."}]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
