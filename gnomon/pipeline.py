@@ -247,7 +247,7 @@ def score_split(bundle: Bundle, dataset: Dataset, plan: Plan, console: Console |
             yield micro
             seen += micro.loss_tokens
             if console:
-                console.progress("evaluating", seen, split.n_tokens, "tokens")
+                console.progress("evaluating", seen, split.bearing, "tokens")
 
     return score(bundle.model, told(), bytes_per_token=split.bytes / split.n_tokens, dtype=plan.dtype)
 

@@ -21,9 +21,14 @@ Text = tuple[np.ndarray, np.ndarray]
 
 
 def text_of(split: Split, document: int) -> Text:
-    """Return a document of a split with its targets: the ids that follow, and end-of-text after the last."""
+    """Return a document of a split with its targets: the ids that follow, and end-of-text after the last; IGNORE for
+    those that bear no loss.
+    """
     ids = split.tokens(document).astype(np.int64)
-    return ids, np.append(ids[1:], split.end_of_text)
+    labels = np.append(ids[1:], split.end_of_text)
+    if (bears := split.bears(document)) is not None:
+        labels[~bears] = IGNORE
+    return ids, labels
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gnomon.base.errors import DataError
+from gnomon.base.errors import ConfigError, DataError
 from gnomon.base.progress import Progress, silent
 from gnomon.bundle import Bundle
 from gnomon.data.document import Removed
@@ -35,7 +35,7 @@ def score_by_windows(bundle: Bundle, path: Path | None, stride: int, progress: P
     """Return the score of a model on a text (None: its validation split) by windows `stride` tokens apart."""
     with _held_out(bundle, path) as split:
         found = document_losses(bundle.model, split, bundle.shape.context, stride, progress)
-        return Score(found.loss, split.n_tokens, split.bytes)
+        return Score(found.loss, split.bearing, split.bytes * split.bearing / split.n_tokens)
 
 
 def compare_texts(
@@ -62,6 +62,9 @@ def prove_parity(
     """
     sources = _dataset_of(bundle).sources("validation") if path is None else {}
     with _held_out(bundle, path) as split:
+        if split.masked:
+            do = "name plain text with --data"
+            raise ConfigError("some of this text bears no loss, and a proof of parity is of text that all does", do=do)
         return parity(bundle.model, split, sources=sources, most_tokens=most_tokens, progress=progress)
 
 

@@ -70,6 +70,9 @@ def document_losses(
 ) -> Losses:
     """Return each document's loss by windows; it does not depend on the other documents."""
     nats, tokens = np.zeros(split.documents), np.diff(split.offsets.astype(np.int64))
+    if split.masked:
+        borne = (split.bears(i) for i in range(split.documents))
+        tokens = np.array([n if b is None else b.sum() for n, b in zip(tokens, borne, strict=True)], np.int64)
     documents = (text_of(split, i) for i in range(split.documents))
     seen = 0
     for number, losses in score_windows(model, documents, context, stride):

@@ -12,7 +12,6 @@ datasets/<name>/<version>/    version: the first 12 hex digits of the manifest's
 import itertools
 import json
 import logging
-import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from gnomon.base.disk import DISK
 from gnomon.base.errors import DataError, IntegrityError
 from gnomon.base.files import STAGING_PREFIX
 from gnomon.store import labels
+from gnomon.store.arrays import bits_of, mapped
 from gnomon.store.manifest import NAME, Damage, read_manifest
 from gnomon.store.packed import damaged_content, digest_of
 from gnomon.store.schema import Count
@@ -37,13 +37,7 @@ FORMAT, STRUCTURED = 3, 4
 READ = (2, FORMAT, STRUCTURED)
 """Formats that can be read; 2 knows packed files by their packed bytes alone, and no own ids of records."""
 MAX_LINE_BYTES = 1 << 16  # of what is known of a document
-HEAD_BYTES = 256
 UNIGRAMS = "unigrams.npy"
-_HEAD = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '(<u[248]|\|u1|<f2)', 'fortran_order': False,"
-    rb" 'shape': \((\d{1,15}),(?: (\d{1,5}))?\), \} *\n",
-    re.DOTALL,
-)
 log = logging.getLogger(__name__)
 
 
@@ -148,7 +142,7 @@ class Split:
     @cached_property
     def shards(self) -> list[np.ndarray]:
         """The ids of each shard, memory-mapped. Raises IntegrityError for a file that holds something else."""
-        return [_mapped(f.tokens, ("<u2", "<u4")) for f in self.files]
+        return [mapped(f.tokens, ("<u2", "<u4")) for f in self.files]
 
     @cached_property
     def masks(self) -> list[np.ndarray | None]:
@@ -156,7 +150,7 @@ class Split:
         memory-mapped; None where all do. Raises IntegrityError for a file that holds something else.
         """
         every = zip(self.files, self._entries, strict=True)
-        found = [_mapped(f.mask, ("|u1",)) if "bearing" in entry else None for f, entry in every]
+        found = [mapped(f.mask, ("|u1",)) if "bearing" in entry else None for f, entry in every]
         for files, mask, ids in zip(self.files, found, self.shards, strict=True):
             if mask is not None and len(mask) != -(-len(ids) // 8):
                 raise IntegrityError("it has not a bit for each token", where=str(files.mask))
@@ -165,7 +159,7 @@ class Split:
     @cached_property
     def _labels(self) -> list[np.ndarray | None]:
         every = zip(self.files, self._entries, strict=True)
-        found = [_mapped(f.labels, (labels.DTYPE.str,), labels.WIDTH) if "labelled" in e else None for f, e in every]
+        found = [mapped(f.labels, (labels.DTYPE.str,), labels.WIDTH) if "labelled" in e else None for f, e in every]
         for files, table, entry in zip(self.files, found, self._entries, strict=True):
             if table is not None and table.size != entry["documents"] * labels.WIDTH:
                 raise IntegrityError("it has not a row for each document", where=str(files.labels))
@@ -188,7 +182,7 @@ class Split:
         """Where each document begins in its shard, and where the last one ends. Raises IntegrityError for offsets that
         do not cut the shard into documents.
         """
-        found = [np.array(_mapped(f.offsets, ("<u8",))) for f in self.files]
+        found = [np.array(mapped(f.offsets, ("<u8",))) for f in self.files]
         for files, ids, offsets in zip(self.files, self.shards, found, strict=True):
             rising = len(offsets) > 0 and bool((offsets[1:] > offsets[:-1]).all())
             if not rising or int(offsets[0]) != 0 or int(offsets[-1]) != len(ids):
@@ -212,6 +206,14 @@ class Split:
         shard = bisect_right(self._starts, document) - 1
         offsets, inside = self.shard_offsets[shard], document - self._starts[shard]
         return self.shards[shard][int(offsets[inside]) : int(offsets[inside + 1])]
+
+    def bears(self, document: int) -> np.ndarray | None:
+        """Return of each id of a document whether what follows it bears loss; None where all do."""
+        shard = bisect_right(self._starts, document) - 1
+        if (mask := self.masks[shard]) is None:
+            return None
+        first, stop = self.shard_offsets[shard][document - self._starts[shard] :][:2].astype(np.int64).tolist()
+        return bits_of(mask, np.arange(first, stop)) == 1
 
     def origin(self, document: int) -> str:
         """Return where a document came from, such as `stories.jsonl:6`."""
@@ -239,26 +241,6 @@ def _said(line: bytes, path: Path, document: int) -> dict[str, Any]:
         return said | {"origin": str(said["origin"])}
     except (ValueError, KeyError, TypeError, RecursionError):
         raise IntegrityError(f"nothing is known of document {document:,}", where=str(path)) from None
-
-
-def _mapped(path: Path, dtypes: tuple[str, ...], width: int | None = None) -> np.ndarray:
-    """Return the numbers in a .npy file as Gnomon writes it, memory-mapped: a row of them, or of a table of this width
-    all its rows, one after the other.
-    """
-    try:
-        if DISK.kind(path) != "file":
-            raise ValueError("it is missing or no plain file")
-        with path.open("rb") as f:
-            head = _HEAD.match(f.read(HEAD_BYTES))
-        wide = None if width is None else str(width).encode()
-        if head is None or head[1].decode() not in dtypes or head[3] != wide:
-            raise ValueError(f"it is no row of {' or '.join(dtypes)}")
-        dtype, count, start = np.dtype(head[1].decode()), int(head[2]) * (width or 1), head.end()
-        if path.stat().st_size != start + count * dtype.itemsize:
-            raise ValueError(f"it has not the bytes of {count:,} numbers")
-        return np.asarray(np.memmap(path, dtype, "r", start, (count,)))
-    except (OSError, ValueError) as e:
-        raise IntegrityError(f"{path.name} is not a sound .npy file: {e}", where=str(path)) from None
 
 
 def document_lines(path: Path) -> Iterator[bytes]:
@@ -326,7 +308,7 @@ class Dataset:
         path = self.folder / split / UNIGRAMS
         if f"{split}/{UNIGRAMS}" not in {file["path"] for file in self.manifest["files"]}:
             return {name: _counted(part, vocabulary) for name, part in sources.items()}
-        found = np.array(_mapped(path, ("<u8",)))
+        found = np.array(mapped(path, ("<u8",)))
         if len(found) != len(sources) * vocabulary:
             raise IntegrityError(f"it does not count {vocabulary:,} ids in {len(sources)} sources", where=str(path))
         by_source = dict(zip(sources, found.reshape(len(sources), vocabulary), strict=True))

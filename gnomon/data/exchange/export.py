@@ -128,6 +128,13 @@ def _refuse_unknown(dataset: Dataset, format: str, out: Path, splits: list[str],
         if source not in there:
             do = f"choose {', '.join(sorted(there))}"
             raise ConfigError(f"there is no source {source!r} in this dataset", where="--source", do=do)
+    wanted = [dataset.sources(split) for split in splits or dataset.manifest["splits"]]
+    for name, part in ((name, part) for parts in wanted for name, part in parts.items()):
+        if part.masked and (name in sources or not sources):
+            plain = sorted({n for parts in wanted for n, p in parts.items() if not p.masked})
+            do = f"export the others with --source {' --source '.join(plain)}" if plain else "train on it here"
+            why = f"some tokens of the source {name!r} bear no loss, and no format here can say which"
+            raise ConfigError(why, where=str(dataset.folder), do=do)
     if out.exists():
         raise ConfigError("this folder is there already", where=str(out), do="name another with --out, or remove it")
 

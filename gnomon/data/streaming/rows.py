@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gnomon.data.streaming.source import Pieces, bits_of
+from gnomon.data.streaming.source import Pieces
 from gnomon.data.streaming.targets import Targets, find_marks
+from gnomon.store.arrays import bits_of
 from gnomon.store.datasets import Split
 
 IGNORE = -100

@@ -7,6 +7,7 @@ import numpy as np
 
 from gnomon.base.seeds import derive, permutation
 from gnomon.data.streaming.pack import WINDOW_DOCUMENTS, pack, rows_needed
+from gnomon.store.arrays import bits_of
 from gnomon.store.datasets import Split
 
 
@@ -142,11 +143,6 @@ class Windows:
             if a < b:
                 parts.append(np.ones(b - a, np.uint8) if mask is None else bits_of(mask, np.arange(a, b)))
         return np.concatenate(parts)
-
-
-def bits_of(mask: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Return the bits at these places, 0 or 1; the lowest of a byte comes first."""
-    return mask[places >> 3] >> (places & 7).astype(np.uint8) & 1
 
 
 class SourceRows:
