@@ -14,6 +14,7 @@ from gnomon.data.monitoring.monitor import EVERY, WINDOW_TOKENS, Finding, Monito
 from gnomon.data.monitoring.shift import references_of
 from gnomon.data.streaming.loader import Loader, to_device
 from gnomon.data.streaming.stream import Batch, Stream, validation_by_source
+from gnomon.data.streaming.targets import warn_of_cut
 from gnomon.evaluate.loss import score, whole
 from gnomon.events.bus import Bus, Sink
 from gnomon.events.journal import Decisions, EventLog, Journal, read_events
@@ -170,6 +171,8 @@ def build_hands(
 
 def build_loader(plan: Plan, config: Config, dataset: Dataset, journal: Decisions, world: World) -> Loader:
     """Return what gives the run's batches, this process's share of each."""
+    if world.rank == 0:
+        warn_of_cut(dataset, plan.shape["context"])
 
     def stream() -> Stream:
         length, rows = plan.shape["context"], plan.rows_per_step

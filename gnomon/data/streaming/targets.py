@@ -1,5 +1,6 @@
 """What is known of the questions in a micro-batch, at the tokens where a head reads it off: the marks of the layout."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -8,10 +9,11 @@ import torch
 from torch import Tensor
 
 from gnomon.data.streaming.source import Pieces
-from gnomon.store.datasets import Split
+from gnomon.store.datasets import Dataset, Split
 from gnomon.store.labels import COARSE, FINE, ROUTER, WEIGHT, WIDTH
 from gnomon.taxonomy import ROUTER_SIGNALS
 
+log = logging.getLogger(__name__)
 _KIND_OF = {"sufficient": 1, "correct": 2}
 SIGNAL_KINDS = tuple(_KIND_OF.get(signal, 0) for signal in ROUTER_SIGNALS)
 """The kind of mark at which each router signal is read; types are read at 0."""
@@ -71,6 +73,16 @@ class Found:
         signals = zip(ROUTER_SIGNALS, there[:, ROUTER].sum(axis=0).tolist(), strict=True)
         types = {"coarse": COARSE, "fine": FINE}
         return dict(signals) | {name: int(there[:, part].any(axis=1).sum()) for name, part in types.items()}
+
+
+def warn_of_cut(dataset: Dataset, length: int) -> None:
+    """Warn of questions that are longer than a row: what is read behind the cut has no labels."""
+    for name, split in dataset.sources("train").items():
+        if split.labelled and (cut := int((np.diff(split.offsets.astype(np.int64)) > length).sum())):
+            said = (
+                "%d of %d questions of source %s are longer than a row of %d tokens, and have no labels behind the cut"
+            )
+            log.warning(said, cut, split.documents, name, length)
 
 
 def find_marks(splits: Sequence[Split], pieces: Pieces, longest: int | None = None) -> Found:

@@ -30,6 +30,7 @@ from gnomon.taxonomy import ANSWER_TYPES, FINE_TYPES, ROUTER_SIGNALS
 from gnomon.tokenizer.tokenizer import Tokenizer
 from tests.world import HOSTILE, chat_records, question_records, write_structured
 
+FORMS = (("chat", "chat"), ("asked", "questions"))
 Shown = list[tuple[str, bool]]  # each character or mark, and whether it is to be learned to say
 
 
@@ -307,6 +308,32 @@ def test_records_of_one_question_stay_on_one_side(tmp_path: Path) -> None:
     ids, sizes = np.arange(20, dtype=np.uint64).reshape(10, 2), np.full(10, 100)
     everything = held_out_groups(np.arange(10), np.full(10, 7, np.uint64), ids, sizes, 0.1)
     assert len(everything) in (0, 10)
+
+
+def test_records_are_left_out_whole_and_by_their_text(tmp_path: Path) -> None:
+    said = "The harbour master counted every barrel that came ashore before the storm broke over the old town"
+    chats = [{"id": f"c{i}", "prompt": f"{said}. Why?", "completion": f"He never said, in {i}"} for i in range(2)]
+    chats.append({"id": "pii", "prompt": "Whom do I ask?", "completion": "Write to ada.byron@example.org."})
+    asked = [{"id": f"q{i}", "question": f"{said} of {i}?", "answers": ["Yes"]} for i in range(12)]
+    asked[3]["question"] = "Which painter lived beside the northern lighthouse of Skagen from autumn until spring?"
+    asked.append(asked[5] | {"id": "again"})
+    suite = tmp_path / "suite.jsonl"
+    suite.write_text(json.dumps({"question": asked[3]["question"], "answer": "Yes"}) + "\n")
+    for name, records in (("chat", chats), ("asked", asked)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    sources = [{"paths": str(tmp_path / f"{name}.jsonl"), "form": form} for name, form in FORMS]
+    dataset = made(
+        {"sources": sources, "root": str(tmp_path)},
+        clean={"rules": ["gopher-quality", "c4"], "pii": True},
+        dedup={"lines": 1, "near": 0.7},
+        decontaminate={"against": str(suite), "action": "cut"},
+    )
+    gone = {line["own_id"]: line["reason"] for line in ledger(dataset)}
+    near = next(own for own in gone if own in ("c0", "c1"))
+    assert gone == {"again": "duplicate", near: "near duplicate", "q3": "in a suite"}
+    text = "".join(piece for piece, _ in shown(dataset, "chat")["pii"])
+    assert "ada.byron" not in text
+    assert text.count("\x00<|im_start|>") == 2
 
 
 def test_a_dataset_of_text_alone_says_nothing_of_forms(tmp_path: Path) -> None:
