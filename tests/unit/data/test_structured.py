@@ -313,7 +313,7 @@ def test_records_of_one_question_stay_on_one_side(tmp_path: Path) -> None:
 def test_records_are_left_out_whole_and_by_their_text(tmp_path: Path) -> None:
     said = "The harbour master counted every barrel that came ashore before the storm broke over the old town"
     chats = [{"id": f"c{i}", "prompt": f"{said}. Why?", "completion": f"He never said, in {i}"} for i in range(2)]
-    chats.append({"id": "pii", "prompt": "Whom do I ask?", "completion": "Write to ada.byron@example.org."})
+    chats.append({"id": "pii", "prompt": "Whom do I ask?", "completion": "Write to ada.byron@sea.dk."})
     asked = [{"id": f"q{i}", "question": f"{said} of {i}?", "answers": ["Yes"]} for i in range(12)]
     asked[3]["question"] = "Which painter lived beside the northern lighthouse of Skagen from autumn until spring?"
     asked.append(asked[5] | {"id": "again"})
