@@ -16,6 +16,7 @@ import zstandard
 from gnomon.base.errors import DataError
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
+from gnomon.data import groups
 from gnomon.data.prepare import prepare
 from gnomon.data.recipe import Recipe
 from gnomon.data.split import held_out_groups
@@ -202,18 +203,19 @@ def known(record: dict[str, Any]) -> list[float]:
     return row
 
 
-def test_labels_say_what_the_record_says_at_the_marks_where_it_is_read(dataset: Dataset) -> None:
+@pytest.mark.parametrize("length", [256, 64])
+def test_labels_say_what_the_record_says_at_the_marks_where_it_is_read(dataset: Dataset, length: int) -> None:
     tokenizer, split = Tokenizer.load(dataset.tokenizer_path), dataset.sources("train")["asked"]
     records = {record["id"]: record for record in question_records()}
     said = [known(records[split.known([i])[0]["own_id"]]) for i in range(split.documents)]
     assert np.array_equal(split.labels(np.arange(split.documents)), np.array(said, np.float32), equal_nan=True)
-    stream = Stream(dataset, 256, 8, 3, 1, Decisions(), lengths=[(0, 40), (64, 256)])
+    stream = Stream(dataset, length, 8, 3, 1, Decisions(), lengths=[(0, 40), (64, length)])
     marks = [tokenizer.special_id(mark) for mark in ("<|/q|>", "<|/ctx|>", "<|/a|>")]
     kinds_of = np.array([0, 0, 0, 1, 2, 0, 0, 0, 1, 2] + [0] * 68)
     totals, seen = dict[str, int](), set[int]()
     for _ in range(12):
         batch = stream.take(row := 8 * _)
-        longest = 40 if row < 64 else 256
+        longest = 40 if row < 64 else length
         expected: list[tuple[int, int, int, list[float]]] = []
         counts = dict.fromkeys([*ROUTER_SIGNALS, "coarse", "fine"], 0)
         spans = stream.spans(batch.first_row, 8)
@@ -236,7 +238,7 @@ def test_labels_say_what_the_record_says_at_the_marks_where_it_is_read(dataset: 
                 continue
             rows = torch.cat([targets.router, targets.weight, targets.coarse, targets.fine], dim=1)
             for place, kind, row_of in zip(targets.places.tolist(), targets.kinds.tolist(), rows.tolist(), strict=True):
-                got.append((3 * number + place // 256, place % 256, kind, row_of))
+                got.append((3 * number + place // length, place % length, kind, row_of))
         assert str(got) == str(expected)  # NaN is NaN
         for _, _, _, row_of in expected:
             for k, name in enumerate(ROUTER_SIGNALS):
@@ -245,8 +247,7 @@ def test_labels_say_what_the_record_says_at_the_marks_where_it_is_read(dataset: 
             counts["fine"] += not math.isnan(row_of[28])
         assert batch.labelled == counts
         totals |= {name: totals.get(name, 0) + n for name, n in counts.items()}
-    assert seen == {0, 1, 2}
-    assert all(totals.values())
+    assert length < 256 or (seen == {0, 1, 2} and all(totals.values()))
 
 
 def test_what_the_mask_silences_has_no_label_and_is_not_counted(dataset: Dataset) -> None:
@@ -310,6 +311,23 @@ def test_records_of_one_question_stay_on_one_side(tmp_path: Path) -> None:
     assert len(everything) in (0, 10)
 
 
+def test_files_that_are_read_apart_give_the_same_shards(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "ALONE_BYTES", 1)
+    data = write_structured(tmp_path)
+    for source in data["sources"][1:]:
+        whole = Path(source["paths"])
+        lines, source["paths"] = whole.read_text().splitlines(keepends=True), []
+        for i in range(3):
+            source["paths"].append(str(tmp_path / f"{source['name']}-{i}.jsonl"))
+            Path(source["paths"][i]).write_text("".join(lines[i::3]))
+    again = made(data)
+    assert len(list((tmp_path / "datasets").glob("*/.blocks/*/00000/parts.npy"))) == 6
+    for name in ("train/mask-00001", "train/mask-00002", "train/labels-00002", "train/tokens-00002"):
+        assert (again.folder / f"{name}.npy").read_bytes() == (dataset.folder / f"{name}.npy").read_bytes()
+
+
 def test_records_are_left_out_whole_and_by_their_text(tmp_path: Path) -> None:
     said = "The harbour master counted every barrel that came ashore before the storm broke over the old town"
     chats = [{"id": f"c{i}", "prompt": f"{said}. Why?", "completion": f"He never said, in {i}"} for i in range(2)]
@@ -317,20 +335,25 @@ def test_records_are_left_out_whole_and_by_their_text(tmp_path: Path) -> None:
     asked = [{"id": f"q{i}", "question": f"{said} of {i}?", "answers": ["Yes"]} for i in range(12)]
     asked[3]["question"] = "Which painter lived beside the northern lighthouse of Skagen from autumn until spring?"
     asked.append(asked[5] | {"id": "again"})
+    long = " ".join(
+        f"In {year} the {year % 7}th ship of that spring brought {year * 31} barrels." for year in range(1700, 1760)
+    )
+    chats.append({"id": "long", "prompt": f"{long} {asked[3]['question']} {long[::-1]}", "completion": "Nobody knows."})
     suite = tmp_path / "suite.jsonl"
     suite.write_text(json.dumps({"question": asked[3]["question"], "answer": "Yes"}) + "\n")
     for name, records in (("chat", chats), ("asked", asked)):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     sources = [{"paths": str(tmp_path / f"{name}.jsonl"), "form": form} for name, form in FORMS]
+    (tmp_path / "held.txt").write_text("This is held out.")
     dataset = made(
-        {"sources": sources, "root": str(tmp_path)},
+        {"sources": sources, "root": str(tmp_path), "validation": str(tmp_path / "held.txt")},
         clean={"rules": ["gopher-quality", "c4"], "pii": True},
         dedup={"lines": 1, "near": 0.7},
         decontaminate={"against": str(suite), "action": "cut"},
     )
     gone = {line["own_id"]: line["reason"] for line in ledger(dataset)}
     near = next(own for own in gone if own in ("c0", "c1"))
-    assert gone == {"again": "duplicate", near: "near duplicate", "q3": "in a suite"}
+    assert gone == {"again": "duplicate", near: "near duplicate", "q3": "in a suite", "long": "in a suite"}
     text = "".join(piece for piece, _ in shown(dataset, "chat")["pii"])
     assert "ada.byron" not in text
     assert text.count("\x00<|im_start|>") == 2
