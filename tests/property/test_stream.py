@@ -200,9 +200,9 @@ def test_a_pass_over_many_windows_packs_each_once(dataset: Dataset, monkeypatch:
     monkeypatch.setattr(source_module, "WINDOW_DOCUMENTS", 5)
     packed: list[int] = []
 
-    def counted(lengths: np.ndarray, length: int, stride: int | None) -> Layout:
+    def counted(lengths: np.ndarray, length: int, stride: int | None, *, uncut: bool) -> Layout:
         packed.append(len(lengths))
-        return pack(lengths, length, stride)
+        return pack(lengths, length, stride, uncut=uncut)
 
     monkeypatch.setattr(source_module, "pack", counted)
     source = stream(dataset)
