@@ -23,6 +23,7 @@ from gnomon.verbs.data import data_app
 from gnomon.verbs.eval import eval
 from gnomon.verbs.failure import Failure, print_failure, wants_json
 from gnomon.verbs.mix import mix_app
+from gnomon.verbs.questions import questions_app
 from gnomon.verbs.tokenizer import tokenizer_app
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(tokenizer_app, name="tokenizer")
 app.add_typer(mix_app, name="mix")
 app.add_typer(bench_app, name="bench")
+app.add_typer(questions_app, name="questions")
 
 
 @app.command()

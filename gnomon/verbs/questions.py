@@ -1,0 +1,120 @@
+"""The verbs of `gnomon questions`: what kind of answer questions want."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gnomon.verbs.common import Json, print_json
+
+if TYPE_CHECKING:
+    from gnomon.data.questions.question import Question
+    from gnomon.data.questions.teacher import Teacher
+
+questions_app = typer.Typer(help="Label questions.", no_args_is_help=True, rich_markup_mode=None)
+
+Files = Annotated[
+    list[Path], typer.Argument(help="Files of questions: .jsonl, also packed as .gz or .zst.", metavar="FILES...")
+]
+
+
+@questions_app.callback()
+def _questions() -> None:
+    """Learn to label questions with the type of their answer, and label them."""
+
+
+@questions_app.command()
+def teach(
+    files: Files,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write the teacher to.")],
+    as_json: Json = False,
+) -> None:
+    """Learn answer types from questions that have one: a teacher, which labels any other question.
+
+    Examples:
+
+      gnomon questions teach trec.jsonl --out teacher
+
+      gnomon questions teach trec.jsonl mine.jsonl.gz --out teacher --json
+    """
+    from gnomon.data.questions.teacher import teach as learn
+
+    teacher = learn(_read(files))
+    teacher.save(out)
+    if as_json:
+        print_json({"teacher": str(out), "questions": teacher.questions, "sha256": teacher.digest})
+        return
+    typer.echo(f"learned from {teacher.questions:,} questions\n{out}")
+
+
+@questions_app.command()
+def label(
+    files: Files,
+    teacher: Annotated[Path, typer.Option("--teacher", help="A folder that `gnomon questions teach` wrote.")],
+    out: Annotated[Path, typer.Option("--out", help="File to write, .jsonl.")],
+    as_json: Json = False,
+) -> None:
+    """Write questions with the probabilities of their answer types, and how likely their form is well posed.
+
+    The likeliest types are told and counted; types that a file gives are kept beside them.
+
+    Example:  gnomon questions label mine.jsonl --teacher teacher --out labelled.jsonl
+    """
+    import orjson
+
+    from gnomon.base.files import write_atomic
+    from gnomon.data.questions.teacher import load_teacher
+
+    loaded = load_teacher(teacher)
+    questions = _read(files)
+    records = _labelled(questions, loaded)
+    write_atomic(out, b"".join(orjson.dumps(record) + b"\n" for record in records))
+    counts = Counter(record["labels"]["type"] for record in records)
+    if as_json:
+        types = dict(sorted(counts.items()))
+        print_json({"labelled": str(out), "questions": len(records), "teacher": loaded.digest, "types": types})
+        return
+    for name, count in counts.most_common():
+        typer.echo(f"{name:<14} {count:>10,} questions")
+    typer.echo(f"{len(records):,} questions\n{out}")
+
+
+def _read(files: Sequence[Path]) -> "list[Question]":
+    from gnomon.data.questions.question import read_questions
+
+    return [question for path in files for question in read_questions(path)]
+
+
+def _labelled(questions: "Sequence[Question]", teacher: "Teacher") -> list[dict[str, Any]]:
+    """Return a record of each question: what its file says of it, and what the teacher and rules do."""
+    from gnomon.data.questions.heuristics import form_of
+    from gnomon.taxonomy import ANSWER_TYPES, FINE_TYPES
+
+    labels = teacher.label([question.question for question in questions])
+    records = []
+    for question, coarse, fine in zip(questions, labels.coarse, labels.fine, strict=True):
+        form = form_of(question.question)
+        known = {"type": question.type, "fine_type": question.fine_type, "well_posed": question.well_posed}
+        said = {
+            "type": ANSWER_TYPES[int(coarse.argmax())],
+            "fine_type": FINE_TYPES[int(fine.argmax())],
+            "types": _likely(ANSWER_TYPES, coarse),
+            "fine_types": _likely(FINE_TYPES, fine),
+            "well_posed": form.well_posed,
+            "reliability": form.reliability,
+            "rule": form.rule,
+        }
+        records.append(
+            {"id": question.id, "question": question.question}
+            | {name: value for name, value in known.items() if value is not None}
+            | {"labels": said}
+        )
+    return records
+
+
+def _likely(names: Sequence[str], probabilities: Any) -> dict[str, float]:
+    """Return the types of at least one in a thousand, the likeliest first."""
+    order = sorted(range(len(names)), key=lambda i: (-probabilities[i], i))
+    return {names[i]: round(float(probabilities[i]), 4) for i in order if probabilities[i] >= 1e-3}
