@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,7 +59,7 @@ def label(
 ) -> None:
     """Write questions with the probabilities of their answer types, and how likely their form is well posed.
 
-    The likeliest types are told and counted; types that a file gives are kept beside them.
+    What a file says of a question is kept; the labels stand beside it.
 
     Example:  gnomon questions label mine.jsonl --teacher teacher --out labelled.jsonl
     """
@@ -88,7 +89,7 @@ def _read(files: Sequence[Path]) -> "list[Question]":
 
 
 def _labelled(questions: "Sequence[Question]", teacher: "Teacher") -> list[dict[str, Any]]:
-    """Return a record of each question: what its file says of it, and what the teacher and rules do."""
+    """Return a record of each question: what its file says of it, and under `labels` what teacher and rules do."""
     from gnomon.data.questions.heuristics import form_of
     from gnomon.taxonomy import ANSWER_TYPES, FINE_TYPES
 
@@ -96,21 +97,18 @@ def _labelled(questions: "Sequence[Question]", teacher: "Teacher") -> list[dict[
     records = []
     for question, coarse, fine in zip(questions, labels.coarse, labels.fine, strict=True):
         form = form_of(question.question)
-        known = {"type": question.type, "fine_type": question.fine_type, "well_posed": question.well_posed}
+        kept = {name: value for name, value in asdict(question).items() if value not in (None, ())}
+        type_ = ANSWER_TYPES[int(coarse.argmax())]
         said = {
-            "type": ANSWER_TYPES[int(coarse.argmax())],
-            "fine_type": FINE_TYPES[int(fine.argmax())],
+            "type": type_,
+            "fine_type": None if type_ == "boolean" else FINE_TYPES[int(fine.argmax())],
             "types": _likely(ANSWER_TYPES, coarse),
             "fine_types": _likely(FINE_TYPES, fine),
             "well_posed": form.well_posed,
             "reliability": form.reliability,
             "rule": form.rule,
         }
-        records.append(
-            {"id": question.id, "question": question.question}
-            | {name: value for name, value in known.items() if value is not None}
-            | {"labels": said}
-        )
+        records.append(kept | {"labels": said})
     return records
 
 
