@@ -11,6 +11,7 @@ from gnomon.data.questions.folds import FOLDS, folds_of
 
 WORDS = [f"word{i}" for i in range(14)]
 FEW = st.lists(st.sampled_from(WORDS), min_size=1, max_size=12).map(" ".join)
+LONG = [" ".join(w for w in WORDS[start : start + 11] if w != left) for start in (0, 1) for left in WORDS]
 FAR = [f"{a} asks for {b}" for a in "abcdefghij" for b in "klmnopqrst"]
 
 
@@ -20,7 +21,7 @@ def slowly_near(one: str, other: str) -> bool:
 
 
 @settings(max_examples=60)
-@given(st.lists(FEW, min_size=1, max_size=25))
+@given(st.lists(FEW | st.sampled_from(LONG), min_size=1, max_size=25))
 def test_of_any_two_questions_that_are_near_both_are_in_one_fold(questions: list[str]) -> None:
     folds = folds_of(questions, [None] * len(questions))
     for i, j in combinations(range(len(questions)), 2):

@@ -18,7 +18,7 @@ FORMS = [
     ("What is the best film?", 0.2, "opinion"),
     ("Who will win the next election?", 0.1, "future"),
     ("Where is my key?", 0.05, "deictic"),
-    ("Who wrote `` My Fair Lady '' ?", 1.0, "who"),
+    ("Who sang `` my way '' ?", 1.0, "who"),
     ("What is Will Smith's job?", 0.85, "what"),
     ("???", 0.02, "no_words"),
 ]

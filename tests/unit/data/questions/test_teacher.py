@@ -45,7 +45,7 @@ def test_it_says_of_new_questions_what_like_ones_were(teacher: Teacher) -> None:
 
 
 @settings(max_examples=20)
-@given(st.lists(st.text(max_size=40) | st.sampled_from(TEXTS), min_size=1, max_size=8))
+@given(st.lists(st.text(max_size=40) | st.sampled_from([*TEXTS, "Is it so?"]), min_size=1, max_size=8))
 def test_probabilities_of_any_text_sum_to_1_and_are_the_same_alone(teacher: Teacher, texts: list[str]) -> None:
     labels = teacher.label(texts)
     for each in (labels.fine, labels.coarse, labels.six):
