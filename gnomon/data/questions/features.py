@@ -125,19 +125,8 @@ def heads_of(written: list[str], low: list[str]) -> list[str]:
     lead = f"{ask} {kind}"
     known = next((word for word in reversed(chunk) if classes_of(word)), None)
     if chunk:
-        head = chunk[-1]
-        u = "d" if kind == "do" else ""  # behind `does` stands who does it, not what is asked for
-        found += [f"{u}h {head}", f"{u}hs {_stem(head)}", f"h {lead} {_stem(head)}"]
-        found += [f"{u}h1 {chunk[0]}", f"hl {len(chunk)} {lead}"]
-        found += [f"{u}hm {word}" for word in chunk]
-        found += [f"{u}hp {head[-3:]}", f"{u}hp {head[-4:]}", f"{u}hf {head[:4]}"]
-        for word, name in ((head, f"{u}H"), (chunk[0], f"{u}F")):
-            for each in classes_of(word):
-                found += [f"{name} {each}", f"{name} {lead} {each}"]
-        found += [f"K {lead} {each}" for each in (classes_of(known) if known else ("-",))]
-        found.append(f"{u}C " + " ".join(classes_of(known)) if known else f"{u}C -")
-        found += [f"{u}Hr {each} {word}" for each in (classes_of(known) if known else ("-",)) for word in rest[:1]]
-        capital = any(written[i][:1].isupper() for i in range(at + 2, min(at + 2 + len(chunk), len(low))))
+        found += _of_noun(chunk, rest, known, ask, kind)
+        capital = any(token[:1].isupper() for token in written[at + 2 : at + 2 + len(chunk)])
         found.append(f"hc {lead} {capital} {not rest} {len(chunk) > 1}")
     found += [f"B {word}" for word in low[max(at - 1, 0) : at]] + [f"B2 {' '.join(low[max(at - 2, 0) : max(at, 0)])}"]
     found += [f"via {word}" for word in via]
@@ -160,6 +149,23 @@ def heads_of(written: list[str], low: list[str]) -> list[str]:
     found += [f"Z {ask} {each}" for each in classes_of(lastly)]
     found += [f"z {ask} {lastly}"]
     return found
+
+
+def _of_noun(chunk: list[str], rest: list[str], known: str | None, ask: str, kind: str) -> list[str]:
+    """Return the features of the noun asked for; `known` is its last word that has classes."""
+    lead, head = f"{ask} {kind}", chunk[-1]
+    u = "d" if kind == "do" else ""  # behind `does` stands who does it, not what is asked for
+    found = [f"{u}h {head}", f"{u}hs {_stem(head)}", f"h {lead} {_stem(head)}"]
+    found += [f"{u}h1 {chunk[0]}", f"hl {len(chunk)} {lead}"]
+    found += [f"{u}hm {word}" for word in chunk]
+    found += [f"{u}hp {head[-3:]}", f"{u}hp {head[-4:]}", f"{u}hf {head[:4]}"]
+    for word, name in ((head, f"{u}H"), (chunk[0], f"{u}F")):
+        for each in classes_of(word):
+            found += [f"{name} {each}", f"{name} {lead} {each}"]
+    classes = classes_of(known) if known else ("-",)
+    found += [f"K {lead} {each}" for each in classes]
+    found.append(f"{u}C {' '.join(classes)}")
+    return found + [f"{u}Hr {each} {word}" for each in classes for word in rest[:1]]
 
 
 def asking(low: list[str]) -> int:

@@ -146,7 +146,9 @@ def form_of(question: str) -> Form:
 
 def type_of(question: str) -> Typed:
     """Return the answer type of a question where a rule decides it."""
-    plain = question.lower().rstrip(" ?.!")
+    plain = (
+        question.lower().rstrip(" ?.!").replace("’", "'").replace(" 's", "'s").replace("'s", " 's")
+    )  # as TREC has it
     if _YES_NO.match(plain):
         return _YES
     found = _TYPE.match(plain)

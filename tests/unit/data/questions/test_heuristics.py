@@ -30,6 +30,8 @@ TYPES = [
     ("What country is Lima in?", "LOC:country"),
     ("Why is the sky blue?", "DESC:reason"),
     ("What is an atom?", "DESC:def"),
+    ("What 's the capital of Peru ?", "LOC:city"),
+    ("What's the capital of Peru?", "LOC:city"),
     ("What did he say to the man that came in?", None),
 ]
 
