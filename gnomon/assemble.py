@@ -1,6 +1,6 @@
 """Puts a run together from its plan: state, batches, checks, observers. The only builder; it decides nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -35,9 +35,11 @@ from gnomon.presets import Shape
 from gnomon.store.checkpoints import Retention
 from gnomon.store.datasets import Dataset
 from gnomon.store.runs import Run
+from gnomon.taxonomy import HeadKind
 from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.train.guard import Guard
 from gnomon.train.hands import Hands
+from gnomon.train.heads import Budget
 from gnomon.train.interrupts import Interrupts
 from gnomon.train.kernels import compile_kernels
 from gnomon.train.noise import Noise
@@ -73,6 +75,7 @@ def build_state(plan: Plan, config: Config, world: World = ALONE) -> State:
         seed=plan.seed,
         compiled=plan.compile,
         optimizer=plan.optimizer,
+        heads=plan.heads,
         world=world,
     )
 
@@ -87,6 +90,7 @@ def make_state(
     seed: int,
     compiled: bool,
     optimizer: OptimizerKind,
+    heads: Sequence[HeadKind] = (),
     world: World = ALONE,
 ) -> State:
     """Return a state before its first step, with weights from `seed`, on `device`: this process's part of it."""
@@ -106,14 +110,16 @@ def make_state(
         weight_decay=config.train.weight_decay,
         dtype=torch.bfloat16 if dtype == "bf16" else torch.float32,
     )
-    build = partial(LanguageModel, shape, config.train.dropout)
+    build = partial(LanguageModel, shape, config.train.dropout, heads)
     model, update, sharding = lay_out(config.train.sharding, world, device, build, updates)
     _set_first_weights(model, sharding, seed)
     model.kernels = compile_kernels() if compiled else None
     noise = Noise(device) if config.train.batch_ramp == "noise" else None
+    detached = config.heads.detached_share * schedule.steps
+    budget = Budget(device, shape.layers, detached, config.heads.gradient_share) if heads else None
     return State(
         schedule=schedule,
-        readback=Readback(config.train.log_every, device, noise=noise is not None),
+        readback=Readback(config.train.log_every, device, noise=noise is not None, heads=bool(heads)),
         device=device,
         dtype=dtype,
         clip=config.train.clip,
@@ -125,6 +131,7 @@ def make_state(
         guard=Guard(device, fp16=dtype == "fp16"),
         sharding=sharding,
         noise=noise,
+        budget=budget,
     )
 
 
@@ -145,6 +152,8 @@ def start_over(state: State) -> None:
     state.done = 0.0
     if state.noise:
         state.noise.start_over()
+    if state.budget:
+        state.budget.start_over()
     state.best_loss = float("inf")
 
 

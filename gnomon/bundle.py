@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gnomon.base.errors import DataError, IntegrityError
 from gnomon.base.files import read_json
+from gnomon.footprint import head_table
 from gnomon.model.generate import Sampling, generate
 from gnomon.model.lm import LanguageModel
 from gnomon.presets import Shape, read_shape
 from gnomon.store.checkpoint import Checkpoint
 from gnomon.store.checkpoints import CheckpointStore
 from gnomon.store.runs import Run
+from gnomon.taxonomy import HEAD_OUTPUTS, MARKS, HeadKind
 from gnomon.tokenizer.tokenizer import StreamDecoder, Tokenizer
 
 log = logging.getLogger(__name__)
@@ -37,6 +40,11 @@ class Bundle:
         return self.model.shape
 
     @property
+    def weights(self) -> dict[str, Tensor]:
+        """The language model's weights by name; heads are not in them."""
+        return {name: t for name, t in self.model.state_dict().items() if not name.startswith("heads.")}
+
+    @property
     def name(self) -> str:
         """The run's name, for files and titles."""
         return self.run.name
@@ -53,7 +61,8 @@ def load_bundle(path: Path, device: str = "cpu") -> Bundle:
     plan = read_json(run.plan_path)
     if not isinstance(plan, dict):
         raise IntegrityError("the plan is no object", where=str(run.plan_path))
-    model = _model(read_shape(plan.get("shape"), str(run.plan_path)), checkpoint)
+    shape = read_shape(plan.get("shape"), str(run.plan_path))
+    model = _model(shape, _heads(plan.get("heads", []), run), checkpoint)
     tokenizer = Tokenizer.load(run.tokenizer_path)
     if tokenizer.tokens > model.shape.vocabulary:
         raise IntegrityError(
@@ -63,13 +72,21 @@ def load_bundle(path: Path, device: str = "cpu") -> Bundle:
     return Bundle(model.eval().to(torch.device(device)), tokenizer, plan, checkpoint, run)
 
 
-def _model(shape: Shape, checkpoint: Checkpoint) -> LanguageModel:
+def _heads(said: Any, run: Run) -> list[HeadKind]:
+    """Return the kinds of heads that a plan names; a plan of before there were heads names none."""
+    if not isinstance(said, list) or said != [kind for kind in HEAD_OUTPUTS if kind in said]:
+        raise IntegrityError(f"the plan's heads are {said!r:.60}", where=str(run.plan_path))
+    return said
+
+
+def _model(shape: Shape, heads: list[HeadKind], checkpoint: Checkpoint) -> LanguageModel:
     """Return the model that a checkpoint's weights are; nothing is made that could be larger than they are."""
     weights = {name: torch.from_numpy(array) for name, array in checkpoint.tensors("model").items()}
     sizes = sum(tensor.numel() for tensor in weights.values())
-    if sizes != shape.parameters or shape.layers > len(weights):
-        raise _misfit(f"they are {sizes:,} numbers and its model has {shape.parameters:,}", checkpoint)
-    model = LanguageModel(shape)
+    parameters = shape.parameters + sum(head_table(shape, heads).values())
+    if sizes != parameters or shape.layers > len(weights):
+        raise _misfit(f"they are {sizes:,} numbers and its model has {parameters:,}", checkpoint)
+    model = LanguageModel(shape, heads=heads)
     own = model.state_dict()
     for name in sorted(weights.keys() | own.keys()):
         if name not in weights or name not in own:
@@ -85,6 +102,17 @@ def _model(shape: Shape, checkpoint: Checkpoint) -> LanguageModel:
 
 def _misfit(why: str, checkpoint: Checkpoint) -> IntegrityError:
     return IntegrityError(f"the weights do not fit the run's plan: {why}", where=str(checkpoint.path))
+
+
+def mark_kinds(tokenizer: Tokenizer) -> dict[int, int]:
+    """Return which ids are marks where heads are read, and of which kind. Raises DataError where there are none."""
+    try:
+        return {tokenizer.special_id(mark): kind for kind, mark in enumerate(MARKS)}
+    except KeyError as e:
+        raise DataError(
+            f"the tokenizer has no {e.args[0]}, and heads are read there",
+            do="train with a tokenizer of Gnomon's own",
+        ) from None
 
 
 def continue_text(
@@ -168,8 +196,9 @@ def _find(path: Path) -> tuple[Run, list[Checkpoint]]:
 
 
 def bundle_metadata(bundle: Bundle) -> dict[str, str]:
-    """Return what an export should say of its origin, as strings: run, step, dataset, shape."""
-    return {
+    """Return what an export should say of its origin, as strings: run, step, dataset, shape; and of heads."""
+    left_out = {} if bundle.model.heads is None else {"gnomon.heads": "not in these weights: heads/ of the hf export"}
+    return left_out | {
         "gnomon.run": bundle.name,
         "gnomon.step": str(bundle.checkpoint.step),
         "gnomon.dataset": str(bundle.plan.get("dataset")),

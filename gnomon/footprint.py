@@ -1,7 +1,10 @@
 """How much memory and disk a model of some shape takes, from its shape alone."""
 
+from collections.abc import Sequence
+
 from gnomon.config import Config, Dtype, OptimizerKind
 from gnomon.presets import Shape
+from gnomon.taxonomy import HEAD_OUTPUTS, HeadKind
 
 MUON_TOGETHER = 1 << 20  # weights whose step Muon finds at once, as in train/muon.py
 MUON_BYTES = 32  # for each of them
@@ -12,6 +15,21 @@ TRAINER_BYTES = 80 << 20  # what torch loads to train, and what its allocator ca
 PIECES = 3.0  # times the weights of whole rows: pieces are filled up, and of many sizes, which do not fit in again
 SHORT_KEYS = 512  # of a piece whose attention keeps its weights on a CPU, as in model/attention.py
 LOSS_TOKENS, LOSS_PART = 2048, 1 << 20  # tokens that have logits at once, and logits in float32, as in model/loss.py
+
+
+def head_table(shape: Shape, kinds: Sequence[HeadKind]) -> dict[str, int]:
+    """Return the number of parameters of the heads, as `Shape.parameter_table` does; nothing where there are none."""
+    outputs = [size for kind in kinds for size in HEAD_OUTPUTS[kind].values()]
+    each = (shape.width * (shape.width + 1) + (shape.width + 1) * size for size in outputs)
+    return {"heads": shape.layers + 1 + sum(each)} if outputs else {}
+
+
+def head_words(shape: Shape, kinds: Sequence[HeadKind]) -> str:
+    """Return what heads cost, in words."""
+    if not (table := head_table(shape, kinds)):
+        return "none are asked for"
+    size = table["heads"] / 1e6
+    return f"{size:.2f}M parameters; {6 * size:.1f} MFLOP at each marked place, which are not in flops"
 
 
 def training_bytes(
@@ -40,12 +58,14 @@ def training_bytes(
     largest = shape.width * max(shape.feed_forward, shape.heads * shape.head_width)
     muon = MUON_BYTES * max(min(MUON_TOGETHER, _matrices(shape)), largest) if optimizer == "muon" else 0
     copies = 0 if dtype == "fp32" else shape.parameters * product
+    heads = sum(head_table(shape, config.heads.kinds).values())
     parts = {
         "weights and optimizer": _state_bytes(config, shape, optimizer, processes) + copies + muon,
+        "heads": (WEIGHT_BYTES + 8) * heads,
         "activations": activations,
         "logits": logits,
         "gradients of a pass by themselves": 4 * shape.parameters * (config.train.batch_ramp == "noise"),
-        "a checkpoint on its way to the disk": _saved_bytes(shape, optimizer)
+        "a checkpoint on its way to the disk": (_saved_bytes(shape, optimizer) + 12 * heads)
         * config.train.background_saves
         // processes,
         "the program itself": PROCESS_BYTES + TRAINER_BYTES + COMPILER_BYTES * compiled,
@@ -97,10 +117,10 @@ def _state_bytes(config: Config, shape: Shape, optimizer: OptimizerKind, process
     return WEIGHT_BYTES * shape.parameters + moments
 
 
-def inference_bytes(shape: Shape) -> int:
+def inference_bytes(shape: Shape, kinds: Sequence[HeadKind] = ()) -> int:
     """Return the bytes of memory for generating: float32 weights, and keys and values of one full context."""
     cache = 8 * shape.layers * shape.kv_heads * shape.head_width * shape.context
-    return PROCESS_BYTES + 4 * shape.parameters + cache
+    return PROCESS_BYTES + 4 * (shape.parameters + sum(head_table(shape, kinds).values())) + cache
 
 
 def disk_bytes(config: Config, shape: Shape, optimizer: OptimizerKind) -> int:
@@ -111,4 +131,10 @@ def disk_bytes(config: Config, shape: Shape, optimizer: OptimizerKind) -> int:
     heads = 0.0
     if shape.block == "gpt-neox":  # of which a GGUF has the head beside the embedding
         heads = sum(per_weight[d] for d in config.export.gguf) * shape.parameter_table()["embedding"]
-    return round(_saved_bytes(shape, optimizer) * kept + shape.parameters * exports + heads)
+    parts = sum(head_table(shape, config.heads.kinds).values())
+    return round(
+        (_saved_bytes(shape, optimizer) + 12 * parts) * kept
+        + shape.parameters * exports
+        + heads
+        + 4 * parts * config.export.hf
+    )

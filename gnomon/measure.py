@@ -213,7 +213,15 @@ def trial(
     plain = config.model_copy(update={"train": config.train.model_copy(update={"dropout": 0.0})})
     optimizer, _ = choose_optimizer(config)
     state = make_state(
-        shape, schedule, plain, device=device, dtype=dtype, seed=0, compiled=compiled, optimizer=optimizer
+        shape,
+        schedule,
+        plain,
+        device=device,
+        dtype=dtype,
+        seed=0,
+        compiled=compiled,
+        optimizer=optimizer,
+        heads=config.heads.kinds,
     )
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():

@@ -23,7 +23,7 @@ from gnomon.base.errors import (
 )
 from gnomon.base.files import pretty_json, read_json, sweep_staging, write_atomic
 from gnomon.base.machine import keep_compiled_kernels, keep_freed_memory, this_machine
-from gnomon.bundle import Bundle, continue_each, load_bundle
+from gnomon.bundle import Bundle, continue_each, load_bundle, mark_kinds
 from gnomon.config import Config, DataConfig, parse_budget
 from gnomon.data.prepare import find_prepared, prepare
 from gnomon.data.streaming.stream import validation_rows
@@ -207,6 +207,8 @@ def settle_plan(run: Run, config: Config, dataset: Dataset, console: Console, pr
                 do="train on the new text in another folder (out=runs/another), or put the old text back",
             )
         return plan
+    if config.heads.kinds:
+        mark_kinds(Tokenizer.load(dataset.tokenizer_path))  # or they could not be read
     plan = plan_of(config, dataset, console, processes)
     refuse_too_large(plan, this_machine())
     if plan.disk_bytes > (free := DISK.free(run.folder)):

@@ -13,9 +13,10 @@ from gnomon.base.machine import Machine
 from gnomon.base.shares import uneven, without_tree
 from gnomon.config import MAX_THREADS, Config, Dtype, OptimizerKind, parse_budget
 from gnomon.data.streaming.weights import Stages, planned_weights
-from gnomon.footprint import disk_bytes, inference_bytes, training_bytes
+from gnomon.footprint import disk_bytes, head_table, head_words, inference_bytes, training_bytes
 from gnomon.pace import Pace, Work
 from gnomon.presets import PRESETS, TOKENS, Shape, gpt_neox_sizes, read_shape
+from gnomon.taxonomy import HeadKind
 
 MIN_ROWS, MIN_STEPS = 8, 400
 SECONDS_BETWEEN_SAVES = 10.0  # or more: less than that is soon done again
@@ -54,6 +55,7 @@ class Plan(BaseModel):
     dtype: Dtype
     compile: StrictBool = False
     optimizer: OptimizerKind = "adamw"
+    heads: list[HeadKind] = []
     threads: Annotated[StrictInt, Field(gt=0, le=MAX_THREADS)]
     seed: Annotated[StrictInt, Field(ge=0, lt=2**63)]
     rows_per_step: _Positive
@@ -153,6 +155,7 @@ def make_plan(
         has = machine.memory_bytes / 2**30
         reasons["memory_bytes"] += f"; this machine has {has:.1f} GiB, and would refuse to train it"
     validation_tokens, validate_every = _validation(config, steps, step_tokens)
+    heads = head_table(shape, config.heads.kinds)
     flops = float(shape.flops_per_token(shape.context)) * steps * step_tokens
     return Plan(
         size=config.size,
@@ -163,6 +166,7 @@ def make_plan(
         dtype=dtype[0],
         compile=compiled[0],
         optimizer=optimizer,
+        heads=config.heads.kinds,
         threads=config.train.threads or max(1, machine.cores // processes),
         seed=config.seed,
         rows_per_step=rows,
@@ -176,14 +180,14 @@ def make_plan(
         validate_every=validate_every,
         validation_tokens=validation_tokens,
         save_every=config.train.save_every or _save_every(steps, step_tokens / rate),
-        parameters=shape.parameters,
-        parameter_table=shape.parameter_table(),
+        parameters=shape.parameters + sum(heads.values()),
+        parameter_table=shape.parameter_table() | heads,
         tokens=work.learnt,
         flops=flops,
         tokens_per_second=rate,
         seconds=seconds,
         memory_bytes=training,
-        inference_bytes=inference_bytes(shape),
+        inference_bytes=inference_bytes(shape, config.heads.kinds),
         disk_bytes=disk_bytes(config, shape, optimizer),
         reasons=_with_defaults(reasons, config, machine, shape, steps),
     )
@@ -208,6 +212,7 @@ def _with_defaults(
     given = {
         "parameters": f"{share:.0f} % of them are the embedding, which is the output head too",
         "flops": f"{shape.flops_per_token(shape.context) / 1e6:,.1f} MFLOP a token: 6 a weight, and attention",
+        "heads": head_words(shape, config.heads.kinds),
         "threads": asked("threads", f"the machine's physical cores ({machine.processor})"),
         "validate_every": asked("validate_every", "twenty times in the run; fewer where that would slow it"),
         "validation_tokens": asked("validation_tokens", "so few that all validations cost a few percent of the time"),

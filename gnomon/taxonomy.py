@@ -3,6 +3,8 @@
 The first tokens of every vocabulary trained here are SPECIAL_TOKENS, so id = place in this list.
 """
 
+from typing import Literal
+
 ANSWER_TYPES = (
     "person", "group", "location", "entity", "date", "duration", "number", "money", "percent", "distance",
     "count", "code", "boolean", "abbreviation", "definition", "description", "manner", "reason",
@@ -51,6 +53,20 @@ rightly without evidence, that evidence turns a wrong answer into a right one; a
 after the answer, that it is right.
 """
 
+SIGNAL_KINDS = (0, 0, 0, 1, 2)
+"""At which kind of mark, of MARKS, each router signal is read."""
+
+HeadKind = Literal["router", "types"]
+
+HEAD_OUTPUTS: dict[HeadKind, dict[str, int]] = {
+    "router": {"router": len(ROUTER_SIGNALS)},
+    "types": {"coarse": len(ANSWER_TYPES), "fine": len(FINE_TYPES)},
+}
+"""The heads of each kind, and how many outputs each has."""
+
+HEAD_LOSSES = (*ROUTER_SIGNALS, "coarse", "fine", "agreement")
+"""What heads learn from: of the last, that coarse types and fine ones say the same."""
+
 END_OF_TEXT = "<|endoftext|>"
 """Opens every document and is the target of its last token: begin-of-text and end-of-text in one."""
 
@@ -62,6 +78,9 @@ TOOLS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "
 QUESTION = (
     "<|q|>", "<|/q|>", "<|ctx|>", "<|/ctx|>", "<|fact|>", "<|/fact|>", "<|doc|>", "<|/doc|>", "<|a|>", "<|/a|>",
 )  # fmt: skip
+MARKS = ("<|/q|>", "<|/ctx|>", "<|/a|>")
+"""Where heads are read, in the order of kinds: behind question, evidence and answer."""
+
 ROUTER = (
     "<|answerable|>", "<|unanswerable|>", "<|ill_posed|>", "<|known|>", "<|unknown|>",
     "<|retrieve|>", "<|no_retrieve|>", "<|sufficient|>", "<|insufficient|>", "<|answer|>", "<|abstain|>",

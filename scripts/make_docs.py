@@ -50,7 +50,7 @@ def config_page() -> str:
     """Return the table of every key of a config, from the fields and comments of gnomon/config/options.py."""
     source = (ROOT / "gnomon" / "config" / "options.py").read_text()
     parts = ("sources[]", "domains[]", "clean", "dedup", "decontaminate", "slurm")
-    names = ("data", *(f"data.{part}" for part in parts), "tokenizer", "model", "mix", "train", "export")
+    names = ("data", *(f"data.{part}" for part in parts), "tokenizer", "model", "mix", "train", "heads", "export")
     sections = {_class_of(name): f"{name}." for name in names} | {"Config": ""}
     page = (
         MADE + "# Every key of a config\n\n`null` means: derived by the plan, which says why (`gnomon plan CONFIG`).\n"

@@ -4,9 +4,9 @@
 
 trains the run in each FOLDER and prints, from rank 0, one line of JSON for each: how it ended, its losses, and the
 digest of its whole state. Options that are no key of `train`: `stop_at` a step; `digest_at` steps after which weights
-and moments are digested too; `poison` a rank and a step, at which this rank's gradient is not finite; `start_over`:
-what validation says before the first step, and after the last with the first weights put back; `sizes` as in
-`tests.world.asks_for_rows`.
+and moments are digested too; `heads` as in `tests.world.start`; `poison` a rank and a step, at which this rank's
+gradient is not finite; `start_over`: what validation says before the first step, and after the last with the first
+weights put back; `sizes` as in `tests.world.asks_for_rows`.
 """
 
 import hashlib
@@ -138,6 +138,7 @@ def train(world: "World", folder: Path, options: dict[str, Any]) -> dict[str, An
         "norms": [event.grad_norm for event in one.events(StepDone)],
         "verdicts": [event.verdict for event in one.events(StepDone)],
         "validations": validations,
+        "heads": [event.heads for event in one.events(StepDone)],
         "weight_bytes": world.gather(weights),
         "moment_bytes": world.gather(sum(state.optimizer.tensors()[name].nbytes for name in moments)),
     }

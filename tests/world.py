@@ -5,8 +5,8 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pydoc_data import topics
 from types import SimpleNamespace
@@ -25,6 +25,8 @@ from gnomon.data.document import Document
 from gnomon.data.prepare import prepare
 from gnomon.data.shards import SplitWriter
 from gnomon.data.streaming.rows import Rows, make_rows
+from gnomon.data.streaming.stream import Batch
+from gnomon.data.streaming.targets import Targets
 from gnomon.events.types import Check, Event, Observer, Replan, Request, StepDone, Stop
 from gnomon.model.lm import LanguageModel, first_weight
 from gnomon.model.loss import next_token_loss
@@ -36,6 +38,7 @@ from gnomon.presets import BlockKind, Shape
 from gnomon.store.checkpoints import Facts
 from gnomon.store.datasets import Dataset, Split
 from gnomon.store.runs import Run
+from gnomon.taxonomy import ANSWER_TYPES, FINE_TYPES, ROUTER_SIGNALS, SIGNAL_KINDS, HeadKind
 from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.train.guard import Guard
 from gnomon.train.hands import Hands, settle
@@ -59,18 +62,18 @@ NEOX = Shape(
 EACH_BLOCK = [TINY, NEOX]
 
 
-def new_model(shape: Shape, seed: int) -> LanguageModel:
+def new_model(shape: Shape, seed: int, heads: Sequence[HeadKind] = ()) -> LanguageModel:
     """Return a model as a run of this seed begins with it."""
-    model = LanguageModel(shape)
+    model = LanguageModel(shape, heads=heads)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(first_weight(name, parameter.shape, seed))
     return model
 
 
-def noisy_model(shape: Shape = TINY, seed: int = 0) -> LanguageModel:
-    """Return a model in which every weight matters: no zeros, no gains of exactly one."""
-    model = new_model(shape, seed)
+def noisy_model(shape: Shape = TINY, seed: int = 0, heads: Sequence[HeadKind] = ()) -> LanguageModel:
+    """Return a model in which every weight matters: no zeros, no gains of exactly one. Heads change no other."""
+    model = new_model(shape, seed, heads)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -154,15 +157,23 @@ class Started:
 
 
 def start(
-    folder: Path, world: World = ALONE, budget: str = "20K tokens", block: BlockKind | None = None, **train: Any
+    folder: Path,
+    world: World = ALONE,
+    budget: str = "20K tokens",
+    block: BlockKind | None = None,
+    heads: dict[str, Any] | None = None,
+    **train: Any,
 ) -> Started:
-    """Begin a run in `folder`, or go on with the one that is there; the text is prepared once, by the first process."""
+    """Begin a run in `folder`, or go on with the one that is there; the text is prepared once, by the first process.
+
+    With `heads`, its batches have marked places.
+    """
     if not world.first:
         world.gather(None)
     if not (folder / "texts").exists():
         write_corpus(folder / "texts")
     options = {"threads": 1, "dtype": "fp32", "background_saves": False, "loader_workers": 0, **train}
-    written = small_config(folder, budget=budget, model={"block": block}, train=options).read_text()
+    written = small_config(folder, budget=budget, model={"block": block}, heads=heads or {}, train=options).read_text()
     config = make_config(json.loads(written))
     dataset, run = prepare_data(config, Console(quiet=True)), Run(Path(config.out))
     torch.set_num_threads(1)
@@ -185,7 +196,42 @@ def start(
         world.gather(None)
     attempt = world.gather(run.begin_attempt() if world.first else 0)[0]
     hands = build_hands(run, plan, config, dataset, world, attempt, seen.append)
+    if heads:
+        take = hands.loader.take
+        hands.loader.take = lambda row: marked(take(row))
     return Started(run, plan, config, dataset, build_state(plan, config, world), hands, seen)
+
+
+def unlabelled(places: torch.Tensor, kinds: torch.Tensor) -> Targets:
+    """Return targets at marked places of which nothing is known, to be filled."""
+    sizes = (len(ROUTER_SIGNALS), len(ROUTER_SIGNALS), len(ANSWER_TYPES), len(FINE_TYPES))
+    return Targets(places, kinds, *(torch.full((len(places), size), torch.nan) for size in sizes))
+
+
+def marked(batch: Batch) -> Batch:
+    """Return the batch with three marked places in every row, one of each kind, whose labels follow from their tokens:
+    one of every signal, one type.
+    """
+
+    def targets(rows: Rows) -> Targets:
+        count, length = rows.tokens.shape
+        places = (
+            torch.arange(count)[:, None] * length + torch.tensor([length // 8, length // 2, length - 1])
+        ).flatten()
+        found = unlabelled(places, torch.arange(3).repeat(count))
+        tokens, first = rows.tokens.flatten()[places], slice(None, None, 3)
+        for signal, kind in enumerate(SIGNAL_KINDS):
+            found.router[kind::3, signal] = (tokens[kind::3] % (7 + signal)) / (6 + signal)
+        found.weight.fill_(0.9)
+        found.coarse[first] = (tokens[first, None] % len(ANSWER_TYPES) == torch.arange(len(ANSWER_TYPES))).float()
+        found.coarse[first, ANSWER_TYPES.index("boolean")] = torch.nan
+        found.fine[first] = torch.nn.functional.one_hot(tokens[first] % len(FINE_TYPES), len(FINE_TYPES)).float()
+        return found
+
+    micros = tuple(replace(rows, targets=targets(rows)) for rows in batch.micros)
+    return replace(
+        batch, micros=micros, labelled=dict.fromkeys([*ROUTER_SIGNALS, "coarse", "fine"], len(batch.row_ids))
+    )
 
 
 def asks_for_rows(sizes: list[tuple[int, int]], log_every: int) -> Observer:
@@ -363,7 +409,8 @@ def saved_bundle(folder: Path, model: LanguageModel, tokenizer: Tokenizer) -> Bu
     from disk.
     """
     run = Run(folder)
-    plan = {"shape": model.shape.as_dict(), "dataset": "0" * 64, "dataset_folder": None}
+    kinds = model.heads.kinds if model.heads else []
+    plan = {"shape": model.shape.as_dict(), "heads": kinds, "dataset": "0" * 64, "dataset_folder": None}
     write_atomic(run.plan_path, pretty_json(plan))
     tokenizer.save(run.tokenizer_path)
     run.checkpoints.commit({"model.safetensors": save(model.state_dict())}, Facts(1, "finished", {}))

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from gnomon.base.names import PLAIN, no_domain
 from gnomon.presets import PRESETS, BlockKind
+from gnomon.taxonomy import HEAD_OUTPUTS, HeadKind
 
 Dtype = Literal["bf16", "fp16", "fp32"]
 """Number formats that matrix products run in; weights stay float32."""
@@ -341,6 +342,20 @@ class TrainConfig(_Section):
         return self
 
 
+class HeadsConfig(_Section):
+    """Heads that say of a question what the model knows, beside the language; they learn where texts have questions."""
+
+    router: bool = False  # is it well posed, known, worth retrieval; is the evidence enough; is the answer right
+    types: bool = False  # the type of its answer, of 18 coarse and 50 fine ones
+    detached_share: float = Field(default=0.1, ge=0, le=1)  # of the steps, at first, in which only the heads learn
+    gradient_share: float = Field(default=0.1, ge=0, le=1)  # of the language's gradient that theirs may come to after
+
+    @property
+    def kinds(self) -> list[HeadKind]:
+        """The kinds of heads that are asked for."""
+        return [kind for kind in HEAD_OUTPUTS if getattr(self, kind)]
+
+
 class ExportConfig(_Section):
     """What the finished model is written as."""
 
@@ -361,6 +376,7 @@ class Config(_Section):
     model: ModelConfig = ModelConfig()
     mix: MixConfig = MixConfig()
     train: TrainConfig = TrainConfig()
+    heads: HeadsConfig = HeadsConfig()
     export: ExportConfig = ExportConfig()
 
     @field_validator("data", mode="before")

@@ -59,6 +59,7 @@ class StepDone(Event):
     bad_since_row: int = 0  # first row of the steps that are bad in a row
     loss_scale: float = 1.0  # of fp16
     noise_tokens: float | None = None  # the gradient noise scale, over the last steps; None: not measured, or not yet
+    heads: dict[str, float] | None = None  # mean losses of heads, of which the step had labels; None: no heads
     tokens_per_second: float
     memory_bytes: int
 

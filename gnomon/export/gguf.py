@@ -185,7 +185,7 @@ def _tensors(bundle: Bundle) -> Iterator[tuple[str, Tensor]]:
     In `gptneox` query, key and value are one tensor, one after the other, and the head, which llama.cpp asks for there,
     is the embedding once more.
     """
-    own = bundle.model.state_dict()
+    own = bundle.weights
     for name, tensor in own.items():
         part, _, kind = name.rpartition(".")
         if part == "embed_tokens":

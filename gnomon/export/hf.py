@@ -10,6 +10,7 @@ from torch import Tensor
 from gnomon.base.errors import ConfigError
 from gnomon.base.files import pretty_json, write_synced
 from gnomon.bundle import Bundle, bundle_metadata
+from gnomon.export.heads import write_heads
 from gnomon.presets import Shape
 from gnomon.taxonomy import PAD
 from gnomon.tokenizer.tokenizer import Tokenizer
@@ -18,15 +19,15 @@ DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
 
 def write_hf(bundle: Bundle, folder: Path, dtype: str) -> None:
-    """Write the model in `dtype` (f32 bf16) into `folder`, which exists and is empty.
+    """Write the model in `dtype` (f32 bf16) into `folder`, which exists and is empty; heads into a folder within it.
 
-    The head is the embedding again and left out. Raises ConfigError for another dtype; an OSError of the disk
+    The output head is the embedding again and left out. Raises ConfigError for another dtype; an OSError of the disk
     comes through.
     """
     if dtype not in DTYPES:
         raise ConfigError(f"a Hugging Face folder is not written in {dtype!r}", where="dtype", do="choose f32 or bf16")
     end, pad = bundle.tokenizer.end_of_text, bundle.tokenizer.special_id(PAD)
-    own = {name: t.detach().to("cpu", DTYPES[dtype]).contiguous() for name, t in bundle.model.state_dict().items()}
+    own = {name: t.detach().to("cpu", DTYPES[dtype]).contiguous() for name, t in bundle.weights.items()}
     if bundle.shape.block == "gpt-neox":
         weights = _neox_weights(own, bundle.shape)
     else:
@@ -38,6 +39,7 @@ def write_hf(bundle: Bundle, folder: Path, dtype: str) -> None:
     write_synced(folder / "tokenizer.json", bundle.tokenizer.to_json().encode())
     write_synced(folder / "tokenizer_config.json", pretty_json(_tokenizer_config(bundle)))
     write_synced(folder / "special_tokens_map.json", pretty_json(_special_tokens(bundle.tokenizer)))
+    write_heads(bundle, folder)
 
 
 def _config(bundle: Bundle, dtype: str) -> dict[str, Any]:

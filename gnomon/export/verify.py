@@ -11,6 +11,7 @@ from gnomon.base.errors import GnomonError, IntegrityError
 from gnomon.base.seeds import derive
 from gnomon.bundle import Bundle
 from gnomon.data.streaming.stream import validation_rows
+from gnomon.export.heads import heads_differ
 from gnomon.export.pieces import pieces_of
 from gnomon.export.read import read_gguf, read_hf
 from gnomon.model.lm import LanguageModel
@@ -89,7 +90,10 @@ def verify_hf(bundle: Bundle, folder: Path, name: str, dtype: str) -> Verdict:
     """Return the verdict on a Hugging Face folder. Raises IntegrityError that names what differs."""
     shape, weights, said = read_hf(folder)
     _same_words(name, said, _hf_words(bundle, dtype))
-    return _judge(bundle, shape, weights, name, "hf", dtype)
+    verdict = _judge(bundle, shape, weights, name, "hf", dtype)
+    if (why := heads_differ(bundle, folder)) is not None:
+        raise _refusal(name, why)
+    return verdict
 
 
 def _gguf_words(bundle: Bundle, dtype: str) -> dict[str, Any]:
@@ -223,7 +227,7 @@ def _judge(
     verdict = compare(bundle.model, revive(shape, weights, bundle, name), probe(bundle), name, format, dtype)
     if not verdict.ok:
         raise _refusal(name, str(verdict))
-    for key, ours in bundle.model.state_dict().items():
+    for key, ours in bundle.weights.items():
         if not _is_rounding(ours.cpu(), weights[key], dtype if ours.ndim == 2 or format == "hf" else "f32"):
             raise _refusal(name, f"{key} differs by more than rounding to {dtype}")
     return verdict

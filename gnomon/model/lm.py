@@ -16,10 +16,12 @@ from gnomon.base.seeds import derive
 from gnomon.model.attention import Pieces
 from gnomon.model.block import Block
 from gnomon.model.cache import Cache
+from gnomon.model.heads import Heads, Marks, States
 from gnomon.model.loss import LogitKernel
 from gnomon.model.norms import norm_of
 from gnomon.model.rotary import Rotary, rotary
 from gnomon.presets import Shape
+from gnomon.taxonomy import HeadKind
 
 
 @dataclass(frozen=True)
@@ -44,17 +46,19 @@ class Kernels(NamedTuple):
 class LanguageModel(nn.Module):
     """A decoder-only transformer of the given shape, with the embedding as output head.
 
-    `kernels`, where there are any, compute batches whose pieces come as numbers.
+    `heads`, of the kinds asked for, are read at marked places. `kernels`, where there are any, compute batches whose
+    pieces come as numbers.
     """
 
     kernels: Kernels | None = None
 
-    def __init__(self, shape: Shape, dropout: float = 0.0) -> None:
+    def __init__(self, shape: Shape, dropout: float = 0.0, heads: Sequence[HeadKind] = ()) -> None:
         super().__init__()
         self.shape = shape
         self.embed_tokens = nn.Embedding(shape.vocabulary, shape.width)
         self.layers = nn.ModuleList(Block(shape, dropout) for _ in range(shape.layers))
         self.norm = norm_of(shape)
+        self.heads = Heads(heads, shape) if heads else None  # last: their parameters come behind all others
 
     def forward(
         self,
@@ -63,8 +67,9 @@ class LanguageModel(nn.Module):
         pieces: Pieces | None = None,
         cache: Cache | None = None,
         mask_BTS: Tensor | None = None,
+        marks: Marks | None = None,
     ) -> Output:
-        """Return hidden states of every token.
+        """Return hidden states of every token, and where places are marked the heads' logits there as signals.
 
         `positions` default to 0, 1, 2, … (after the cache's length, where there is one). `pieces` keeps packed
         documents apart. `mask`, true where a query may look at a key, is for rows of unequal length in a batch.
@@ -75,19 +80,25 @@ class LanguageModel(nn.Module):
         if cache is not None and mask_BTS is None and cache.length > 0 and tokens_BT.shape[1] > 1:
             mask_BTS = _causal_after(cache.length, tokens_BT.shape[1], tokens_BT.device)
         turn = rotary(positions_BT, self.shape.rotary_width, self.shape.rope_theta)
+        states = None if marks is None or self.heads is None else States(marks, self.shape.layers)
         if self.kernels is not None and isinstance(pieces, Tensor):
-            return Output(hidden=self.norm(self._by_kernels(self.kernels, tokens_BT, turn, pieces)))
-        x_BTW = self.embed_tokens(tokens_BT)
-        for i, layer in enumerate(self.layers):
-            x_BTW = layer(x_BTW, turn, pieces, cache.layers[i] if cache is not None else None, mask_BTS)
-        return Output(hidden=self.norm(x_BTW))
+            x_BTW = self._by_kernels(self.kernels, tokens_BT, turn, pieces, states)
+        else:
+            x_BTW = _seen(self.embed_tokens(tokens_BT), states)
+            for i, layer in enumerate(self.layers):
+                x_BTW = layer(x_BTW, turn, pieces, cache.layers[i] if cache is not None else None, mask_BTS)
+                x_BTW = _seen(x_BTW, states)
+        signals = {} if states is None or self.heads is None else self.heads(states.gathered)
+        return Output(hidden=self.norm(x_BTW), signals=signals)
 
-    def _by_kernels(self, kernels: Kernels, tokens_BT: Tensor, turn: Rotary, pieces_BT: Tensor) -> Tensor:
+    def _by_kernels(
+        self, kernels: Kernels, tokens_BT: Tensor, turn: Rotary, pieces_BT: Tensor, states: States | None
+    ) -> Tensor:
         # a sparse gradient is added to the head's, where a dense one would be cleared and added whole
-        x_BTW = F.embedding(tokens_BT, self.embed_tokens.weight, sparse=True)
+        x_BTW = _seen(F.embedding(tokens_BT, self.embed_tokens.weight, sparse=True), states)
         for layer in self.layers:
             assert isinstance(layer, Block)
-            x_BTW = kernels.layer(layer, x_BTW, turn, pieces_BT)
+            x_BTW = _seen(kernels.layer(layer, x_BTW, turn, pieces_BT), states)
         return x_BTW
 
     @property
@@ -98,6 +109,10 @@ class LanguageModel(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """Return float32 scores of every vocabulary entry for hidden states [..., W]."""
         return F.linear(hidden, self.head).float()
+
+
+def _seen(x_BTW: Tensor, states: States | None) -> Tensor:
+    return x_BTW if states is None else states.see(x_BTW)
 
 
 def _causal_after(past: int, new: int, device: torch.device) -> Tensor:

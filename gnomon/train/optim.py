@@ -17,7 +17,8 @@ SMALLEST = 1e-18  # first moments below this say nothing: their squares underflo
 
 
 class Optimizer:
-    """Fused AdamW over a model's parameters, or with `muon` over embedding and gains alone, the matrices being Muon's.
+    """Fused AdamW over a model's parameters, or with `muon` over embedding, gains and heads alone, the other matrices
+    being Muon's.
 
     Matrices decay, the embedding and the norms' gains do not. All state exists from the start, so that no step has to
     find memory for it half-way through. Where `owned` names parameters, there is state for these alone, and a step
@@ -48,6 +49,8 @@ class Optimizer:
         self._muon = None
         groups: list[dict[str, Any]] = [{"params": rest, "weight_decay": 0.0}]
         if kind == "muon":
+            heads = [matrices.pop(name) for name in list(matrices) if name.startswith("heads.")]
+            groups = [*([{"params": heads, "weight_decay": weight_decay}] if heads else []), *groups]
             whole = None if rows is None else [rows[name] for name in matrices]
             self._muon = Muon(
                 matrices.values(),

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gnomon.base.machine import peak_memory_bytes
 from gnomon.events.types import StepDone, Verdict
+from gnomon.taxonomy import HEAD_LOSSES
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 COLUMNS = 7  # loss, norm, verdict, bad in a row, bad recently, bad since row, loss scale
@@ -21,8 +22,8 @@ COLUMNS = 7  # loss, norm, verdict, bad in a row, bad recently, bad since row, l
 
 @dataclass(frozen=True)
 class Note:
-    """What the host knows of a step: its number, rate, loss-bearing tokens so far, first row, rows, and how many of the
-    schedule's steps are done after it.
+    """What the host knows of a step: its number, rate, loss-bearing tokens so far, first row, rows, how many of the
+    schedule's steps are done after it, and its labels of each of HEAD_LOSSES.
     """
 
     step: int
@@ -31,20 +32,23 @@ class Note:
     row: int
     rows: int
     done: float
+    labelled: tuple[int, ...] = ()
 
 
 class Readback:
     """Collects rows of a step's results and turns them into StepDone events every `every` steps."""
 
-    def __init__(self, every: int, device: str, *, noise: bool = False) -> None:
-        """`noise`: a step's results end with the noise scale, in tokens, NaN while it is not known."""
+    def __init__(self, every: int, device: str, *, noise: bool = False, heads: bool = False) -> None:
+        """`noise`: a step's results go on with the noise scale, in tokens, NaN while it is not known. `heads`: they end
+        with HEAD_LOSSES.
+        """
         self.every = every
-        self._late = device == "cuda"
+        self._late, self._noise = device == "cuda", noise
         self._rows = torch.zeros(
-            every, COLUMNS + noise, dtype=torch.float64, device=device
+            every, COLUMNS + noise + heads * len(HEAD_LOSSES), dtype=torch.float64, device=device
         )  # float64 holds rows exactly
         self._notes: list[Note] = []
-        self._arriving: tuple[Tensor, list[StepDone]] | None = None
+        self._arriving: tuple[Tensor, list[StepDone], list[tuple[int, ...]]] | None = None
         self.last: StepDone | None = None  # that was read
         self._since = time.perf_counter()
         self._tokens_before: int | None = None
@@ -87,15 +91,15 @@ class Readback:
             )
             for n in self._notes
         ]  # fmt: skip
+        self._arriving = (rows, events, [n.labelled for n in self._notes])
         self._since, self._tokens_before, self._notes = now, self._notes[-1].tokens, []
-        self._arriving = (rows, events)
 
     def _read(self) -> list[StepDone]:
         if self._arriving is None:
             return []
         if self._late:
             torch.cuda.current_stream().synchronize()
-        (rows, events), self._arriving = self._arriving, None
+        (rows, events, labelled), self._arriving = self._arriving, None
         told = [
             event.model_copy(
                 update={
@@ -106,12 +110,20 @@ class Readback:
                     "bad_recently": int(recently),
                     "bad_since_row": int(since),
                     "loss_scale": scale,
-                    "noise_tokens": None if not noise or math.isnan(noise[0]) else noise[0],
+                    "noise_tokens": None if not self._noise or math.isnan(more[0]) else more[0],
+                    "heads": _by_name(labels, more[self._noise :]),
                 }
             )
-            for event, (loss, norm, verdict, in_a_row, recently, since, scale, *noise) in zip(
-                events, rows.tolist(), strict=True
+            for event, labels, (loss, norm, verdict, in_a_row, recently, since, scale, *more) in zip(
+                events, labelled, rows.tolist(), strict=True
             )
         ]
         self.last = told[-1]
         return told
+
+
+def _by_name(labelled: tuple[int, ...], losses: list[float]) -> dict[str, float] | None:
+    """Return the heads' losses of which the step had labels; None where there are no heads."""
+    if not losses:
+        return None
+    return {name: loss for name, count, loss in zip(HEAD_LOSSES, labelled, losses, strict=bool(labelled)) if count}

@@ -18,6 +18,7 @@ from gnomon.store.checkpoint import Checkpoint
 from gnomon.store.schema import Count
 from gnomon.store.tensors import Spec, share, slice_key
 from gnomon.train.guard import Guard
+from gnomon.train.heads import Budget
 from gnomon.train.noise import Noise
 from gnomon.train.optim import Optimizer
 from gnomon.train.readback import Readback
@@ -49,6 +50,7 @@ class State:
     guard: Guard
     sharding: Sharding = field(default_factory=Whole)
     noise: Noise | None = None  # where it is measured
+    budget: Budget | None = None  # of the heads, where there are any
     step: int = 0  # batches done
     done: float = 0.0  # of the schedule's steps, each of the plan's rows: `step`, unless batches had other sizes
     row: int = 0  # next row of the stream: the whole data cursor
@@ -124,6 +126,8 @@ def held_of(state: State) -> dict[str, dict[str, Held]]:
     guard = {f"guard.{name}": Held(tensor, tensor) for name, tensor in state.guard.tensors().items()}
     noise = state.noise.tensors() if state.noise else {}
     guard |= {f"noise.{name}": Held(tensor, tensor) for name, tensor in noise.items()}
+    budget = state.budget.tensors() if state.budget else {}
+    guard |= {f"budget.{name}": Held(tensor, tensor) for name, tensor in budget.items()}
     return {
         "model": state.sharding.weights(state.model),
         "optimizer": state.sharding.moments(state.optimizer) | guard,

@@ -13,7 +13,9 @@ from gnomon.data.streaming.stream import Batch
 from gnomon.events.types import Event, MemoryShort
 from gnomon.model.attention import Segments
 from gnomon.model.loss import next_token_loss
+from gnomon.taxonomy import HEAD_LOSSES
 from gnomon.train.guard import OK
+from gnomon.train.heads import HeadPass, apart, clip_, label_counts
 from gnomon.train.noise import square
 from gnomon.train.parallel import ALONE, Line, Tree, World
 from gnomon.train.precision import autocast
@@ -34,7 +36,9 @@ def step(state: State, batch: Batch, world: World = ALONE) -> list[Event]:
     if batch.accept:
         state.guard.forget()
     lr = state.schedule.rate_until(state.done + batch.share) * batch.rate_factor
-    sums = torch.zeros(2 if state.noise else 1, device=state.device)  # loss, and squared norms of the passes
+    figures = state.budget.figures if state.budget else 0
+    # loss, what is told of heads, and squared norms of the passes
+    sums = torch.zeros(1 + figures + (state.noise is not None), device=state.device)
     short: str | None = None
     try:
         gradients = _gradients(state, batch, world, sums)
@@ -64,12 +68,15 @@ def step(state: State, batch: Batch, world: World = ALONE) -> list[Event]:
     t = state.guard.tensors()
     results = [loss, norm, verdict, t["in_a_row"], t["recent"].sum(), t["since_row"], t["scale"]]
     if state.noise:
-        squares, ok = sums[1] / scale.square(), verdict == OK
+        squares, ok = sums[-1] / scale.square(), verdict == OK
         measured = state.noise.measure(squares, norm, ok, tokens=batch.loss_tokens, evenness=batch.evenness)
         results.append(measured)
+    if state.budget:
+        state.budget.measure(sums[1 + len(HEAD_LOSSES) : 1 + figures], verdict == OK)
+        results += sums[1 : 1 + len(HEAD_LOSSES)].unbind()
     state.readback.write(
         results,
-        Note(state.step, lr, state.tokens, batch.first_row, len(batch.row_ids), state.done),
+        Note(state.step, lr, state.tokens, batch.first_row, len(batch.row_ids), state.done, label_counts(batch)),
         batch.loss_tokens,
     )
     return list(state.readback.due())
@@ -84,41 +91,51 @@ def is_memory_error(error: BaseException) -> bool:
 def _gradients(state: State, batch: Batch, world: World, sums: Tensor) -> list[Tensor]:
     """Return this process's part of the batch's gradients, parameter by parameter, times the guard's scale.
 
-    Its part of the loss is added to `sums`, and where noise is measured that of the squared norms of the micro-batches'
-    gradients, so scaled. With `exact`, all are summed in the order of a tree over micro-batches.
+    Its part of the loss is added to `sums`, of what is told of heads, and where noise is measured of the squared norms
+    of the micro-batches' gradients, heads' aside, so scaled. With `exact`, all are summed in the order of a tree over
+    micro-batches.
     """
     parameters = [p for p in state.model.parameters() if p.requires_grad]
-    apart = Tree() if state.exact else Line() if state.noise else None  # adds up what each micro-batch gives
+    by_pass = Tree() if state.exact else Line() if state.noise else None  # adds up what each micro-batch gives
+    share = state.budget.share(state.done) if state.budget else None
     for i, rows in enumerate(batch.micros):
         torch.manual_seed(derive(state.seed, "step", state.step, "micro", world.rank * len(batch.micros) + i))
-        part = _accumulate(state, rows, batch.loss_tokens)
-        if apart is None:
+        part = _accumulate(state, rows, batch, share)
+        if by_pass is None:
             sums += part
             continue
         own = [p.grad for p in parameters if p.grad is not None]
-        apart.add([torch.stack([part, square(own)]) if state.noise else part[None], *own])
+        if state.noise:
+            part = torch.cat([part, square(apart(state.model.heads, own)[0])[None]])
+        by_pass.add([part, *own])
         state.optimizer.clear()
-    if apart is None:
+    if by_pass is None:
         return state.sharding.gradients(state.model)
-    total, *gradients = apart.total()
+    total, *gradients = by_pass.total()
     sums += total
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient
     return gradients
 
 
-def _accumulate(state: State, rows: Rows, batch_tokens: int) -> Tensor:
-    """Add one micro-batch's gradients to the weights' and return its share of the batch's loss."""
+def _accumulate(state: State, rows: Rows, batch: Batch, share: Tensor | None) -> Tensor:
+    """Add one micro-batch's gradients to the weights', of the heads' a `share`; return its part of the batch's loss,
+    and what is told of heads.
+    """
+    heads = HeadPass(state.budget, rows.targets, share) if state.budget else None
     with autocast(state.device, state.dtype):
         kernels = state.model.kernels
         pieces = Segments(rows.buckets, rows.inverse) if kernels is None else rows.segments
-        output = state.model(rows.tokens, rows.positions, pieces)
+        output = state.model(rows.tokens, rows.positions, pieces, marks=heads and heads.marks)
         logits = None if kernels is None else kernels.logits
         cross, z = next_token_loss(output.hidden, state.model.head, rows.labels, state.z_loss, logits)
         extra = sum(output.losses.values(), torch.zeros((), device=state.device))
-    total = (cross + z + extra) / batch_tokens
+    total = (cross + z + extra) / batch.loss_tokens
+    if heads:
+        total = total + heads.loss(output, batch)
     (total * state.guard.scale if state.dtype == "fp16" else total).backward()
-    return cross.detach() / batch_tokens
+    loss = cross.detach()[None] / batch.loss_tokens
+    return torch.cat([loss, heads.figures(state.guard.scale)]) if heads else loss
 
 
 def _apply(
@@ -126,9 +143,15 @@ def _apply(
 ) -> tuple[Tensor, Tensor]:
     """Clip, judge, update and clear gradients, `scale` times what they are; return norm before clipping, and verdict.
 
-    One pass over the gradients finds the norm. Scaling back, clipping and skipping are the optimizer's.
+    One pass over the gradients finds the norm. Scaling back, clipping and skipping are the optimizer's. The norm is
+    that of the language's weights; heads are clipped by themselves, and where theirs is not finite it is not either.
     """
-    scaled = state.sharding.norm(gradients)
+    trunk, heads = apart(state.model.heads, gradients)
+    scaled = state.sharding.norm(trunk)
+    if heads:
+        own = state.sharding.norm(heads)
+        scaled = scaled + 0.0 * own
+        clip_(heads, own, state.clip * scale)
     norm = scaled / scale
     verdict = state.guard.judge(loss, norm, step=state.step, row=row)
     state.optimizer.step(lr, scale * (norm / state.clip).clamp(min=1.0), verdict != OK)

@@ -27,6 +27,7 @@ from gnomon.plan import (
     shape_of,
 )
 from gnomon.presets import BlockKind
+from gnomon.taxonomy import HeadKind
 from tests.world import packed_rows
 
 MACHINE = Machine(system="Linux", cores=2, memory_bytes=64 << 30, processor="a test", flags=())
@@ -180,6 +181,27 @@ def test_what_a_layer_keeps_of_a_token_is_what_the_plan_says(block: BlockKind, p
     assert [t.numel() for t in of_attention] == [2 * model.shape.heads * 96**2] * (product == 2)
     a_token = sum(t.untyped_storage().nbytes() for t in others if not any(t is w for w in of_attention)) / 192
     assert a_token <= layer_bytes(model.shape, product) <= 1.6 * a_token
+
+
+@pytest.mark.parametrize("heads", [["router"], ["types"], ["router", "types"]])
+def test_heads_are_in_the_table_and_in_the_memory_and_each_is_under_half_a_million_at_a_width_of_384(
+    heads: list[HeadKind],
+) -> None:
+    written = {"data": "texts", "size": "5M", "budget": "3M tokens", "model": {"width": 384}}
+    plans = [
+        make_plan(make_config(one), MACHINE, device="cpu", dtype=("fp32", ""), pace=Pace(1e4, "", 3e4))
+        for one in (written, written | {"heads": dict.fromkeys(heads, True)})
+    ]
+    without, plan = plans
+    with torch.device("meta"):
+        model = LanguageModel(shape_of(make_config(written)), heads=plan.heads)
+    assert model.heads is not None
+    each = {name: sum(p.numel() for p in model.heads.get_submodule(name).parameters()) for name in model.heads.outputs}
+    count = sum(each.values()) + model.heads.mix.numel()
+    assert max(each.values()) < 500_000 and plan.parameter_table == without.parameter_table | {"heads": count}
+    assert (plan.heads, plan.parameters) == (heads, sum(p.numel() for p in model.parameters()))
+    assert plan.memory_bytes - without.memory_bytes == 28 * count  # weight, gradient, moments; a checkpoint of these
+    assert f"{count / 1e6:.2f}M parameters" in plan.reasons["heads"] and without.heads == []
 
 
 @pytest.mark.parametrize("ramp", ["fixed", "noise"])

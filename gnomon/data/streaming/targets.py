@@ -11,12 +11,9 @@ from torch import Tensor
 from gnomon.data.streaming.source import Pieces
 from gnomon.store.datasets import Dataset, Split
 from gnomon.store.labels import COARSE, FINE, ROUTER, WEIGHT, WIDTH
-from gnomon.taxonomy import ROUTER_SIGNALS
+from gnomon.taxonomy import ROUTER_SIGNALS, SIGNAL_KINDS
 
 log = logging.getLogger(__name__)
-_KIND_OF = {"sufficient": 1, "correct": 2}
-SIGNAL_KINDS = tuple(_KIND_OF.get(signal, 0) for signal in ROUTER_SIGNALS)
-"""The kind of mark at which each router signal is read; types are read at 0."""
 
 _READ = np.zeros((3, WIDTH), bool)  # what of a row is read at each kind
 for _signal, _kind in enumerate(SIGNAL_KINDS):

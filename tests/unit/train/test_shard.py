@@ -41,7 +41,7 @@ def test_where_the_others_wait_within_a_pass_short_memory_ends_the_run(monkeypat
     class Lockstep(Whole):
         lockstep = True
 
-    def short(*_: object) -> None:
+    def short(*_: object, **__: object) -> None:
         raise MemoryError("no more")
 
     state = replace(plain_state(), sharding=Lockstep())
