@@ -28,7 +28,6 @@ from gnomon.data.classification.languages import languages_of
 from gnomon.data.contamination.suites import read_suite
 from gnomon.data.corpus import Corpus
 from gnomon.data.engine import open_engine
-from gnomon.data.forms.questions import READ_AT
 from gnomon.data.reading.unpack import PACKINGS
 from gnomon.data.recipe import OPTIONS, Recipe, find_version
 from gnomon.data.records import repeated_ids
@@ -37,6 +36,7 @@ from gnomon.store.datasets import FORMAT, STRUCTURED, Dataset, open_dataset
 from gnomon.store.manifest import NAME, write_manifest
 from gnomon.store.packed import describe_content, digest_of
 from gnomon.store.runs import only_writer
+from gnomon.taxonomy import MARKS
 from gnomon.tokenizer.tokenizer import Tokenizer
 
 DISK_PER_BYTE, CUT_PER_BYTE, PACKED = 1.4, 0.5, 4
@@ -195,7 +195,7 @@ def _manifest(
             "kind": tokenizer.kind,
             "pretokenizer": tokenizer.pretokenizer,
             "end_of_text": tokenizer.end_of_text,
-            **({"marks": [tokenizer.special_id(mark) for mark in READ_AT]} if labelled else {}),
+            **({"marks": [tokenizer.special_id(mark) for mark in MARKS]} if labelled else {}),
         },
         "splits": splits,
         "removed": corpus.reasons(),

@@ -26,6 +26,9 @@ def eval(
     parity: Annotated[
         bool, typer.Option("--parity", help="Prove that the loss does not depend on batching; exit code 5 if it does.")
     ] = False,
+    questions: Annotated[
+        Path | None, typer.Option(help="Score the heads on questions of which something is known.", metavar="FILE")
+    ] = None,
     limit: Annotated[
         str | None,
         typer.Option(
@@ -39,6 +42,7 @@ def eval(
     With --stride every token after a document's first window is predicted with at least context - stride tokens before
     it. --compare draws documents anew 2,000 times; those in both texts are drawn for both at once. --parity reads the
     text ten times over, 24 rows of it or more; 10K tokens take a 1M model some 6 s, and a larger one longer.
+    --questions reads JSON lines such as {"question": "Who wrote Emma?", "fine_type": "HUM:ind", "answerable": true}.
 
     Examples:
 
@@ -51,7 +55,11 @@ def eval(
       gnomon eval runs/first --parity
 
       gnomon eval runs/first --parity --limit all
+
+      gnomon eval runs/knowing --questions questions.jsonl
     """
+    if questions and (parity or stride or compare or data):
+        raise ConfigError("--questions goes with no other option", do="ask for one after the other")
     if parity and (stride or compare):
         raise ConfigError("--parity goes with neither --stride nor --compare", do="ask for one after the other")
     if limit is not None and not parity:
@@ -64,6 +72,13 @@ def eval(
 
     most = MOST_TOKENS if limit is None else None if limit == "all" else tokens_of(limit, "--limit")
     console, bundle = Console(), load_bundle(run)
+    if questions:
+        from gnomon.evaluate.questions import score_questions
+
+        known = score_questions(bundle, questions, console.progress)
+        console.finish()
+        _say({"questions": known}, _question_lines(known), as_json)
+        return
     if parity:
         proof = prove_parity(bundle, data, most, console.progress)
         console.finish()
@@ -109,6 +124,26 @@ def _parity_lines(found: "Parity") -> list[str]:
         verdict = "ok" if row.holds else f"DIFFERS by more than {row.limit:g}"
         verdict = verdict if row.complete else "DIFFERS in the number of tokens"
         lines.append(f"{row.name:<{width}}  {row.loss:>11.7f}  {row.difference:>+9.1e}  {row.tokens:>9,}  {verdict}")
+    return lines
+
+
+def _question_lines(found: dict[str, Any]) -> list[str]:
+    said = f", {found['too_long']:,} more are longer than the context" if found["too_long"] else ""
+    lines, types = [f"{found['questions']:,} questions{said}"], found["types"]
+    if "fine_accuracy" in types:
+        lines.append(
+            f"fine type   {types['fine_accuracy']:.1%} right of {types['questions']:,} (the commonest is "
+            f"{types['commonest']:.1%}), six classes {types['coarse_accuracy']:.1%}, macro-F1 {types['macro_f1']:.3f}, "
+            f"calibration error {types['ece']:.3f}"
+        )
+    if "type_accuracy" in types:
+        lines.append(f"type        {types['type_accuracy']:.1%} right of {types['of_known_type']:,}")
+    for name, of in found["signals"].items():
+        ranked = "-" if of["auroc"] is None else f"{of['auroc']:.3f}"
+        lines.append(
+            f"{name:<11} AUROC {ranked}, Brier {of['brier']:.3f}, calibration error {of['ece']:.3f}, "
+            f"{of['yes']:.1%} yes of {of['questions']:,}"
+        )
     return lines
 
 

@@ -17,8 +17,6 @@ from gnomon.taxonomy import ANSWER_TYPES, FINE_TYPES, QUESTION, ROUTER_SIGNALS
 
 Q, Q_END, CONTEXT, CONTEXT_END, _, _, PASSAGE, PASSAGE_END, A, A_END = QUESTION
 ABSTAIN = "<|abstain|>"
-READ_AT = (Q_END, CONTEXT_END, A_END)
-"""The marks at which something is read off, by their kind."""
 
 
 def read_question(record: Mapping[str, Any], origin: str) -> tuple[Question, Mapping[str, Any]]:

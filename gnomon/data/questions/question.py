@@ -8,10 +8,10 @@ Only `question` must be there. The forms in which TREC (`coarse`, `fine`), GSM8K
 (`context`, answers with their `start`) and TriviaQA (`answer`, `aliases`) are commonly kept are read too.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -19,6 +19,7 @@ from gnomon.base.errors import DataError
 from gnomon.data.reading.unpack import open_unpacked
 from gnomon.taxonomy import ANSWER_TYPES, COARSE_OF
 
+Read = TypeVar("Read")
 FORM = 'one JSON object a line with at least a "question", such as {"id": "q1", "question": "Who wrote Emma?"}'
 
 
@@ -45,6 +46,13 @@ def read_questions(path: Path) -> Iterator[Question]:
     """Yield the questions of a file. Raises DataError, with the line, for what is no question, and for a file that
     cannot be read.
     """
+    yield from each_record(path, question_of)
+
+
+def each_record(path: Path, read: Callable[[Any, str], Read]) -> Iterator[Read]:
+    """Yield what `read` makes of each line's record and its name, `file:line`. Raises DataError, with the line, where
+    that raises ValueError, and for a file that cannot be read.
+    """
     with open_unpacked(path) as (lines, _):
         for number, line in enumerate(lines, 1):
             if not line.strip():
@@ -55,7 +63,7 @@ def read_questions(path: Path) -> Iterator[Question]:
             except orjson.JSONDecodeError as e:
                 raise DataError(f"no JSON: {e}", where=where, do=f"write {FORM}") from None
             try:
-                yield question_of(record, f"{path.name}:{number}")
+                yield read(record, f"{path.name}:{number}")
             except ValueError as e:
                 raise DataError(str(e), where=where, do=f"write {FORM}") from None
 

@@ -1,0 +1,101 @@
+"""From files of questions to heads that know their types, by the command line alone; and their scores, found slowly."""
+
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gnomon.base.progress import silent
+from gnomon.bundle import load_bundle, mark_kinds
+from gnomon.evaluate.questions import score_questions
+from gnomon.model.reading import read
+from tests.world import gnomon, small_config, write_corpus
+
+FORMS = {"Who met {}?": "HUM:ind", "When did {} begin?": "NUM:date", "How many had {}?": "NUM:count"}
+
+
+def questions(count: int, seed: int) -> list[dict[str, Any]]:
+    draw = random.Random(seed)
+    found = []
+    for _ in range(count):
+        form, fine = draw.choice(list(FORMS.items()))
+        posed = draw.random() < 0.5
+        name = "".join(draw.choices("abcdefgh", k=4)) if posed else "".join(draw.choices("stuvwxyz", k=4))
+        found.append({"question": form.format(name), "fine_type": fine, "well_posed": posed})
+    return found
+
+
+def write(path: Path, records: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("asked")
+    write_corpus(folder / "texts")
+    sources = [
+        {"paths": str(folder / "texts"), "name": "texts"},
+        {"paths": str(write(folder / "q.jsonl", questions(600, 1))), "name": "asked", "form": "questions"},
+    ]
+    config = small_config(
+        folder,
+        data={"train": [], "sources": sources, "dedup": {"near": None}},
+        heads={"router": True, "types": True, "gradient_share": 1.0},
+        mix={"weights": {"texts": 1, "asked": 3}},
+        budget="120K tokens",
+        export={"gguf": [], "hf": False},
+    )
+    done = gnomon("train", config)
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def test_what_was_in_the_labels_is_said_of_new_questions(run: Path, tmp_path: Path) -> None:
+    done = gnomon("eval", run, "--questions", write(tmp_path / "new.jsonl", questions(300, 2)), "--json")
+    found = json.loads(done.stdout.splitlines()[-1])["questions"]
+    print(found)
+    assert found["questions"] == 300 and found["too_long"] == 0
+    assert found["types"]["fine_accuracy"] > 0.9 > 2 * found["types"]["commonest"]
+    assert found["types"]["coarse_accuracy"] >= found["types"]["fine_accuracy"]
+    assert found["signals"].keys() == {"well_posed", "known", "retrieve"}, "nothing ill posed is known or found"
+    assert found["signals"]["known"]["auroc"] is None, "no question is labelled as known"
+    assert found["signals"]["well_posed"]["auroc"] > 0.9
+
+
+def test_scores_are_those_counted_by_hand(run: Path, tmp_path: Path) -> None:
+    records = [*questions(40, 3), {"question": "Why " * 90}, {"question": "And what is unknown?"}]
+    records[0] |= {"type": "person"}
+    bundle = load_bundle(run)
+    found = score_questions(bundle, write(tmp_path / "some.jsonl", records), silent)
+    assert (found["questions"], found["too_long"]) == (41, 1)
+    kinds, right, six, sure, brier = mark_kinds(bundle.tokenizer), 0, 0, [], 0.0
+    for record in records[:40]:
+        ids = bundle.tokenizer.encode(record["question"])
+        mark = {kind: i for i, kind in kinds.items()}[0]
+        opening = bundle.tokenizer.special_id("<|q|>")
+        (said,) = read(bundle.model, [bundle.tokenizer.end_of_text, opening, *ids, mark], kinds)[1]
+        best = max(said.fine, key=lambda name: said.fine[name])
+        sums = {c: math.fsum(p for n, p in said.fine.items() if n.startswith(c)) for c in ("HUM", "NUM", "DESC")}
+        right += best == record["fine_type"]
+        six += max(sums, key=lambda c: sums[c]) == record["fine_type"].partition(":")[0]
+        sure.append(said.router["well_posed"])
+        brier += (said.router["well_posed"] - record["well_posed"]) ** 2
+    assert found["types"]["fine_accuracy"] == pytest.approx(right / 40)
+    assert found["types"]["coarse_accuracy"] == pytest.approx(six / 40)
+    assert found["signals"]["well_posed"]["brier"] == pytest.approx(brier / 40, abs=1e-5)
+    assert found["signals"]["well_posed"]["yes"] == sum(record["well_posed"] for record in records[:40]) / 40
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [('{"question": "Who?"}\n', "nothing is known"), ('{"question": "Who?"}\n{"text": 1}\n', ":2"), ("", "nothing")],
+)
+def test_files_without_use_are_refused(run: Path, tmp_path: Path, lines: str, why: str) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_text(lines)
+    done = gnomon("eval", run, "--questions", path)
+    assert done.returncode == 3 and why in done.stderr
