@@ -115,10 +115,11 @@ def _signals(told: Sequence[Told]) -> dict[str, dict[str, Any]]:
     """Return the scores of each signal of which something is known at a mark where it is read."""
     pairs: dict[str, list[tuple[float, float]]] = {}
     for one in told:
-        known = dict(zip(ROUTER_SIGNALS, one.known[ROUTER].tolist(), strict=True)) if len(one.known) else {}
+        row = one.known[ROUTER].tolist() if len(one.known) else [np.nan] * len(ROUTER_SIGNALS)
+        known: dict[str, float] = dict(zip(ROUTER_SIGNALS, row, strict=True))
         for reading in one.readings:
             for name, p in reading.router.items():
-                if known.get(name, np.nan) >= 0:  # which NaN is not
+                if not np.isnan(known[name]):
                     pairs.setdefault(name, []).append((p, known[name]))
     return {name: _scores(np.array(some)) for name, some in sorted(pairs.items())}
 
