@@ -20,6 +20,7 @@ from gnomon.events.bus import Bus, Sink
 from gnomon.events.journal import Decisions, EventLog, Journal, read_events
 from gnomon.events.types import Check, Event, Observer, Sampled, SaveDue, SourcesValidated, TextShifted, Validated
 from gnomon.model.generate import Sampling
+from gnomon.model.halting import Ponder
 from gnomon.model.lm import LanguageModel, first_weight
 from gnomon.observe.rules import (
     go_back_when_unhealthy,
@@ -110,7 +111,8 @@ def make_state(
         weight_decay=config.train.weight_decay,
         dtype=torch.bfloat16 if dtype == "bf16" else torch.float32,
     )
-    build = partial(LanguageModel, shape, config.train.dropout, heads)
+    ponder = Ponder(**config.adaptive.model_dump())
+    build = partial(LanguageModel, shape, config.train.dropout, heads, ponder)
     model, update, sharding = lay_out(config.train.sharding, world, device, build, updates)
     _set_first_weights(model, sharding, seed)
     model.kernels = compile_kernels() if compiled else None

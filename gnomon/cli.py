@@ -87,6 +87,8 @@ def train(config: ConfigPath, overrides: Overrides = None, as_json: Json = False
     )
     for path in [*result["exports"], result["report"]]:
         typer.echo(f"written      {path}")
+    if "not_exported" in result:
+        typer.echo(f"no export    neither GGUF nor transformers can hold it: {result['not_exported']}")
     typer.echo(f"talk to it   gnomon chat {result['run']}")
 
 

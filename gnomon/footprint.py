@@ -14,6 +14,7 @@ PROCESS_BYTES = 350 << 20  # Python and torch themselves, measured on Linux with
 TRAINER_BYTES = 80 << 20  # what torch loads to train, and what its allocator cannot use again
 PIECES = 3.0  # times the weights of whole rows: pieces are filled up, and of many sizes, which do not fit in again
 SHORT_KEYS = 512  # of a piece whose attention keeps its weights on a CPU, as in model/attention.py
+LOOP_STREAMS = 1.0  # copies of the stream that a layer in a loop keeps: where a token has stopped, its state
 LOSS_TOKENS, LOSS_PART = 2048, 1 << 20  # tokens that have logits at once, and logits in float32, as in model/loss.py
 
 
@@ -52,7 +53,8 @@ def training_bytes(
     if compiled:  # which is tried beside the plain way: there it is those up to the end of each block of 128 queries
         keys = max(keys, (shape.context + 128) / 2)
     per_layer = layer_bytes(shape, product) + shape.heads * keys * product
-    activations = round(tokens * shape.layers * per_layer)
+    passes = shape.passes + (shape.loops - 1) * (shape.halting == "ponder")  # which passes the last layer every time
+    activations = round(tokens * (passes * per_layer + LOOP_STREAMS * 4 * shape.width * (shape.passes - shape.layers)))
     scored = min(LOSS_TOKENS, tokens) * shape.vocabulary
     logits = scored * product * (1 + compiled) + 12 * (LOSS_PART if device == "cpu" else scored)
     largest = shape.width * max(shape.feed_forward, shape.heads * shape.head_width)
@@ -119,7 +121,7 @@ def _state_bytes(config: Config, shape: Shape, optimizer: OptimizerKind, process
 
 def inference_bytes(shape: Shape, kinds: Sequence[HeadKind] = ()) -> int:
     """Return the bytes of memory for generating: float32 weights, and keys and values of one full context."""
-    cache = 8 * shape.layers * shape.kv_heads * shape.head_width * shape.context
+    cache = 8 * shape.passes * shape.kv_heads * shape.head_width * shape.context
     return PROCESS_BYTES + 4 * (shape.parameters + sum(head_table(shape, kinds).values())) + cache
 
 

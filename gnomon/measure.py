@@ -163,6 +163,8 @@ def choose_compile(
         return False, "train.compile asks for it", slow
     if config.train.sharding == "full":
         return False, "there are no compiled kernels for sharded weights", slow
+    if not shape.plain:
+        return False, "there are no compiled kernels for loops and learned positions", slow
     if missing := no_compiler():
         if asked is True:
             refuse_without_compiler()

@@ -31,7 +31,7 @@ from gnomon.data.streaming.weights import refuse_unknown
 from gnomon.evaluate.loss import Score, score
 from gnomon.events.journal import Decisions, read_events
 from gnomon.events.types import Event, GaveUp, RunStarted, RunStopped, Stop
-from gnomon.export.fit import why_unfit
+from gnomon.export.fit import why_no_export, why_unfit
 from gnomon.export.write import export, verify_export
 from gnomon.measure import choose_compile, measure_speed
 from gnomon.model.generate import Sampling
@@ -127,7 +127,9 @@ def finish(run: Run, config: Config, dataset: Dataset, console: Console) -> dict
     """Evaluate, export and report a trained run and return what came of it; what is done is skipped."""
     result = evaluate(run, console)
     bundle = load_bundle(run.folder)
-    exported = export(bundle, run.export_folder, config.export.gguf, config.export.hf, console.progress)
+    why = why_no_export(bundle.shape) if config.export.gguf or config.export.hf else None
+    formats = ((), False) if why else (config.export.gguf, config.export.hf)
+    exported = export(bundle, run.export_folder, *formats, console.progress)
     report = write_report(run)
     console.finish()
     return {
@@ -138,6 +140,7 @@ def finish(run: Run, config: Config, dataset: Dataset, console: Console) -> dict
         "val_bits_per_byte": result["bits_per_byte"],
         "checkpoint": str(bundle.checkpoint.path),
         "exports": [str(path) for path in exported.files],
+        **({"not_exported": why} if why else {}),
         "report": str(report),
         "samples": _samples(bundle, config, dataset),
     }

@@ -1,9 +1,10 @@
 """Shapes of the models, by name, and which formats can hold them. Arithmetic only: no torch.
 
 Every shape is a decoder with a tied output head that llama.cpp, Ollama, vLLM and `transformers` read without custom
-code. Its block is one of two. `qwen3`: pre-RMSNorm with gain, per-head q/k-norm, grouped-query attention, SwiGLU,
-rotary positions over the whole head, no biases. `gpt-neox`: attention and GELU feed-forward (4 times as wide) side by
-side, each on a LayerNorm of its own, rotary positions over a quarter of the head, biases everywhere.
+code, but for those with loops or learned positions. Its block is one of two. `qwen3`: pre-RMSNorm with gain, per-head
+q/k-norm, grouped-query attention, SwiGLU, rotary positions over the whole head, no biases. `gpt-neox`: attention and
+GELU feed-forward (4 times as wide) side by side, each on a LayerNorm of its own, rotary positions over a quarter of the
+head, biases everywhere.
 """
 
 from dataclasses import asdict, dataclass, fields
@@ -12,6 +13,11 @@ from typing import Any, Literal, get_args
 from gnomon.base.errors import ConfigError, IntegrityError
 
 BlockKind = Literal["qwen3", "gpt-neox"]
+
+PositionKind = Literal["rotary", "learned"]
+
+HaltingKind = Literal["act", "ponder"]
+"""What goes on from a token's loops: the mean of its states by the chances to stop, or the state it stopped with."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,10 @@ class Shape:
     rope_theta: float = 10_000.0
     norm_epsilon: float = 1e-6
     block: BlockKind = "qwen3"
+    positions: PositionKind = "rotary"  # learned: a vector for each of the context's places, added to the embedding
+    loops: int = 1  # how often a token passes the layers between the first and the last, at most
+    halting: HaltingKind = "act"
+    halt_at: float = 0.75  # chance of having stopped from which on a token passes no further loop
 
     def __post_init__(self) -> None:
         for name in ("width", "feed_forward"):
@@ -52,6 +62,7 @@ class Shape:
             )
         if self.block == "gpt-neox":
             self._refuse_what_gpt_neox_has_not()
+        self._refuse_impossible_loops()
         if self.head_width % 2 or (self.heads * self.head_width) % 32 or (self.kv_heads * self.head_width) % 32:
             raise ConfigError(
                 f"model.head_width is {self.head_width}: it must be even, and all heads' widths add up to 32s",
@@ -74,11 +85,55 @@ class Shape:
                 do="choose model.heads so that the width is heads times 32, 64 or 128",
             )
 
+    def _refuse_impossible_loops(self) -> None:
+        if self.loops > 1 and self.layers < 3:
+            raise ConfigError(
+                f"{self.layers} layers have none between the first and the last, which {self.loops} loops could pass",
+                where="model.layers",
+                do="use 3 or more, or model.loops=1",
+            )
+        if not 1 <= self.loops <= MAX_LOOPS or not 0 < self.halt_at <= 1:
+            raise ConfigError(
+                f"model.loops is {self.loops} and model.halt_at {self.halt_at}",
+                where="model.loops",
+                do=f"use 1 to {MAX_LOOPS} loops, and a chance above 0, of 1 at most",
+            )
+        if self.positions == "learned" and self.context < MIN_LEARNED:
+            raise ConfigError(
+                f"a context of {self.context} tokens is too short for learned positions",
+                where="model.context",
+                do=f"use {MIN_LEARNED} or more, or model.positions=rotary",
+            )
+
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Return the sizes by name; what came later, and is as it was before, is not among them."""
+        return {name: value for name, value in asdict(self).items() if LATER.get(name) != value}
+
+    @property
+    def plain(self) -> bool:
+        """Whether others' programs have such a model: every layer passed once, and rotary positions."""
+        return self.loops == 1 and self.positions == "rotary"
+
+    @property
+    def core(self) -> int:
+        """The layers that are passed in loops: all but the first and the last, where there are loops."""
+        return self.layers - 2 if self.loops > 1 else 0
+
+    @property
+    def passes(self) -> int:
+        """The layers that a token passes at most, each as often as it does."""
+        return self.layers + (self.loops - 1) * self.core
 
     def parameter_table(self) -> dict[str, int]:
         """Return the number of parameters of each part; the output head is the embedding again and counts once."""
+        table = self._plain_table()
+        if self.positions == "learned":
+            table["positions"] = self.context * self.width
+        if self.loops > 1:  # a norm, weights and a bias for the chance to stop; gains of what enters every loop
+            table["halting"] = (2 if self.block == "gpt-neox" else 1) * self.width + self.width + 1 + self.width
+        return table
+
+    def _plain_table(self) -> dict[str, int]:
         if self.block == "gpt-neox":
             return {
                 "embedding": self.vocabulary * self.width,
@@ -101,6 +156,8 @@ class Shape:
     @property
     def rotary_width(self) -> int:
         """The part of a head, from its start, that is turned by its position."""
+        if self.positions == "learned":
+            return 0
         return self.head_width // 4 if self.block == "gpt-neox" else self.head_width
 
     def flops_per_token(self, length: int) -> int:
@@ -108,12 +165,20 @@ class Shape:
 
         6 per weight that is multiplied (the embedding once, as output head) plus 6·width·length per layer for
         causal scores and mixing (half of the full square). Gains and biases of these parts, a thousandth, count as
-        weights. Source: Kaplan et al. 2020; PaLM appendix B.
+        weights. With loops every token passes all of them in training; with `ponder` the head reads each, and the
+        state at which it stopped. Source: Kaplan et al. 2020; PaLM appendix B.
         """
-        table = self.parameter_table()
-        weights = table["embedding"] + table["attention"] + table["feed_forward"]
-        return 6 * weights + 6 * self.layers * self.heads * self.head_width * length
+        table, heads = self.parameter_table(), self.loops + 1 if self.loops > 1 and self.halting == "ponder" else 1
+        layers = (table["attention"] + table["feed_forward"]) // self.layers
+        coda = (self.loops - 1) * (self.halting == "ponder")  # the last layer too, for every loop
+        weights = heads * table["embedding"] + (self.passes + coda) * layers
+        return 6 * weights + 6 * (self.passes + coda) * self.heads * self.head_width * length
 
+
+MAX_LOOPS = 64
+MIN_LEARNED = 32
+LATER: dict[str, Any] = {"positions": "rotary", "loops": 1, "halting": "act", "halt_at": 0.75}
+"""Of a shape: what there was no choice of at first, as it was then."""
 
 MAX_SIZE = 1 << 31
 """Of anything in a shape that is read from a file."""
@@ -124,20 +189,25 @@ def read_shape(said: Any, where: str) -> Shape:
     names = [f.name for f in fields(Shape)]
     if isinstance(said, dict) and "block" not in said:
         said = said | {"block": "qwen3"}  # there was no other
+    if isinstance(said, dict):
+        said = LATER | said
     if not isinstance(said, dict) or sorted(said) != sorted(names):
         raise IntegrityError(f"the shape is not one of {', '.join(names)}", where=where)
     for name, value in said.items():
-        if name == "block":
-            if value not in get_args(BlockKind):
-                raise IntegrityError(f"the shape's block is {value!r:.40}", where=where)
+        if name in KINDS:
+            if value not in KINDS[name]:
+                raise IntegrityError(f"the shape's {name} is {value!r:.40}", where=where)
             continue
-        whole = name not in ("rope_theta", "norm_epsilon")
+        whole = name not in ("rope_theta", "norm_epsilon", "halt_at")
         if type(value) not in ((int,) if whole else (int, float)) or not 0 < value <= MAX_SIZE:
             raise IntegrityError(f"the shape's {name} is {value!r:.40}", where=where)
     try:
         return Shape(**said)
     except ConfigError as e:
         raise IntegrityError(f"the shape cannot be: {e.what}", where=where) from None
+
+
+KINDS = {"block": get_args(BlockKind), "positions": get_args(PositionKind), "halting": get_args(HaltingKind)}
 
 
 def gpt_neox_sizes(width: int, heads: int) -> dict[str, int]:
@@ -158,6 +228,19 @@ PRESETS: dict[str, Shape] = {
     "7B": Shape(32768, width=4096, layers=32, heads=32, kv_heads=8, head_width=128, feed_forward=14080, context=4096),
     "unified-164m": Shape(
         50304, width=768, layers=20, heads=12, kv_heads=4, head_width=64, feed_forward=2048, context=1024
+    ),
+    "adaptive-25m": Shape(
+        32768,
+        width=384,
+        layers=6,
+        heads=6,
+        kv_heads=6,
+        head_width=64,
+        feed_forward=1536,
+        context=2048,
+        block="gpt-neox",
+        positions="learned",
+        loops=4,
     ),
     "codette-1.3b": Shape(
         32768, width=2048, layers=24, heads=32, kv_heads=8, head_width=64, feed_forward=6656, context=2048

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from gnomon.presets import PRESETS, Shape
+from gnomon.presets import LATER, PRESETS, Shape
 
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "reference"
@@ -47,16 +47,19 @@ def main() -> int:
 
 
 def config_page() -> str:
-    """Return the table of every key of a config, from the fields and comments of gnomon/config/options.py."""
-    source = (ROOT / "gnomon" / "config" / "options.py").read_text()
+    """Return the table of every key of a config, from the fields and comments of gnomon/config."""
+    source = "\n\n".join((ROOT / "gnomon" / "config" / f"{name}.py").read_text() for name in ("options", "adaptive"))
     parts = ("sources[]", "domains[]", "clean", "dedup", "decontaminate", "slurm")
-    names = ("data", *(f"data.{part}" for part in parts), "tokenizer", "model", "mix", "train", "heads", "export")
+    names = ("data", *(f"data.{part}" for part in parts), "tokenizer", "model", "adaptive", "mix", "train", "heads")
+    names += ("export",)
     sections = {_class_of(name): f"{name}." for name in names} | {"Config": ""}
     page = (
         MADE + "# Every key of a config\n\n`null` means: derived by the plan, which says why (`gnomon plan CONFIG`).\n"
     )
     for name, prefix in sections.items():
-        body = re.search(rf'class {name}\(_Section\):\n    """(.*?)"""\n(.*?)(?=\n\n\n|\n    @)', source, re.S)
+        body = re.search(
+            rf'class {name}\((?:_Section|BaseModel)\):\n    """(.*?)"""\n(.*?)(?=\n\n\n|\n    @)', source, re.S
+        )
         assert body, name
         page += f"\n## {prefix.rstrip('.') or 'top level'}\n\n{body[1]}\n\n| key | default | meaning |\n|---|---|---|\n"
         for line in body[2].splitlines():
@@ -94,7 +97,7 @@ def errors_page() -> str:
 
 def sizes_page() -> str:
     """Return the shape of every preset, and the exact parameters of each of its parts."""
-    sizes = [field.name for field in fields(Shape) if field.name not in ("rope_theta", "norm_epsilon", "block")]
+    sizes = [field.name for field in fields(Shape) if field.name not in ("rope_theta", "norm_epsilon", "block", *LATER)]
     page = MADE + "# Sizes\n\n`size` names one of these shapes; any key of `model` changes it.\n" + _table(
         ["size", *(name.replace("_", " ") for name in sizes)],
         ([name, *(f"{getattr(shape, part):,}" for part in sizes)] for name, shape in PRESETS.items()),
@@ -103,18 +106,21 @@ def sizes_page() -> str:
         "\nThe parameters of each part. The output head is the embedding, and counts once. `unified-164m` has rows for"
         " 50,304 ids, of which its tokenizer uses 50,257 at most.\n"
     )
+    parts = list(dict.fromkeys(part for shape in PRESETS.values() for part in shape.parameter_table()))
     page += _table(
-        ["size", *(name.replace("_", " ") for name in PRESETS["5M"].parameter_table()), "parameters"],
+        ["size", *(part.replace("_", " ") for part in parts), "parameters"],
         (
-            [name, *(f"{count:,}" for count in shape.parameter_table().values()), f"{shape.parameters:,}"]
+            [name, *(f"{shape.parameter_table().get(part, 0):,}" for part in parts), f"{shape.parameters:,}"]
             for name, shape in PRESETS.items()
         ),
     )
     return page + (
-        "\nThese are of the default block. With `model.block=gpt-neox` a size keeps vocabulary, width, layers and heads"
-        ";\n`kv_heads` is then `heads`, `head_width` is `width / heads` and `feed_forward` 4 times `width`, unless they"
-        "\nare given. `gnomon plan` prints the table of either, with memory for training and inference, FLOPs, time and"
-        "\ndisk, also of a model that this machine could not hold.\n"
+        "\n`adaptive-25m` has learned positions and four layers that a token passes up to four times. It is made for"
+        "\n25.6 million parameters: 52 % embeddings, 42 % blocks; what the table leaves is for heads and adapters."
+        "\n\nThe others are of the default block. With `model.block=gpt-neox` a size keeps vocabulary, width, layers and"
+        "\nheads; `kv_heads` is then `heads`, `head_width` is `width / heads` and `feed_forward` 4 times `width`, unless"
+        "\nthey are given. `gnomon plan` prints the table of either, with memory for training and inference, FLOPs, time"
+        "\nand disk, also of a model that this machine could not hold.\n"
     )
 
 

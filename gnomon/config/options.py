@@ -11,7 +11,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gnomon.base.names import PLAIN, no_domain
-from gnomon.presets import PRESETS, BlockKind
+from gnomon.config.adaptive import AdaptiveConfig, why_impossible
+from gnomon.presets import MAX_LOOPS, PRESETS, BlockKind, HaltingKind, PositionKind
 from gnomon.taxonomy import HEAD_OUTPUTS, HeadKind
 
 Dtype = Literal["bf16", "fp16", "fp32"]
@@ -246,6 +247,10 @@ class ModelConfig(_Section):
     feed_forward: int | None = Field(default=None, gt=0)  # inner width of the feed-forward, a multiple of 32
     context: int | None = Field(default=None, ge=8)  # tokens in a row of training
     rope_theta: float | None = Field(default=None, gt=0)  # base of the rotary angles
+    positions: PositionKind | None = None  # None: rotary; learned: a vector for each place of the context
+    loops: int | None = Field(default=None, ge=1, le=MAX_LOOPS)  # passes of all layers but the first and last, at most
+    halting: HaltingKind | None = None  # None: act, the mean of the loops' states; ponder: the state at the stop
+    halt_at: float | None = Field(default=None, gt=0, le=1)  # chance of having stopped at which a token does
 
 
 class MixConfig(_Section):
@@ -367,13 +372,14 @@ class Config(_Section):
     """A run as the user wrote it, complete with defaults."""
 
     data: DataConfig
-    size: str = "5M"  # 1M 5M 15M 40M 124M 350M 1B 1.3B 3B 7B unified-164m codette-1.3b codette-2.7b codette-5.3b
+    size: str = "5M"  # 1M 5M 15M 40M 124M 350M 1B 1.3B 3B 7B unified-164m adaptive-25m codette-1.3b -2.7b -5.3b
     budget: str = "10m"  # a time ("90s", "10m", "2h") or an amount ("400K tokens", "2B tokens")
     out: str = "runs/model"  # the run's folder
     seed: int = Field(default=1337, ge=0, lt=2**63)  # of weights, order of text and samples
     prompts: list[str] = []  # sampled during and after training; empty: the openings of validation documents
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
+    adaptive: AdaptiveConfig = AdaptiveConfig()
     mix: MixConfig = MixConfig()
     train: TrainConfig = TrainConfig()
     heads: HeadsConfig = HeadsConfig()
@@ -396,6 +402,15 @@ class Config(_Section):
     def _meant_budget(cls, value: str) -> str:
         parse_budget(value)
         return value
+
+    @model_validator(mode="after")
+    def _possible_loops(self) -> "Config":
+        preset = PRESETS[self.size]
+        loops, positions = self.model.loops or preset.loops, self.model.positions or preset.positions
+        asked = (self.adaptive.budget, self.train.sharding, self.train.compile, bool(self.heads.kinds))
+        if why := why_impossible(loops, positions, *asked):
+            raise ValueError(why)
+        return self
 
     @property
     def learned(self) -> TokenizerConfig:

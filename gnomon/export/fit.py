@@ -1,9 +1,17 @@
-"""Whether llama.cpp reads a tokenizer as it is, so that a GGUF can hold it."""
+"""Whether others' programs read a model as it is: its shape, and for llama.cpp its tokenizer."""
 
 from typing import Any
 
 from gnomon.export.pieces import pieces_of
+from gnomon.presets import Shape
 from gnomon.tokenizer.tokenizer import Tokenizer
+
+
+def why_no_export(shape: Shape) -> str | None:
+    """Return why no program but this has such a model; None where there are some."""
+    if shape.loops > 1:
+        return f"its tokens pass {shape.core} layers up to {shape.loops} times, each as often as it needs"
+    return None if shape.plain else "its positions are learned"
 
 
 def why_unfit(tokenizer: Tokenizer) -> str | None:

@@ -20,6 +20,7 @@ from gnomon.base.files import (
 )
 from gnomon.base.progress import Progress
 from gnomon.bundle import Bundle
+from gnomon.export.fit import why_no_export
 from gnomon.export.gguf import refuse_what_gguf_cannot_hold, write_gguf
 from gnomon.export.hf import write_hf
 from gnomon.export.modelfile import modelfile
@@ -102,6 +103,12 @@ def verify_export(folder: Path) -> list[Damage]:
 
 
 def _asked(bundle: Bundle, gguf: Sequence[str], hf: bool | str) -> list[_Item]:
+    if (gguf or hf) and (why := why_no_export(bundle.shape)):
+        raise ConfigError(
+            f"neither GGUF nor `transformers` can hold this model: {why}",
+            where=str(bundle.run.folder),
+            do=f"use it here; its weights are in {bundle.checkpoint.path}/model.safetensors, under our own names",
+        )
     for dtype in gguf:
         refuse_what_gguf_cannot_hold(bundle, dtype)
     items = [_Item(f"{bundle.name}-{dtype}.gguf", "gguf", dtype) for dtype in dict.fromkeys(gguf)]

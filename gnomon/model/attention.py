@@ -85,11 +85,11 @@ class Attention(nn.Module):
         elif pieces is not None and pieces.buckets:
             mixed = _by_segment(q_BTHD, k_BTKD, v_BTKD, pieces)
         else:
-            mixed = _attend(q_BTHD, k_BTKD, v_BTKD, mask)
+            mixed = attend(q_BTHD, k_BTKD, v_BTKD, mask)
         return self.o_proj(mixed.reshape(B, T, -1))
 
 
-def _attend(q_BTHD: Tensor, k_BSKD: Tensor, v_BSKD: Tensor, mask_BTS: Tensor | None) -> Tensor:
+def attend(q_BTHD: Tensor, k_BSKD: Tensor, v_BSKD: Tensor, mask_BTS: Tensor | None) -> Tensor:
     """Return causal attention of T queries over S >= T keys, [B, T, H, D]. A mask, where given, replaces the
     causal rule.
     """
@@ -99,7 +99,7 @@ def _attend(q_BTHD: Tensor, k_BSKD: Tensor, v_BSKD: Tensor, mask_BTS: Tensor | N
             if trained and T == S <= SHORT and q_BTHD.dtype == torch.bfloat16:
                 return _by_weights(q_BTHD, k_BSKD, v_BSKD)
             if S <= IN_FLOAT:
-                return _attend(q_BTHD.float(), k_BSKD.float(), v_BSKD.float(), mask_BTS).to(q_BTHD.dtype)
+                return attend(q_BTHD.float(), k_BSKD.float(), v_BSKD.float(), mask_BTS).to(q_BTHD.dtype)
     out = F.scaled_dot_product_attention(
         q_BTHD.transpose(1, 2),
         k_BSKD.transpose(1, 2),
@@ -141,7 +141,7 @@ def _by_segment(q_BTHD: Tensor, k_BTKD: Tensor, v_BTKD: Tensor, segments: Segmen
         segments.buckets, qkv_MGD.split([bucket.numel() for bucket in segments.buckets]), strict=True
     ):
         q_PLHD, k_PLKD, v_PLKD = part.view(*bucket_PL.shape, *part.shape[1:]).split([H, K, K], dim=2)
-        parts.append(_attend(q_PLHD, k_PLKD, v_PLKD, None).flatten(0, 1))
+        parts.append(attend(q_PLHD, k_PLKD, v_PLKD, None).flatten(0, 1))
     mixed_NHD: Tensor = _Scatter.apply(torch.cat(parts), segments.inverse)
     return mixed_NHD.view(B, T, H, -1)
 

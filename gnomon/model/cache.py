@@ -25,10 +25,10 @@ class LayerCache:
 
 
 class Cache:
-    """The caches of all layers, for `rows` sequences of at most `capacity` tokens."""
+    """The caches of all layers, of each as often as it is passed, for `rows` sequences of at most `capacity` tokens."""
 
     def __init__(self, rows: int, capacity: int, shape: Shape, like: Tensor) -> None:
-        self.layers = [LayerCache(rows, capacity, shape, like) for _ in range(shape.layers)]
+        self.layers = [LayerCache(rows, capacity, shape, like) for _ in range(shape.passes)]
 
     @property
     def length(self) -> int:

@@ -39,15 +39,18 @@ def generate(
 ) -> Iterator[list[int | None]]:
     """Yield, at every step, the next token of each prompt; None for a prompt that has met a stop token.
 
-    Ends after `max_tokens` steps or when all prompts have stopped; the stop token itself is not yielded. A
-    batch gives the same tokens as its prompts one by one: shorter prompts are padded on the left and masked,
-    and every prompt draws from its own generator, seeded with `sampling.seed`. `narrow` may take tokens out before
-    each is drawn; it sees the model's own logits, before any of the sampling's rules.
+    Ends after `max_tokens` steps or when all prompts have stopped; the stop token itself is not yielded. With learned
+    positions a prompt ends with the context too, and of one that fills the context the end is read, half of it.
+    A batch gives the same tokens as its prompts one by one: shorter prompts are padded on the left and masked, and
+    every prompt draws from its own generator, seeded with `sampling.seed`. `narrow` may take tokens out before each is
+    drawn; it sees the model's own logits, before any of the sampling's rules.
     """
     sampling = sampling or Sampling()
     if not prompts or any(len(p) == 0 for p in prompts):
         raise ValueError("every prompt needs at least one token")
-    device = model.head.device
+    device, limit = model.head.device, model.shape.context
+    if model.shape.positions == "learned":
+        prompts = [p if len(p) < limit else p[-(limit // 2) :] for p in prompts]
     longest = max(map(len, prompts))
     gaps_B = torch.tensor([longest - len(p) for p in prompts], device=device)
     tokens_BT = torch.tensor([[p[0]] * (longest - len(p)) + list(p) for p in prompts], device=device)
@@ -59,6 +62,8 @@ def generate(
         scores_BV = _next_scores(model, tokens_BT, gaps_B, cache)
         drawn: list[int | None] = []
         for row, scores_V in enumerate(scores_BV):
+            if model.shape.positions == "learned" and len(seen[row]) >= limit:
+                running[row] = False  # there is no position for one more
             if narrow is not None and running[row]:
                 scores_V = narrow(row, seen[row][len(prompts[row]) :], scores_V)
             token = pick(scores_V, seen[row], sampling, generators[row]) if running[row] else None
@@ -81,6 +86,8 @@ def _next_scores(model: LanguageModel, tokens_BT: Tensor, gaps_B: Tensor, cache:
         mask_BTS = (keys_S <= places_T[:, None]) & (keys_S >= gaps_B[:, None, None])
         mask_BTS |= keys_S == places_T[:, None]  # a pad sees itself, so that no row of the softmax is empty
     positions_BT = (places_T - gaps_B[:, None]).clamp(min=0)
+    if model.shape.positions == "learned":
+        positions_BT = positions_BT.clamp(max=model.shape.context - 1)  # of prompts that have ended
     hidden = model(tokens_BT, positions_BT, cache=cache, mask_BTS=mask_BTS).hidden[:, -1]
     return model.logits(hidden).cpu()
 

@@ -13,9 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnomon.base.seeds import derive
+from gnomon.model.adaptive import Depth, Inputs
 from gnomon.model.attention import Pieces
 from gnomon.model.block import Block
 from gnomon.model.cache import Cache
+from gnomon.model.halting import Ponder, expected_steps
 from gnomon.model.heads import Heads, Marks, States
 from gnomon.model.loss import LogitKernel
 from gnomon.model.norms import norm_of
@@ -46,18 +48,23 @@ class Kernels(NamedTuple):
 class LanguageModel(nn.Module):
     """A decoder-only transformer of the given shape, with the embedding as output head.
 
-    `heads`, of the kinds asked for, are read at marked places. `kernels`, where there are any, compute batches whose
-    pieces come as numbers.
+    `heads`, of the kinds asked for, are read at marked places. `depth`, where the shape has loops, says how often each
+    token passes the inner layers; `ponder` what training wants of that. `kernels`, where there are any, compute batches
+    whose pieces come as numbers.
     """
 
     kernels: Kernels | None = None
 
-    def __init__(self, shape: Shape, dropout: float = 0.0, heads: Sequence[HeadKind] = ()) -> None:
+    def __init__(
+        self, shape: Shape, dropout: float = 0.0, heads: Sequence[HeadKind] = (), ponder: Ponder | None = None
+    ) -> None:
         super().__init__()
         self.shape = shape
         self.embed_tokens = nn.Embedding(shape.vocabulary, shape.width)
+        self.embed_positions = nn.Embedding(shape.context, shape.width) if shape.positions == "learned" else None
         self.layers = nn.ModuleList(Block(shape, dropout) for _ in range(shape.layers))
         self.norm = norm_of(shape)
+        self.depth = Depth(shape, ponder) if shape.loops > 1 else None
         self.heads = Heads(heads, shape) if heads else None  # last: their parameters come behind all others
 
     def forward(
@@ -68,11 +75,14 @@ class LanguageModel(nn.Module):
         cache: Cache | None = None,
         mask_BTS: Tensor | None = None,
         marks: Marks | None = None,
+        labels_BT: Tensor | None = None,
+        steps_BT: Tensor | None = None,
     ) -> Output:
         """Return hidden states of every token, and where places are marked the heads' logits there as signals.
 
         `positions` default to 0, 1, 2, … (after the cache's length, where there is one). `pieces` keeps packed
-        documents apart. `mask`, true where a query may look at a key, is for rows of unequal length in a batch.
+        documents apart. `mask`, true where a query may look at a key, is for rows of unequal length in a batch. For a
+        model with loops: `labels` ask for the losses of the steps, `steps` say how often each token loops.
         """
         if positions_BT is None:
             start = cache.length if cache is not None else 0
@@ -84,12 +94,44 @@ class LanguageModel(nn.Module):
         if self.kernels is not None and isinstance(pieces, Tensor):
             x_BTW = self._by_kernels(self.kernels, tokens_BT, turn, pieces, states)
         else:
-            x_BTW = _seen(self.embed_tokens(tokens_BT), states)
+            x_BTW = self.embed_tokens(tokens_BT)
+            if self.embed_positions is not None:
+                x_BTW = x_BTW + self.embed_positions(positions_BT)
+            if self.depth is not None:
+                given = Inputs(turn, pieces, mask_BTS)
+                return self._by_depth(self.depth, x_BTW, given, cache, tokens_BT, labels_BT, steps_BT)
+            x_BTW = _seen(x_BTW, states)
             for i, layer in enumerate(self.layers):
                 x_BTW = layer(x_BTW, turn, pieces, cache.layers[i] if cache is not None else None, mask_BTS)
                 x_BTW = _seen(x_BTW, states)
         signals = {} if states is None or self.heads is None else self.heads(states.gathered)
         return Output(hidden=self.norm(x_BTW), signals=signals)
+
+    def _by_depth(
+        self,
+        depth: Depth,
+        x_BTW: Tensor,
+        given: Inputs,
+        cache: Cache | None,
+        tokens_BT: Tensor,
+        labels_BT: Tensor | None,
+        steps_BT: Tensor | None,
+    ) -> Output:
+        first, *core, last = (layer for layer in self.layers if isinstance(layer, Block))
+
+        def finish(state: Tensor) -> Tensor:
+            kept = None if cache is None else cache.layers[-1]
+            return self.norm(last(state, given.turn, given.pieces, kept, given.mask))
+
+        entry = first(x_BTW, given.turn, given.pieces, None if cache is None else cache.layers[0], given.mask)
+        if cache is not None or (given.pieces is None and not torch.is_grad_enabled()):
+            state, steps = depth.where_needed(core, entry, given, cache, steps_BT)
+            return Output(hidden=finish(state), signals={"steps": steps})
+        looped = depth.everywhere(core, entry, given, steps_BT)
+        hidden, losses = finish(looped.state), dict[str, Tensor]()
+        if labels_BT is not None:
+            losses = depth.losses(looped, hidden, finish, self.head, tokens_BT, labels_BT)
+        return Output(hidden, losses, {"steps": looped.steps, "expected_steps": expected_steps(looped.p)})
 
     def _by_kernels(
         self, kernels: Kernels, tokens_BT: Tensor, turn: Rotary, pieces_BT: Tensor, states: States | None
@@ -125,13 +167,13 @@ def first_weight(name: str, shape: Sequence[int], seed: int) -> Tensor:
     Matrices are normal with deviation 1/sqrt(inputs), which keeps the stream's scale at any width; the output
     projections of attention and feed-forward start at zero, so that the first step sees a plain bigram model;
     the embedding, which is also the head, has deviation 0.02 so that the first logits are near zero. Gains are one,
-    biases and shifts zero.
+    biases and shifts zero. What a chance to stop is read by is as a matrix of one row.
     """
     if name.endswith(".bias"):
         return torch.zeros(shape)
-    if len(shape) == 1:
+    if len(shape) == 1 and name != "depth.halting.weight":
         return torch.ones(shape)
     if name.endswith(("o_proj.weight", "down_proj.weight")):
         return torch.zeros(shape)
     generator = torch.Generator().manual_seed(derive(seed, "init", name))
-    return torch.randn(shape, generator=generator) * (0.02 if name.startswith("embed_tokens") else shape[1] ** -0.5)
+    return torch.randn(shape, generator=generator) * (0.02 if name.startswith("embed_") else shape[-1] ** -0.5)

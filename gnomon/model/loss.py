@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 IGNORE = -100
 """Label of a place that bears no loss."""
@@ -36,6 +38,28 @@ def next_token_loss(
         hidden.flatten(0, -2), head, labels.flatten(), z_weight, dtype, kernel or _in_place
     )
     return losses[0], losses[1]
+
+
+def token_losses(hidden: Tensor, head: Tensor, labels: Tensor) -> Tensor:
+    """Return each token's cross-entropy in nats, float32 [...]; 0 where the label is none.
+
+    Logits of a chunk are made again on the way back, so that no more of them are held.
+    """
+    parts = []
+    for h, wanted in zip(hidden.flatten(0, -2).split(CHUNK_TOKENS), labels.flatten().split(CHUNK_TOKENS), strict=True):
+        if torch.is_grad_enabled():
+            part = checkpoint(_cross, h, head, wanted, use_reentrant=False, preserve_rng_state=False)
+            assert isinstance(part, Tensor)
+            parts.append(part)
+        else:
+            parts.append(_cross(h, head, wanted))
+    return torch.cat(parts).view(labels.shape)
+
+
+def _cross(h_CW: Tensor, head_VW: Tensor, labels_C: Tensor) -> Tensor:
+    logits_CV = F.linear(h_CW, head_VW)
+    wide = logits_CV if logits_CV.dtype == torch.float64 else logits_CV.float()
+    return F.cross_entropy(wide, labels_C, reduction="none")  # which leaves -100 out, and says 0
 
 
 def logit_gradient(logits_CV: Tensor, labels_C: Tensor, z_weight: float) -> tuple[Tensor, Tensor]:

@@ -28,7 +28,9 @@ def rotate(x_BTHD: Tensor, turn: Rotary) -> Tensor:
 
     Where there are angles for a part of the head, the rest of it stays as it is.
     """
-    if (width := 2 * turn.cos.shape[-1]) < x_BTHD.shape[-1]:
+    if (width := 2 * turn.cos.shape[-1]) == 0:
+        return x_BTHD
+    if width < x_BTHD.shape[-1]:
         return torch.cat([rotate(x_BTHD[..., :width], turn), x_BTHD[..., width:]], dim=-1)
     if torch.is_grad_enabled() and not torch.compiler.is_compiling():
         turned: Tensor = _Turn.apply(x_BTHD, *turn)

@@ -126,7 +126,8 @@ def _accumulate(state: State, rows: Rows, batch: Batch, share: Tensor | None) ->
     with autocast(state.device, state.dtype):
         kernels = state.model.kernels
         pieces = Segments(rows.buckets, rows.inverse) if kernels is None else rows.segments
-        output = state.model(rows.tokens, rows.positions, pieces, marks=heads and heads.marks)
+        marks = heads and heads.marks
+        output = state.model(rows.tokens, rows.positions, pieces, marks=marks, labels_BT=rows.labels)
         logits = None if kernels is None else kernels.logits
         cross, z = next_token_loss(output.hidden, state.model.head, rows.labels, state.z_loss, logits)
         extra = sum(output.losses.values(), torch.zeros((), device=state.device))

@@ -42,7 +42,7 @@ def test_parity_holds_on_a_trained_model_and_its_exit_code_says_when_it_does_not
     assert (code, found["holds"]) == (0, True)
     assert all(v["holds"] and abs(v["difference"]) <= v["limit"] for v in found["variants"])
     assert found["tokens"] == said(folder / "run")[1]["tokens"] and found["cut"] > 0
-    monkeypatch.setattr(attention, "_by_segment", lambda q, k, v, segments: attention._attend(q, k, v, None))
+    monkeypatch.setattr(attention, "_by_segment", lambda q, k, v, segments: attention.attend(q, k, v, None))
     code, found = said(folder / "run", "--parity", "--data", folder / "raw.jsonl")
     assert (code, found["holds"]) == (5, False)
     table = CliRunner().invoke(app, ["eval", str(folder / "run"), "--parity"])

@@ -102,7 +102,7 @@ def test_of_a_text_that_begins_with_long_documents_rows_of_several_pieces_are_ta
 
 
 def leaky(q: Any, k: Any, v: Any, segments: Any) -> Any:
-    return attention_module._attend(q, k, v, None)
+    return attention_module.attend(q, k, v, None)
 
 
 def unweighted(shares: list[list[tuple[float, int]]], bytes_per_token: float) -> Score:
