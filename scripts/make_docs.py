@@ -117,10 +117,10 @@ def sizes_page() -> str:
     return page + (
         "\n`adaptive-25m` has learned positions and four layers that a token passes up to four times. It is made for"
         "\n25.6 million parameters: 52 % embeddings, 42 % blocks; what the table leaves is for heads and adapters."
-        "\n\nThe others are of the default block. With `model.block=gpt-neox` a size keeps vocabulary, width, layers and"
-        "\nheads; `kv_heads` is then `heads`, `head_width` is `width / heads` and `feed_forward` 4 times `width`, unless"
-        "\nthey are given. `gnomon plan` prints the table of either, with memory for training and inference, FLOPs, time"
-        "\nand disk, also of a model that this machine could not hold.\n"
+        "\n\nThe others are of the default block. With `model.block=gpt-neox` a size keeps vocabulary, width, layers"
+        "\nand heads; `kv_heads` is then `heads`, `head_width` is `width / heads` and `feed_forward` 4 times `width`,"
+        "\nunless they are given. `gnomon plan` prints the table of either, with memory for training and inference,"
+        "\nFLOPs, time and disk, also of a model that this machine could not hold.\n"
     )
 
 

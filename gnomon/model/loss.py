@@ -4,9 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 IGNORE = -100
 """Label of a place that bears no loss."""
@@ -41,25 +39,14 @@ def next_token_loss(
 
 
 def token_losses(hidden: Tensor, head: Tensor, labels: Tensor) -> Tensor:
-    """Return each token's cross-entropy in nats, float32 [...]; 0 where the label is none.
+    """Return each token's cross-entropy in nats, float32 [...]; 0 where the label is IGNORE.
 
-    Logits of a chunk are made again on the way back, so that no more of them are held.
+    Logits of a chunk are found anew on the way back, so that those of a batch are never whole in memory here either.
     """
-    parts = []
-    for h, wanted in zip(hidden.flatten(0, -2).split(CHUNK_TOKENS), labels.flatten().split(CHUNK_TOKENS), strict=True):
-        if torch.is_grad_enabled():
-            part = checkpoint(_cross, h, head, wanted, use_reentrant=False, preserve_rng_state=False)
-            assert isinstance(part, Tensor)
-            parts.append(part)
-        else:
-            parts.append(_cross(h, head, wanted))
-    return torch.cat(parts).view(labels.shape)
-
-
-def _cross(h_CW: Tensor, head_VW: Tensor, labels_C: Tensor) -> Tensor:
-    logits_CV = F.linear(h_CW, head_VW)
-    wide = logits_CV if logits_CV.dtype == torch.float64 else logits_CV.float()
-    return F.cross_entropy(wide, labels_C, reduction="none")  # which leaves -100 out, and says 0
+    kind = hidden.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+    losses: Tensor = _TokenCrossEntropy.apply(hidden.flatten(0, -2), head, labels.flatten(), dtype)
+    return losses.view(labels.shape)
 
 
 def logit_gradient(logits_CV: Tensor, labels_C: Tensor, z_weight: float) -> tuple[Tensor, Tensor]:
@@ -151,3 +138,38 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         whole_VW = torch.empty_like(grad_head_VW, dtype=ctx.head_dtype)
         torch.mul(grad_head_VW, scale, out=whole_VW)  # in one pass over memory
         return grad_hidden_NW.to(ctx.hidden_dtype) * scale, whole_VW, None, None, None, None
+
+
+class _TokenCrossEntropy(torch.autograd.Function):
+    """The loss of every token by itself; each may have another weight in what is made of them."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden_NW: Tensor, head_VW: Tensor, labels_N: Tensor, dtype: torch.dtype) -> Tensor:
+        ctx.save_for_backward(hidden_NW, head_VW, labels_N)
+        ctx.dtype, parts = dtype, list[Tensor]()
+        with torch.autocast(hidden_NW.device.type, enabled=False):
+            for x_CW, labels_C in zip(hidden_NW.split(CHUNK_TOKENS), labels_N.split(CHUNK_TOKENS), strict=True):
+                wide_CV = _wide(x_CW.to(dtype) @ head_VW.to(dtype).T)
+                parts.append(
+                    torch.nn.functional.cross_entropy(wide_CV, labels_C, reduction="none", ignore_index=IGNORE)
+                )
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        hidden_NW, head_VW, labels_N = ctx.saved_tensors
+        grad_hidden_NW, w_VW = torch.empty_like(hidden_NW), head_VW.to(ctx.dtype)
+        grad_head_VW = torch.zeros_like(head_VW)
+        for start in range(0, len(labels_N), CHUNK_TOKENS):
+            here = slice(start, start + CHUNK_TOKENS)
+            x_CW, labels_C = hidden_NW[here].to(ctx.dtype), labels_N[here]
+            grad_CV = _wide(x_CW @ w_VW.T).softmax(1)
+            grad_CV.scatter_add_(1, labels_C.clamp(min=0)[:, None], grad_CV.new_full((len(labels_C), 1), -1.0))
+            grad_CV *= (grads[0][here] * (labels_C != IGNORE))[:, None]
+            grad_hidden_NW[here] = grad_CV.to(ctx.dtype) @ w_VW
+            grad_head_VW += (grad_CV.to(ctx.dtype).T @ x_CW).to(head_VW.dtype)
+        return grad_hidden_NW, grad_head_VW, None, None
+
+
+def _wide(logits: Tensor) -> Tensor:
+    return logits if logits.dtype == torch.float64 else logits.float()

@@ -17,14 +17,17 @@ from gnomon.observe.console import Console
 from gnomon.plan import asked_vocabulary, refuse_too_large, shape_of
 from gnomon.presets import PRESETS, BlockKind, Shape, read_shape
 
-PARTS = {"embed_tokens": "embedding", "self_attn": "attention", "mlp": "feed_forward"}
+PARTS = {
+    "embed_tokens": "embedding", "self_attn": "attention", "mlp": "feed_forward", "embed_positions": "positions",
+    "depth": "halting",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("block", get_args(BlockKind))
 @pytest.mark.parametrize("size", PRESETS)
 def test_parameters_are_those_of_the_model_part_by_part(size: str, block: BlockKind) -> None:
     shape = shape_of(make_config({"data": "texts", "size": size, "model": {"block": block}}))
-    assert shape.block == block and (block == "qwen3") == (shape == PRESETS[size])
+    assert shape.block == block and (block == PRESETS[size].block) == (shape == PRESETS[size])
     with torch.device("meta"):
         model = LanguageModel(shape)
     counted = Counter[str]()
@@ -71,7 +74,7 @@ def test_vocabularies_and_heads_are_those_that_were_asked_for() -> None:
     assert [rows.pop(size) for size in ("1M", "5M", "15M", "unified-164m")] == [4096, 4096, 8192, 50304]
     assert set(rows.values()) == {32768}
     assert {shape.heads for size, shape in PRESETS.items() if "codette" in size} == {32}
-    assert all(shape.width % 256 == 0 for size, shape in PRESETS.items() if size != "1M")
+    assert all(shape.width % 256 == 0 for size, shape in PRESETS.items() if size not in ("1M", "adaptive-25m"))
     unified = make_config({"data": "texts", "size": "unified-164m"})
     assert (asked_vocabulary(unified), shape_of(unified).vocabulary) == (50257, 50304)
 
