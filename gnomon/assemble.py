@@ -15,10 +15,21 @@ from gnomon.data.monitoring.shift import references_of
 from gnomon.data.streaming.loader import Loader, to_device
 from gnomon.data.streaming.stream import Batch, Stream, validation_by_source
 from gnomon.data.streaming.targets import warn_of_cut
+from gnomon.evaluate.depth import depth_of
 from gnomon.evaluate.loss import score, whole
 from gnomon.events.bus import Bus, Sink
 from gnomon.events.journal import Decisions, EventLog, Journal, read_events
-from gnomon.events.types import Check, Event, Observer, Sampled, SaveDue, SourcesValidated, TextShifted, Validated
+from gnomon.events.types import (
+    Check,
+    DepthMeasured,
+    Event,
+    Observer,
+    Sampled,
+    SaveDue,
+    SourcesValidated,
+    TextShifted,
+    Validated,
+)
 from gnomon.model.generate import Sampling
 from gnomon.model.halting import Ponder
 from gnomon.model.lm import LanguageModel, first_weight
@@ -228,6 +239,11 @@ def build_checks(
         if len(found) > 1:
             yield SourcesValidated(step=at, losses={name: one.loss for name, one in found.items()})
 
+    def measure(model: LanguageModel, at: int) -> Iterable[Event]:
+        found = depth_of(model, [rows[0] for rows in held_out.values() if rows], device=plan.device, dtype=plan.dtype)
+        names = ("mean", "deviation", "rank", "loss", "shuffled")
+        yield DepthMeasured(step=at, **{name: getattr(found, name) for name in names})
+
     def sample(model: LanguageModel, at: int) -> Iterable[Event]:
         together = config.train.sharding == "full"  # the others are needed for the passes, and draw the same
         asked = prompts if world.first or together else []
@@ -240,6 +256,7 @@ def build_checks(
         Check("interrupts", 1, interrupts.check),
         *([_watch_text(plan, config, dataset, tokenizer, loader)] if world.first else []),
         Check("validation", plan.validate_every, validate),
+        *([Check("depth", plan.validate_every, measure)] if world.first and plan.shape.get("loops", 1) > 1 else []),
         Check("samples", sample_every(plan.steps), sample),
         Check("save", plan.save_every, lambda _, at: [SaveDue(step=at)]),
     ]

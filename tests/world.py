@@ -162,6 +162,7 @@ def start(
     budget: str = "20K tokens",
     block: BlockKind | None = None,
     heads: dict[str, Any] | None = None,
+    model: dict[str, Any] | None = None,
     **train: Any,
 ) -> Started:
     """Begin a run in `folder`, or go on with the one that is there; the text is prepared once, by the first process.
@@ -173,7 +174,8 @@ def start(
     if not (folder / "texts").exists():
         write_corpus(folder / "texts")
     options = {"threads": 1, "dtype": "fp32", "background_saves": False, "loader_workers": 0, **train}
-    written = small_config(folder, budget=budget, model={"block": block}, heads=heads or {}, train=options).read_text()
+    changes = {"model": {"block": block, **(model or {})}, "heads": heads or {}, "train": options}
+    written = small_config(folder, budget=budget, **changes).read_text()
     config = make_config(json.loads(written))
     dataset, run = prepare_data(config, Console(quiet=True)), Run(Path(config.out))
     torch.set_num_threads(1)

@@ -85,6 +85,20 @@ class SourcesValidated(Event):
     losses: dict[str, float]
 
 
+class DepthMeasured(Event):
+    """How often held-out tokens pass a model's loops, where it has some: mean, deviation, and Spearman's correlation
+    with the difficulty; the loss on them, and the loss when the same loops are dealt to other tokens.
+    """
+
+    kind: Literal["depth_measured"] = "depth_measured"
+    step: int
+    mean: float
+    deviation: float
+    rank: float
+    loss: float
+    shuffled: float
+
+
 class Sampled(Event):
     """What the model wrote after a prompt."""
 

@@ -18,6 +18,7 @@ from gnomon.base.heartbeat import beat
 from gnomon.events.types import (
     CheckpointDamaged,
     CheckpointSaved,
+    DepthMeasured,
     Event,
     GaveUp,
     LengthChanged,
@@ -110,6 +111,9 @@ class Console:
             case SourcesValidated():
                 losses = ", ".join(f"{name} {loss:.4f}" for name, loss in event.losses.items())
                 self.say(f"step {event.step:>6,}  of each source: {losses}")
+            case DepthMeasured():
+                loops = f"loops {event.mean:.2f} ± {event.deviation:.2f}, with difficulty {event.rank:+.2f}"
+                self.say(f"step {event.step:>6,}  {loops}; dealt to others the loss is {event.shuffled:.4f}")
             case RequestRefused():
                 self.say(f"step {event.step:,}: {event.request}: {event.why}", style="yellow")
             case RolledBack():
