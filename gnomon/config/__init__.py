@@ -1,9 +1,9 @@
 """The options of a run, as a user writes them: every one of them is in `options.py`."""
 
+from gnomon.config.amounts import TOKENS_DO, parse_budget, parse_tokens
 from gnomon.config.load import load_config, make_config, read_written
 from gnomon.config.options import (
     MAX_THREADS,
-    TOKENS_DO,
     Config,
     DataConfig,
     DecontaminateConfig,
@@ -17,8 +17,6 @@ from gnomon.config.options import (
     SlurmConfig,
     SourceConfig,
     TokenizerConfig,
-    parse_budget,
-    parse_tokens,
 )
 
 __all__ = [

@@ -9,7 +9,8 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from gnomon.base.errors import ConfigError
-from gnomon.config.options import MAX_NUMBER, Config, nearest
+from gnomon.config.amounts import MAX_NUMBER
+from gnomon.config.options import Config, nearest
 
 EXAMPLE = 'write one: {"data": "texts/", "size": "5M", "budget": "10m", "out": "runs/first"}'
 MAX_LEVELS = 16  # of sections and lists within each other
