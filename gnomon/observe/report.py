@@ -160,6 +160,7 @@ def show(key: str, value: Any) -> str:
         return "not prepared yet"
     if key == "shape":
         size = f"{value['layers']} layers of {value['width']}"
+        size += f", up to {value['loops']} loops" if "loops" in value else ""
         return f"{size}, vocabulary {value['vocabulary']:,}, context {value['context']}"
     if key.endswith("_bytes"):
         return f"{value / 2**20:,.0f} MiB"
