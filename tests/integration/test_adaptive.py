@@ -60,9 +60,9 @@ def test_a_finished_run_is_scored_and_continued_and_says_why_it_is_not_exported(
     assert text
     long = "The lamp stood on the table by the window. " * 20  # of which the end is read
     assert list(continue_text(bundle.model, bundle.tokenizer, long, 5, Sampling()))
-    for formats in ({"gguf": ["f16"]}, {"hf": True}):
+    for gguf, hf in ((["f16"], False), ([], True)):
         with pytest.raises(ConfigError, match="neither GGUF nor"):
-            export_run(whole.run.folder, **formats)
+            export_run(whole.run.folder, gguf=gguf, hf=hf)
 
 
 def test_what_loops_do_not_go_with_is_refused_before_anything_begins() -> None:

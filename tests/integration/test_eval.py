@@ -69,7 +69,7 @@ def test_parity_of_a_part_says_what_was_compared_and_still_finds_what_is_wrong(
         with pytest.raises(ConfigError) as caught:
             CliRunner().invoke(app, ["eval", str(folder / "run"), *wrong], catch_exceptions=False)
         assert caught.value.where == "--limit"
-    monkeypatch.setattr(attention, "_by_segment", lambda q, k, v, segments: attention._attend(q, k, v, None))
+    monkeypatch.setattr(attention, "_by_segment", lambda q, k, v, segments: attention.attend(q, k, v, None))
     assert said(*words, "--limit", "1600")[0] == 5
 
 
