@@ -216,9 +216,9 @@ def _judge(
     """
     for field in fields(Shape):
         is_, meant = getattr(shape, field.name), getattr(bundle.shape, field.name)
-        if field.name == "block":
+        if isinstance(meant, str):
             if is_ != meant:
-                raise _refusal(name, f"its block is {is_} and the model's {meant}")
+                raise _refusal(name, f"its {field.name} is {is_} and the model's {meant}")
         elif np.float32(is_) != np.float32(meant):  # GGUF keeps numbers in float32
             raise _refusal(name, f"its {field.name} is {is_:g} and the model's {meant:g}")
     for key, tensor in weights.items():
