@@ -36,7 +36,7 @@ def together(
             root[i] = i = root[root[i]]
         return i
 
-    every: list[Sequence[str | None]] = [ids, [q and plain(q) for q in questions or []], groups or []]
+    every: list[Sequence[str | None]] = [ids, [plain(q) if q else None for q in questions or []], groups or []]
     for names in every:
         first = dict[str, int]()
         for i, name in enumerate(names):

@@ -9,12 +9,14 @@ import torch
 
 from gnomon.base.heartbeat import beat
 from gnomon.config import Dtype
-from gnomon.data.streaming.rows import Rows
+from gnomon.data.streaming.loader import to_device
+from gnomon.data.streaming.rows import Rows, halves
 from gnomon.model.attention import Segments
 from gnomon.model.lm import LanguageModel
 from gnomon.model.loss import next_token_loss
 from gnomon.train.parallel import ALONE, World
 from gnomon.train.precision import autocast
+from gnomon.train.step import is_memory_error
 
 
 @dataclass(frozen=True)
@@ -69,20 +71,31 @@ def share_of(
     model: LanguageModel, micros: Iterable[Rows], device: str = "cpu", dtype: Dtype = "fp32", world: World = ALONE
 ) -> Share:
     """Return what this process finds in its turns. All processes take the same number of turns, since they may have to
-    meet within a forward pass.
+    meet within a forward pass. Where memory is short, a process by itself takes a micro-batch in halves.
     """
     found: Share = []
     coming = iter(micros)
     while turn := list(islice(coming, world.size)):
         mine = world.rank < len(turn)
         rows = turn[world.rank if mine else 0]
+        nats = _nats(model, rows, device, dtype, may_halve=world.size == 1)
+        found += [(nats, rows.loss_tokens)] if mine else []
+        beat()  # the whole split can take longer than a supervisor waits
+    return found
+
+
+def _nats(model: LanguageModel, rows: Rows, device: str, dtype: Dtype, *, may_halve: bool) -> float:
+    """Return the summed loss of a micro-batch."""
+    try:
         with autocast(device, dtype):
             hidden = model(rows.tokens, rows.positions, Segments(rows.buckets, rows.inverse)).hidden
             head = model.head.detach()  # or its gradient is found too; after the pass, which makes a shared one whole
-            cross, _ = next_token_loss(hidden, head, rows.labels)
-        found += [(cross.item(), rows.loss_tokens)] if mine else []
-        beat()  # the whole split can take longer than a supervisor waits
-    return found
+            return next_token_loss(hidden, head, rows.labels)[0].item()
+    except (RuntimeError, MemoryError) as e:
+        if not (may_halve and is_memory_error(e) and len(rows.tokens) > 1):
+            raise
+    # outside of the handler, which keeps what the pass had
+    return sum(_nats(model, to_device(half, device), device, dtype, may_halve=True) for half in halves(rows))
 
 
 def joined(shares: Sequence[Share], bytes_per_token: float) -> Score:

@@ -131,11 +131,12 @@ def _accumulate(state: State, rows: Rows, batch: Batch, share: Tensor | None) ->
         logits = None if kernels is None else kernels.logits
         cross, z = next_token_loss(output.hidden, state.model.head, rows.labels, state.z_loss, logits)
         extra = sum(output.losses.values(), torch.zeros((), device=state.device))
-    total = (cross + z + extra) / batch.loss_tokens
+    tokens = max(1, batch.loss_tokens)  # 0: a batch of questions that are only to be told apart
+    total = (cross + z + extra) / tokens
     if heads:
         total = total + heads.loss(output, batch)
     (total * state.guard.scale if state.dtype == "fp16" else total).backward()
-    loss = cross.detach()[None] / batch.loss_tokens
+    loss = cross.detach()[None] / tokens
     return torch.cat([loss, heads.figures(state.guard.scale)]) if heads else loss
 
 

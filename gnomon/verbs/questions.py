@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,7 +41,7 @@ def teach(
     """
     from gnomon.data.questions.teacher import teach as learn
 
-    teacher = learn(_read(files))
+    teacher = learn([question for question, _ in _read(files)])
     teacher.save(out)
     if as_json:
         print_json({"teacher": str(out), "questions": teacher.questions, "sha256": teacher.digest})
@@ -69,47 +68,53 @@ def label(
     from gnomon.data.questions.teacher import load_teacher
 
     loaded = load_teacher(teacher)
-    questions = _read(files)
-    records = _labelled(questions, loaded)
+    read = _read(files)
+    records, types = _labelled(read, loaded)
     write_atomic(out, b"".join(orjson.dumps(record) + b"\n" for record in records))
-    counts = Counter(record["labels"]["type"] for record in records)
+    counts = Counter(types)
     if as_json:
-        types = dict(sorted(counts.items()))
-        print_json({"labelled": str(out), "questions": len(records), "teacher": loaded.digest, "types": types})
+        named = dict(sorted(counts.items()))
+        print_json({"labelled": str(out), "questions": len(records), "teacher": loaded.digest, "types": named})
         return
     for name, count in counts.most_common():
         typer.echo(f"{name:<14} {count:>10,} questions")
     typer.echo(f"{len(records):,} questions\n{out}")
 
 
-def _read(files: Sequence[Path]) -> "list[Question]":
-    from gnomon.data.questions.question import read_questions
+def _read(files: Sequence[Path]) -> "list[tuple[Question, dict[str, Any]]]":
+    from gnomon.data.questions.question import each_record, question_of
 
-    return [question for path in files for question in read_questions(path)]
+    return [
+        pair for path in files for pair in each_record(path, lambda record, name: (question_of(record, name), record))
+    ]
 
 
-def _labelled(questions: "Sequence[Question]", teacher: "Teacher") -> list[dict[str, Any]]:
-    """Return a record of each question: what its file says of it, and under `labels` what teacher and rules do."""
+def _labelled(
+    read: "Sequence[tuple[Question, dict[str, Any]]]", teacher: "Teacher"
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the record of each question with labels as the form `questions` reads them, and its likeliest type. What
+    the record says itself stands: its types, its labels and what they count.
+    """
     from gnomon.data.questions.heuristics import form_of
     from gnomon.taxonomy import ANSWER_TYPES, FINE_TYPES
 
-    labels = teacher.label([question.question for question in questions])
-    records = []
-    for question, coarse, fine in zip(questions, labels.coarse, labels.fine, strict=True):
-        form = form_of(question.question)
-        kept = {name: value for name, value in asdict(question).items() if value not in (None, ())}
-        type_ = ANSWER_TYPES[int(coarse.argmax())]
-        said = {
-            "type": type_,
-            "fine_type": None if type_ == "boolean" else FINE_TYPES[int(fine.argmax())],
-            "types": _likely(ANSWER_TYPES, coarse),
-            "fine_types": _likely(FINE_TYPES, fine),
-            "well_posed": form.well_posed,
-            "reliability": form.reliability,
-            "rule": form.rule,
+    labels = teacher.label([question.question for question, _ in read])
+    records, types = list[dict[str, Any]](), list[str]()
+    for (question, record), coarse, fine in zip(read, labels.coarse, labels.fine, strict=True):
+        form, type_ = form_of(question.question), ANSWER_TYPES[int(coarse.argmax())]
+        said: dict[str, Any] = {} if question.type else {"coarse": _likely(ANSWER_TYPES, coarse)}
+        if not question.fine_type and (question.type or type_) != "boolean":
+            said["fine"] = _likely(FINE_TYPES, fine)
+        weights = {}
+        if question.well_posed is None:
+            said["well_posed"], weights["well_posed"] = form.well_posed, form.reliability
+        found = {
+            "labels": said | dict(record.get("labels") or {}),
+            "weights": weights | dict(record.get("weights") or {}),
         }
-        records.append(kept | {"labels": said})
-    return records
+        records.append({"id": question.id, **record, **found, "rule": form.rule})
+        types.append(type_)
+    return records, types
 
 
 def _likely(names: Sequence[str], probabilities: Any) -> dict[str, float]:

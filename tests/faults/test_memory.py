@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import torch
 
+from gnomon.data.streaming.rows import halves
+from gnomon.evaluate.loss import score
 from gnomon.events.types import GaveUp, MicroRowsChanged, StepDone
 from gnomon.model.lm import LanguageModel, Output
 from gnomon.train.step import is_memory_error
 from tests.unit.train.test_act import assert_equal
-from tests.world import Started, start
+from tests.world import Started, noisy_model, packed_rows, start
 
 FITS = 2  # rows of a pass, as injected
 
@@ -57,6 +59,29 @@ def test_a_step_that_does_not_fit_is_taken_in_smaller_passes_with_the_same_loss(
     assert losses(one)[:10] == losses(whole)[:10]
     assert max(abs(a - b) for a, b in zip(losses(one)[:13], losses(whole)[:13], strict=True)) <= 1e-6
     assert off < 1e-3, "later, differences of rounding grow as those of any other order of sums do"
+
+
+def test_held_out_text_that_does_not_fit_is_read_in_halves_with_the_same_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = [[20, 12], [5, 7, 11], [32], [1, 1, 30], [9, 9]]
+    model, rows = noisy_model().eval(), packed_rows(layout, length=32)
+    for half, part in zip(halves(rows), (slice(0, 2), slice(2, 5)), strict=True):
+        assert torch.equal(half.labels, rows.labels[part]) and torch.equal(half.segments, rows.segments[part])
+    whole = score(model, [rows], bytes_per_token=1.0)
+    forward, passes = LanguageModel.forward, list[int]()
+
+    def failing(self: LanguageModel, tokens: torch.Tensor, *rest: Any, **named: Any) -> Output:
+        passes.append(len(tokens))
+        if len(tokens) > 1:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return forward(self, tokens, *rest, **named)
+
+    monkeypatch.setattr(LanguageModel, "forward", failing)
+    found = score(model, [rows], bytes_per_token=1.0)
+    assert passes == [5, 2, 1, 1, 3, 1, 2, 1, 1] and found.tokens == whole.tokens
+    assert found.loss == pytest.approx(whole.loss, abs=1e-6)
+    monkeypatch.setattr(LanguageModel, "forward", lambda *_, **__: (_ for _ in ()).throw(MemoryError))
+    with pytest.raises(MemoryError):
+        score(model, [rows], bytes_per_token=1.0)
 
 
 def test_a_resumed_run_takes_the_smaller_passes_from_the_same_step(

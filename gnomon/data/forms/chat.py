@@ -41,7 +41,7 @@ def chat_parts(record: Mapping[str, Any]) -> list[Part]:
         parts += [_frame("\n" + "\n".join(map(_tool, tools)) + "\n"), _mark(LIST_END), _mark(END), _frame("\n")]
     for message in messages:
         parts += _turn(message)
-    if not any(part.loss and part.kind == "content" for part in parts):
+    if not any(part.loss and part.kind == "content" and part.text.strip() for part in parts):
         raise ValueError("the assistant says nothing in it, so that nothing bears loss")
     return parts
 
@@ -131,7 +131,8 @@ def _text(message: Mapping[str, Any]) -> str:
     content = message.get("content")
     if content is None or isinstance(content, str):
         return content or ""
-    texts = [one.get("text") if isinstance(one, Mapping) else None for one in content] if content else []
+    every = content if isinstance(content, list) else [content]
+    texts = [one.get("text") if isinstance(one, Mapping) else None for one in every]
     if not isinstance(content, list) or not all(isinstance(text, str) for text in texts):
         raise ValueError("a message holds something else than text")
     return "".join(map(str, texts))

@@ -24,6 +24,8 @@ def read_question(record: Mapping[str, Any], origin: str) -> tuple[Question, Map
 
     The records of `gnomon data synth` hold it as an object of its own, with what is known of it.
     """
+    if not isinstance(record, Mapping):
+        raise ValueError("this is no object")
     inner = record.get("question")
     if isinstance(inner, Mapping):
         known = {name: inner[name] for name in ("known", "retrieve", "sufficient") if inner.get(name) is not None}
@@ -68,7 +70,7 @@ def question_labels(question: Question, record: Mapping[str, Any]) -> tuple[floa
     types = {"coarse": {question.type: 1} if question.type else {}}
     types["fine"] = {question.fine_type: 1} if question.fine_type else {}
     given, weights = _named(record, "labels"), _named(record, "weights")
-    types |= {name: _named(given, name) for name in ("coarse", "fine") if name in given}
+    types |= {name: _named(given, name) for name in ("coarse", "fine") if given.get(name)}
     said |= {name: value for name, value in given.items() if name not in types and value is not None}
     _refuse_unknown(said, ROUTER_SIGNALS, "label")
     _refuse_unknown(weights, ROUTER_SIGNALS, "weight")

@@ -94,10 +94,10 @@ def _types(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
         fine = f"{record['coarse']}:{record['fine']}"
     if fine is None and isinstance(type_, str) and ":" in type_:
         type_, fine = None, type_
-    if fine is not None and fine not in COARSE_OF:
+    if fine is not None and (not isinstance(fine, str) or fine not in COARSE_OF):
         raise ValueError(f'the fine type {fine!r:.40} is unknown: they are named as "HUM:ind"')
     type_ = COARSE_OF[fine] if type_ is None and fine is not None else type_
-    if type_ is not None and type_ not in ANSWER_TYPES:
+    if type_ is not None and type_ not in ANSWER_TYPES:  # a tuple, in which anything can be looked for
         raise ValueError(f"the type {type_!r:.40} is unknown: types are {', '.join(ANSWER_TYPES)}")
     return type_, fine
 
@@ -105,7 +105,8 @@ def _types(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
 def _answers(record: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the accepted answers, each once, the first one first."""
     found = [*_texts(record, "answers"), *_texts(record, "answer"), *_texts(record, "aliases")]
-    return tuple(dict.fromkeys(answer.rpartition("#### ")[2].strip() for answer in found if answer.strip()))
+    plain = (answer.rpartition("#### ")[2].strip() for answer in found)
+    return tuple(dict.fromkeys(answer for answer in plain if answer))
 
 
 def _texts(record: Mapping[str, Any], name: str) -> tuple[str, ...]:

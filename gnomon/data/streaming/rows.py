@@ -140,6 +140,16 @@ def make_rows(inputs: np.ndarray, labels: np.ndarray, sizes: list[list[int]]) ->
     return _as_rows(np.ascontiguousarray(inputs, dtype=np.int64), labels, np.array(every), np.array(text), bearing)
 
 
+def halves(rows: Rows) -> tuple[Rows, Rows]:
+    """Return the first and the second half of a micro-batch of two rows or more, on the CPU and without targets."""
+    tokens, labels, segments = (tensor.cpu().numpy() for tensor in (rows.tokens, rows.labels, rows.segments))
+    middle, found = len(tokens) // 2, list[Rows]()
+    for part in (slice(0, middle), slice(middle, None)):
+        sizes = [np.bincount(row[row >= 0]).tolist() for row in segments[part]]
+        found.append(make_rows(tokens[part], labels[part], sizes))
+    return found[0], found[1]
+
+
 def _as_rows(inputs: np.ndarray, labels: np.ndarray, sizes: np.ndarray, text: np.ndarray, bearing: int) -> Rows:
     """Return a micro-batch with so many loss-bearing tokens; `sizes` are those of all pieces of all rows, and where not
     `text`, of padding.

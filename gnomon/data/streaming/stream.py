@@ -269,12 +269,14 @@ def validation_rows(dataset: Dataset, length: int, micro_rows: int, max_tokens: 
 def validation_by_source(
     dataset: Dataset, length: int, micro_rows: int, max_tokens: int | None
 ) -> dict[str, Iterator[Rows]]:
-    """Return what `validation_rows` yields by the name of its source; sources without validation text are left out."""
-    splits = {name: split for name, split in dataset.sources("validation").items() if split.n_tokens}
-    tokens = sum(split.n_tokens for split in splits.values())
+    """Return what `validation_rows` yields by the name of its source, each source as much as it has of all tokens that
+    bear loss; sources without any are left out.
+    """
+    splits = {name: split for name, split in dataset.sources("validation").items() if split.bearing}
+    tokens = sum(split.bearing for split in splits.values())
     return {
         name: rows_of(
-            split, length, micro_rows, None if max_tokens is None else -(-max_tokens * split.n_tokens // tokens)
+            split, length, micro_rows, None if max_tokens is None else -(-max_tokens * split.bearing // tokens)
         )
         for name, split in splits.items()
     }
