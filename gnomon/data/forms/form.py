@@ -36,6 +36,8 @@ TEXT = Form()
 
 def document_of(record: Mapping[str, Any], form: Form, origin: str) -> Document:
     """Return the document that a record of a structured form is. Raises ValueError with the reason where it is none."""
+    if not isinstance(record, Mapping):
+        raise ValueError("this is no object")
     if form.name == "chat":
         return _document(chat_parts(record), origin)
     question, record = read_question(record, origin)

@@ -24,8 +24,6 @@ def read_question(record: Mapping[str, Any], origin: str) -> tuple[Question, Map
 
     The records of `gnomon data synth` hold it as an object of its own, with what is known of it.
     """
-    if not isinstance(record, Mapping):
-        raise ValueError("this is no object")
     inner = record.get("question")
     if isinstance(inner, Mapping):
         known = {name: inner[name] for name in ("known", "retrieve", "sufficient") if inner.get(name) is not None}

@@ -20,6 +20,7 @@ FORMS = [
     ({"question": WHO, "type": "HUM:ind"}, Question("f:1", WHO, "person", "HUM:ind")),
     ({"id": 7, "question": WHO, "coarse": "NUM", "fine": "dist"}, Question("7", WHO, "distance", "NUM:dist")),
     ({"question": WHO, "answer": "3 + 4 = 7\n#### 7"}, Question("f:1", WHO, answers=("7",))),
+    ({"question": WHO, "answer": "3 + 4 #### "}, Question("f:1", WHO)),
     (
         {"question": WHO, "context": "Text.", "answerable": True, "answers": [{"text": "J. A.", "start": 3}]},
         Question("f:1", WHO, answers=("J. A.",), answerable=True, evidence=("Text.",)),
@@ -48,6 +49,8 @@ def test_what_a_record_says_is_kept(record: dict, question: Question) -> None:
         ({"question": " "}, "no text"),
         ({"question": WHO, "type": "colour"}, "'colour' is unknown"),
         ({"question": WHO, "fine_type": "HUM:hero"}, "'HUM:hero' is unknown"),
+        ({"question": WHO, "fine_type": ["HUM:ind"]}, "is unknown"),
+        ({"question": WHO, "type": {"a": 1}}, "is unknown"),
         ({"question": WHO, "answerable": "no"}, "true or false"),
         ({"question": WHO, "answers": [None]}, '"answers"'),
     ],
