@@ -28,8 +28,8 @@ quick: setup
 check: setup  ## the quick half: format, lint, types, arrows, unit and property tests
 	@$(MAKE) --no-print-directory -j2 --output-sync=target lint quick
 
-test: setup clients lint  ## everything
-	@$(BIN)/pytest -q
+test: setup clients lint quick  ## everything
+	@$(BIN)/pytest -q tests/faults tests/integration tests/parity
 
 soak: setup clients  ## the long form of the tests that kill, crash and mutate: hours
 	@GNOMON_SOAK=1 GNOMON_KILLS=200 GNOMON_HOSTILE=50000 $(BIN)/pytest -q -s --timeout=14400 tests/faults tests/integration
