@@ -152,11 +152,11 @@ def make_plan(
         config, shape, micro, dtype[0], optimizer, processes, device=device, compiled=compiled[0]
     )
     if device == "cpu" and training > machine.memory_bytes:
-        has = machine.memory_bytes / 2**30
-        reasons["memory_bytes"] += f"; this machine has {has:.1f} GiB, and would refuse to train it"
+        reasons["memory_bytes"] += (
+            f"; this machine has {machine.memory_bytes / 2**30:.1f} GiB, and would refuse to train it"
+        )
     validation_tokens, validate_every = _validation(config, steps, step_tokens)
     heads = head_table(shape, config.heads.kinds)
-    flops = float(shape.flops_per_token(shape.context)) * steps * step_tokens
     return Plan(
         size=config.size,
         shape=shape.as_dict(),
@@ -183,7 +183,7 @@ def make_plan(
         parameters=shape.parameters + sum(heads.values()),
         parameter_table=shape.parameter_table() | heads,
         tokens=work.learnt,
-        flops=flops,
+        flops=float(shape.flops_per_token(shape.context)) * steps * step_tokens,
         tokens_per_second=rate,
         seconds=seconds,
         memory_bytes=training,

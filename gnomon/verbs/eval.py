@@ -59,11 +59,14 @@ def eval(
       gnomon eval runs/knowing --questions questions.jsonl
     """
     if questions and (parity or stride or compare or data):
-        raise ConfigError("--questions goes with no other option", do="ask for one after the other")
+        raise ConfigError("--questions goes with no other way to score", do="ask for one after the other")
     if parity and (stride or compare):
         raise ConfigError("--parity goes with neither --stride nor --compare", do="ask for one after the other")
     if limit is not None and not parity:
         raise ConfigError("only a proof of parity is of so many tokens", where="--limit", do="add --parity")
+    if questions:
+        _score_heads(run, questions, as_json)
+        return
     from gnomon.bundle import load_bundle
     from gnomon.evaluate.held_out import compare_texts, prove_parity, score_by_windows, score_file
     from gnomon.evaluate.parity import MOST_TOKENS
@@ -72,13 +75,6 @@ def eval(
 
     most = MOST_TOKENS if limit is None else None if limit == "all" else tokens_of(limit, "--limit")
     console, bundle = Console(), load_bundle(run)
-    if questions:
-        from gnomon.evaluate.questions import score_questions
-
-        known = score_questions(bundle, questions, console.progress)
-        console.finish()
-        _say({"questions": known}, _question_lines(known), as_json)
-        return
     if parity:
         proof = prove_parity(bundle, data, most, console.progress)
         console.finish()
@@ -96,11 +92,25 @@ def eval(
     else:
         result = evaluate(bundle.run, console) if data is None else score_as_dict(score_file(bundle, data))
     console.finish()
-    line = (
+    _say(result, [_loss_line(result)], as_json)
+
+
+def _score_heads(run: Path, questions: Path, as_json: bool) -> None:
+    from gnomon.bundle import load_bundle
+    from gnomon.evaluate.questions import score_questions
+    from gnomon.observe.console import Console
+
+    console = Console()
+    found = score_questions(load_bundle(run), questions, console.progress)
+    console.finish()
+    _say({"questions": found}, _question_lines(found), as_json)
+
+
+def _loss_line(result: dict[str, Any]) -> str:
+    return (
         f"{result['bits_per_byte']:.4f} bits per byte, loss {result['loss']:.4f} nats a token, "
         f"perplexity {result['perplexity']:.2f} on {result['tokens']:,} tokens"
     )
-    _say(result, [line], as_json)
 
 
 def _say(value: dict[str, Any], lines: list[str], as_json: bool) -> None:
