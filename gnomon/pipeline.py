@@ -28,6 +28,8 @@ from gnomon.config import Config, DataConfig, parse_budget
 from gnomon.data.prepare import find_prepared, prepare
 from gnomon.data.streaming.stream import validation_rows
 from gnomon.data.streaming.weights import refuse_unknown
+from gnomon.data.world.settings import Settings
+from gnomon.data.world.write import write_world
 from gnomon.evaluate.loss import Score, score
 from gnomon.events.journal import Decisions, read_events
 from gnomon.events.types import Event, GaveUp, RunStarted, RunStopped, Stop
@@ -147,7 +149,10 @@ def finish(run: Run, config: Config, dataset: Dataset, console: Console) -> dict
 
 
 def prepare_data(config: Config, console: Console) -> Dataset:
-    """Return the dataset version of the config's text, made now unless it is there already."""
+    """Return the dataset version of the config's text, made now unless it is there already; before it, its world."""
+    if config.world is not None:
+        settings = Settings(**config.world.model_dump(exclude={"folder"}))
+        write_world(Path(config.world.folder), settings, console.progress)
     if config.data.prepared is None:
         refuse_unknown(config.mix, [source.name or "" for source in config.data.named], domains_too=True)
     dataset = prepare(config.data, config.learned, asked_vocabulary(config), console.progress)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from gnomon.base.names import PLAIN, no_domain
 from gnomon.config.adaptive import AdaptiveConfig, why_impossible
 from gnomon.config.amounts import parse_budget, parse_tokens
+from gnomon.config.world import WorldConfig
 from gnomon.presets import MAX_LOOPS, PRESETS, BlockKind, HaltingKind, PositionKind
 from gnomon.taxonomy import HEAD_OUTPUTS, HeadKind
 
@@ -376,6 +377,7 @@ class Config(_Section):
     budget: str = "10m"  # a time ("90s", "10m", "2h") or an amount ("400K tokens", "2B tokens")
     out: str = "runs/model"  # the run's folder
     seed: int = Field(default=1337, ge=0, lt=2**63)  # of weights, order of text and samples
+    world: WorldConfig | None = None  # a made-up world, written before the text is read; null: none
     prompts: list[str] = []  # sampled during and after training; empty: the openings of validation documents
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
