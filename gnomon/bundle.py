@@ -51,7 +51,7 @@ class Bundle:
 
 
 def load_bundle(path: Path, device: str = "cpu") -> Bundle:
-    """Return the model of a run folder (its best checkpoint, else its newest) or of one checkpoint folder.
+    """Return the model of a run folder (its best checkpoint, or as `train.result` asks) or of one checkpoint folder.
 
     Of a run, damaged checkpoints are passed over with a warning. Raises DataError when there is no run or checkpoint
     there, IntegrityError when the one that was named is damaged, or all are.
@@ -189,7 +189,7 @@ def _find(path: Path) -> tuple[Run, list[Checkpoint]]:
             where=str(path),
             do="give a folder that `gnomon train` wrote, such as runs/first",
         )
-    candidates = run.checkpoints.by_merit()
+    candidates = run.candidates()
     if not candidates:
         raise DataError("the run has no checkpoint yet", where=str(path), do="let it train on: gnomon train CONFIG")
     return run, candidates

@@ -324,6 +324,9 @@ class TrainConfig(_Section):
     save_every: int | None = Field(default=None, gt=0)  # steps between rolling checkpoints
     keep_last: int = Field(default=3, ge=1)  # rolling checkpoints; the best one is kept beside them
     keep_every: int | None = Field(default=None, gt=0)  # steps; a checkpoint at a multiple of it is kept for good
+    result: Literal["best", "newest"] = (
+        "best"  # which checkpoint is the model; newest: to know text by heart
+    )
     background_saves: bool = True  # by a process of its own, from a copy: 12 bytes a parameter of memory
     loader_workers: int = Field(default=1, ge=0)  # threads that prepare batches ahead
     dropout: float = Field(default=0.0, ge=0, lt=1)  # of what attention and feed-forward add to the stream

@@ -18,6 +18,7 @@ from gnomon.base.disk import DISK, open_plain
 from gnomon.base.errors import ConfigError, IntegrityError, StorageError
 from gnomon.base.files import pretty_json, read_json, storage_errors, write_atomic
 from gnomon.base.progress import Progress
+from gnomon.store.checkpoint import Checkpoint
 from gnomon.store.checkpoints import CheckpointStore
 
 ATTEMPTS = "attempts"
@@ -30,6 +31,7 @@ FREE_TO_CHANGE = (
     "prompts",
     "data.root",
     "data.prepared",
+    "train.result",
     "train.keep_last",
     "train.keep_every",
     "train.background_saves",
@@ -83,6 +85,15 @@ class Run:
                     do="give this run its own folder with out=runs/another, or put the old values back",
                 )
         write_atomic(self.config_path, pretty_json(config))
+
+    def candidates(self) -> list[Checkpoint]:
+        """Return the checkpoints in the order in which they are the run's model: as its config asks for, the newest
+        first, else those first that were the best at their validation.
+        """
+        written = read_json(self.config_path) if self.config_path.exists() else {}
+        train = written.get("train") if isinstance(written, dict) else None
+        newest = isinstance(train, dict) and train.get("result") == "newest"
+        return self.checkpoints.all()[::-1] if newest else self.checkpoints.by_merit()
 
     def begin_attempt(self) -> int:
         """Return the number of this attempt to train the run, taken so that no other process can have it too.

@@ -12,6 +12,7 @@ from gnomon.bundle import load_bundle
 from gnomon.cli import app
 from gnomon.evaluate.held_out import score_by_windows
 from gnomon.model import attention
+from gnomon.store.checkpoint import Checkpoint
 from tests.world import start
 
 TEXT = "The lamp stood on the table by the window. Nobody had seen the old man since the winter.\n"
@@ -93,3 +94,20 @@ def test_two_texts_are_compared_with_what_they_share(folder: Path) -> None:
     assert found["delta"] == pytest.approx(found["b"] - found["a"])
     whole = CliRunner().invoke(app, ["eval", str(folder / "run"), "--compare", str(folder / "raw.jsonl")])
     assert whole.exit_code == 0 and "95 % interval" in whole.stdout
+
+
+def test_the_model_of_a_run_is_its_best_checkpoint_or_the_newest_where_that_is_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = load_bundle(folder / "run").run
+    every = run.checkpoints.all()
+    assert len(every) > 1
+    monkeypatch.setattr(Checkpoint, "is_best", property(lambda self: self.step == every[0].step))
+    assert load_bundle(run.folder).checkpoint.path == every[0].path
+    written = json.loads(run.config_path.read_text())
+    try:
+        run.config_path.write_text(json.dumps(written | {"train": written["train"] | {"result": "newest"}}))
+        assert load_bundle(run.folder).checkpoint.path == every[-1].path
+        assert [one.path for one in run.candidates()] == [one.path for one in reversed(every)]
+    finally:
+        run.config_path.write_text(json.dumps(written))
