@@ -149,10 +149,9 @@ def finish(run: Run, config: Config, dataset: Dataset, console: Console) -> dict
 
 
 def prepare_data(config: Config, console: Console) -> Dataset:
-    """Return the dataset version of the config's text, made now unless it is there already; before it, its world."""
-    if config.world is not None:
-        settings = Settings(**config.world.model_dump(exclude={"folder"}))
-        write_world(Path(config.world.folder), settings, console.progress)
+    """Return the dataset version of the config's text, made now unless it is there already; before it, its worlds."""
+    for world in config.worlds:
+        write_world(Path(world.folder), Settings(**world.model_dump(exclude={"folder"})), console.progress)
     if config.data.prepared is None:
         refuse_unknown(config.mix, [source.name or "" for source in config.data.named], domains_too=True)
     dataset = prepare(config.data, config.learned, asked_vocabulary(config), console.progress)

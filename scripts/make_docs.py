@@ -52,7 +52,7 @@ def config_page() -> str:
     source = "".join(f"{file.read_text()}\n\n" for file in files)
     parts = ("sources[]", "domains[]", "clean", "dedup", "decontaminate", "slurm")
     names = ("data", *(f"data.{part}" for part in parts), "tokenizer", "model", "adaptive", "mix", "train", "heads")
-    names += ("world", "export")
+    names += ("worlds[]", "export")
     sections = {_class_of(name): f"{name}." for name in names} | {"Config": ""}
     page = (
         MADE + "# Every key of a config\n\n`null` means: derived by the plan, which says why (`gnomon plan CONFIG`).\n"

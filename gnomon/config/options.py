@@ -23,6 +23,9 @@ Dtype = Literal["bf16", "fp16", "fp32"]
 
 OptimizerKind = Literal["muon", "adamw"]
 
+AbstainKind = Literal["always", "evidence", "never"]
+"""Which questions that cannot be answered end in abstention: all, those with passages, none."""
+
 ShardingKind = Literal["none", "optimizer", "full"]
 
 MAX_THREADS = 1 << 16
@@ -42,7 +45,10 @@ class SourceConfig(_Section):
     text_field: str | None = None  # None: data.text_field
     separator: str | None = None  # None: data.separator
     form: Literal["text", "chat", "questions"] = "text"  # what .jsonl records are: see docs/data.md
-    question_loss: bool = True  # form questions: the question's own tokens bear loss; evidence never does
+    question_loss: bool = True  # form questions: the question's own tokens bear loss
+    evidence_loss: bool = False  # form questions: its passages' tokens do; so a small model learns to read sooner
+    abstain: AbstainKind = "always"  # form questions: what cannot be answered says so;
+    # evidence: where passages are given, else it ends without an answer, and only heads learn that it has none
     tokens: int | None = Field(default=None, gt=0)  # to train on at most, such as "50M"; lowest hashes first
 
     @field_validator("paths", mode="before")
@@ -324,9 +330,7 @@ class TrainConfig(_Section):
     save_every: int | None = Field(default=None, gt=0)  # steps between rolling checkpoints
     keep_last: int = Field(default=3, ge=1)  # rolling checkpoints; the best one is kept beside them
     keep_every: int | None = Field(default=None, gt=0)  # steps; a checkpoint at a multiple of it is kept for good
-    result: Literal["best", "newest"] = (
-        "best"  # which checkpoint is the model; newest: to know text by heart
-    )
+    result: Literal["best", "newest"] = "best"  # which checkpoint is the model; newest: to know text by heart
     background_saves: bool = True  # by a process of its own, from a copy: 12 bytes a parameter of memory
     loader_workers: int = Field(default=1, ge=0)  # threads that prepare batches ahead
     dropout: float = Field(default=0.0, ge=0, lt=1)  # of what attention and feed-forward add to the stream
@@ -380,7 +384,7 @@ class Config(_Section):
     budget: str = "10m"  # a time ("90s", "10m", "2h") or an amount ("400K tokens", "2B tokens")
     out: str = "runs/model"  # the run's folder
     seed: int = Field(default=1337, ge=0, lt=2**63)  # of weights, order of text and samples
-    world: WorldConfig | None = None  # a made-up world, written before the text is read; null: none
+    worlds: list[WorldConfig] = []  # made-up ones, written before the text is read: see docs/world.md
     prompts: list[str] = []  # sampled during and after training; empty: the openings of validation documents
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()

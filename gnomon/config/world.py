@@ -1,4 +1,4 @@
-"""Options of a made-up world that a run writes for itself before the text is read."""
+"""Options of made-up worlds that a run writes for itself before the text is read."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,3 +20,4 @@ class WorldConfig(BaseModel):
     updates: int = 5  # percent of facts that a later document changes
     head_from: int = 30  # facts stated so often are of the head
     tail_to: int = 4  # facts stated no more often are of the tail
+    closed: bool = True  # questions are shown without evidence too; false: for a world that is there to learn reading

@@ -18,8 +18,8 @@
 import hashlib
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ from gnomon.data.cleaning.clean import repair_all
 from gnomon.data.cleaning.pii import replace_all
 from gnomon.data.cleaning.quality import SCORES, measure
 from gnomon.data.document import Document, Part, Removed, fingerprint
-from gnomon.data.forms.form import Form
+from gnomon.data.forms.form import TEXT, Form
 from gnomon.data.parts import Beside, cleaned, parts_of
 from gnomon.data.reading.read import Source, read_documents
 from gnomon.data.reading.span import Span
@@ -79,8 +79,7 @@ class Wanted:
     domains: Sequence[Asked] = ()
     classifier: str | None = None  # hash of its file
     languages: str | None = None  # by which library they are told apart
-    form: str = "text"
-    question_loss: bool = True
+    form: Mapping[str, Any] = field(default_factory=lambda: vars(TEXT))  # as Form takes it
 
 
 def key_of(files: Sequence[tuple[str, Path]], span: Span, wanted: Wanted) -> str:
@@ -89,8 +88,7 @@ def key_of(files: Sequence[tuple[str, Path]], span: Span, wanted: Wanted) -> str
     """
     said = [[sha256, "".join(path.suffixes[-2:]).lower()] for sha256, path in files]
     asked = asdict(wanted)
-    if wanted.form == "text":
-        del asked["form"], asked["question_loss"]
+    asked |= Form(**asked.pop("form")).said
     what = {"files": said, "span": asdict(span), "wanted": asked, "form": 2}
     return sha256_bytes(canonical_json(what))[:32]
 
@@ -112,7 +110,7 @@ def make_blocks(args: dict[str, Any], tell: Tell) -> dict[str, Any]:
             source, writer.file = Source(Path(name), "", size), number
             at = partial(_told, tell, before)
             options = wanted.text_field, wanted.separator, writer.note, at, Span(**args["span"]), wanted.id_field
-            form = Form(wanted.form, wanted.question_loss)
+            form = Form(**wanted.form)
             for document in read_documents(source, *options, fields_of(wanted.domains), form):
                 writer.add(document)
             _refuse_changed(source.path, stamp)
@@ -188,7 +186,7 @@ class _Writer:
         self._domains: list[np.ndarray] = []
         self._languages: list[np.ndarray] = []
         self._own_ids: list[bytes] = []
-        self._beside = Beside(self._wanted.form)
+        self._beside = Beside(self._wanted.form["name"])
         self._waiting: list[tuple[int, Document]] = []
         self._waiting_bytes = 0
 
@@ -253,7 +251,7 @@ class _Writer:
         it goes on from the one before it. Of what is empty then, a note.
         """
         texts = [document.text for _, document in self._waiting]
-        if self._wanted.form != "text":
+        if self._wanted.form["name"] != "text":
             return self._cleaned_parts()
         if self._wanted.repair:
             texts, counts = repair_all(texts)

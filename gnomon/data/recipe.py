@@ -17,7 +17,7 @@ from gnomon.data.classification.languages import check_languages
 from gnomon.data.contamination import decontaminate
 from gnomon.data.contamination.suites import suite_files
 from gnomon.data.duplicates import lines, minhash
-from gnomon.data.forms.form import TEXT, Form
+from gnomon.data.forms.form import TEXT, Form, form_of
 from gnomon.data.reading.hub import hub_source
 from gnomon.data.reading.hub_address import PREFIX, HubAddress
 from gnomon.data.reading.read import Source, find_sources
@@ -105,7 +105,7 @@ class Recipe:
                 separator = source.separator or data.separator
                 stamp = stamp_of(file.path)
                 sha256 = file.sha256()
-                form, whose = Form(source.form, source.question_loss), source.name or ""
+                form, whose = form_of(source), source.name or ""
                 here.append(Input(file, short, origin, sha256, split, whose, field, separator, stamp, form))
                 done += file.bytes
                 progress("checking files", done, total, "bytes")
@@ -128,7 +128,8 @@ class Recipe:
 
 def _said(source: SourceConfig) -> dict[str, Any]:
     """Return what of a source decides what a dataset holds; of one of plain text, nothing about other forms."""
-    return source.model_dump(exclude={"paths"} if source.form != "text" else {"paths", "form", "question_loss"})
+    forms = {"form", "question_loss", "evidence_loss", "abstain"}
+    return source.model_dump(exclude={"paths", *forms}) | form_of(source).said
 
 
 def _forms(data: DataConfig) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from gnomon.config import DataConfig, SourceConfig, TokenizerConfig
 from gnomon.data.classification.classifier import load_classifier
 from gnomon.data.classification.domains import Sorter, asked_of, choices_of, chosen, fields_of
 from gnomon.data.document import Document
-from gnomon.data.forms.form import Form
+from gnomon.data.forms.form import form_of
 from gnomon.data.reading.read import Source, read_documents
 from gnomon.data.recipe import files_of, told_apart
 from gnomon.tokenizer.foreign import import_tokenizer
@@ -93,7 +93,7 @@ def _documents(data: DataConfig, source: SourceConfig, file: Source, limit: int)
     found, size, places = list[Document](), 0, [0]
     field, separator = source.text_field or data.text_field, source.separator or data.separator
     fields = fields_of(asked_of(data.domains, source.name or ""))
-    form = Form(source.form, source.question_loss)
+    form = form_of(source)
     for document in read_documents(file, field, separator, lambda _: None, places.append, fields=fields, form=form):
         found.append(document)
         size += len(document.text.encode())

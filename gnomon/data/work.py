@@ -125,7 +125,7 @@ class Work:
         languages = None if data.clean.languages is None else identifier()
         wanted = replace(wanted, domains=asked_of(data.domains, first.source), languages=languages)
         wanted = replace(wanted, classifier=self._classifier[1] if self._classifier else None)
-        wanted = replace(wanted, form=first.form.name, question_loss=first.form.question_loss)
+        wanted = replace(wanted, form=vars(first.form))
         files = [[str(i.file.path.absolute()), i.file.bytes, i.stamp] for i in group]
         size, jobs, spans = sum(i.file.bytes for i in group), list[Job](), [WHOLE]
         if len(group) == 1 and size > SPAN_BYTES and can_split(first.file, first.separator):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gnomon.config.options import AbstainKind, SourceConfig
 from gnomon.data.document import Document, Part, plain_text
 from gnomon.data.forms.chat import chat_parts
 from gnomon.data.forms.questions import question_labels, question_parts, read_question
@@ -11,12 +12,14 @@ from gnomon.data.forms.questions import question_labels, question_parts, read_qu
 
 @dataclass(frozen=True)
 class Form:
-    """How records are read: `name` is `text`, `chat` or `questions`; `question_loss` says whether a question's own
-    tokens bear loss.
+    """How records are read: `name` is `text`, `chat` or `questions`. Of questions, `question_loss` and `evidence_loss`
+    say whether their own tokens and those of passages bear loss, and `abstain` which of them end in abstention.
     """
 
     name: str = "text"
     question_loss: bool = True
+    evidence_loss: bool = False
+    abstain: AbstainKind = "always"
 
     @property
     def structured(self) -> bool:
@@ -30,8 +33,22 @@ class Form:
         """
         return self.name != "questions"
 
+    @property
+    def said(self) -> dict[str, Any]:
+        """What of it decides what a dataset holds: nothing of plain text, and no option of later that is not used."""
+        if not self.structured:
+            return {}
+        later = {"evidence_loss": True} if self.evidence_loss else {}
+        later |= {} if self.abstain == "always" else {"abstain": self.abstain}
+        return {"form": self.name, "question_loss": self.question_loss, **later}
+
 
 TEXT = Form()
+
+
+def form_of(source: SourceConfig) -> Form:
+    """Return the form of a source's records."""
+    return Form(source.form, source.question_loss, source.evidence_loss, source.abstain)
 
 
 def document_of(record: Mapping[str, Any], form: Form, origin: str) -> Document:
@@ -41,7 +58,7 @@ def document_of(record: Mapping[str, Any], form: Form, origin: str) -> Document:
     if form.name == "chat":
         return _document(chat_parts(record), origin)
     question, record = read_question(record, origin)
-    document = _document(question_parts(question, form.question_loss), origin)
+    document = _document(question_parts(question, form.question_loss, form.evidence_loss, form.abstain), origin)
     labels = question_labels(question, record)
     return Document(document.text, origin, parts=document.parts, labels=labels, group=question.question)
 

@@ -2,14 +2,16 @@
 
     <|q|>question<|/q|><|ctx|><|doc|>passage<|/doc|>…<|/ctx|><|a|>answer<|/a|>
 
-Evidence bears no loss, for the store holds it and the model need not; nor do the marks that who asks writes. The answer
-does, with the mark that ends it and the end of the text behind it, and the question does unless that is not wanted.
+Evidence bears no loss unless that is wanted, for the store holds it and the model need not; nor do the marks that who
+asks writes. The answer does, with the mark that ends it and the end of the text behind it, and the question does unless
+that is not wanted.
 """
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from gnomon.config.options import AbstainKind
 from gnomon.data.document import Part
 from gnomon.data.questions.question import Question, question_of
 from gnomon.store import labels
@@ -32,17 +34,21 @@ def read_question(record: Mapping[str, Any], origin: str) -> tuple[Question, Map
     return question_of(record, origin), record
 
 
-def question_parts(question: Question, question_loss: bool = True) -> list[Part]:
-    """Return the parts of a question: the answer is the first accepted one, and abstention where there can be none; no
-    answer is given where none is known.
+def question_parts(
+    question: Question, question_loss: bool = True, evidence_loss: bool = False, abstain: AbstainKind = "always"
+) -> list[Part]:
+    """Return the parts of a question: the answer is the first accepted one, and abstention where there can be none,
+    if such questions are to abstain; no answer is given where none is known.
     """
     parts = [Part("mark", Q), Part("content", question.question, question_loss), Part("mark", Q_END)]
     if question.evidence:
         parts.append(Part("mark", CONTEXT))
         for passage in question.evidence:
-            parts += [Part("mark", PASSAGE), Part("content", passage), Part("mark", PASSAGE_END)]
+            parts += [Part("mark", PASSAGE), Part("content", passage, evidence_loss), Part("mark", PASSAGE_END)]
         parts.append(Part("mark", CONTEXT_END))
     if question.answerable is False or question.well_posed is False:
+        if abstain == "never" or (abstain == "evidence" and not question.evidence):
+            return parts
         parts += [Part("mark", A), Part("mark", ABSTAIN, True), Part("mark", A_END, True)]
     elif question.answers:
         parts += [Part("mark", A), Part("content", question.answers[0], True), Part("mark", A_END, True)]

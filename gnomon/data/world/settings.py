@@ -12,7 +12,8 @@ VERSION = 1
 class Settings:
     """The options of a world. `facts` are those stated of each entity; `statements` are all in the documents, each of
     one fact; `questions` are those to train on, `held_out` those of dev and of test each. `homonyms`, `false` and
-    `updates` are percents of entities, statements and facts.
+    `updates` are percents of entities, statements and facts. `closed` says whether questions are also shown without
+    evidence: a world to learn reading in, whose documents are not read, has none of those.
     """
 
     entities: int = 400
@@ -26,6 +27,7 @@ class Settings:
     updates: int = 5
     head_from: int = 30
     tail_to: int = 4
+    closed: bool = True
 
     def checked(self) -> "Settings":
         """Return the settings with `statements` filled in: ten a fact. Raises ConfigError."""

@@ -52,7 +52,7 @@ def _there(folder: Path, settings: Settings) -> dict[str, Any]:
     if found["version"] != VERSION:
         raise ConfigError(f"this folder holds a world of version {found['version']}, and this program makes"
                           f" version {VERSION}", where=str(folder), do=other)  # fmt: skip
-    wanted, had = settings.__dict__, found["settings"]
+    wanted, had = settings.__dict__, Settings().__dict__ | found["settings"]
     if differing := [f"{name} {had.get(name)} instead of {value}" for name, value in wanted.items()
                      if had.get(name) != value]:  # fmt: skip
         raise ConfigError(f"this folder holds another world: {', '.join(differing)}", where=str(folder), do=other)
@@ -105,13 +105,14 @@ def _write_questions(
     with _File(folder / f"questions_{split}.jsonl") as file, _File(folder / f"shown_{split}.jsonl") as as_shown:
         for question in make_questions(world, split, count):
             file.write(question)
-            shows = list(shown(question, draw))
+            shows = [one for one in shown(question, draw) if world.settings.closed or "evidence" in one]
             for record in shows:
                 as_shown.write(record)
             counted = {"passages": [one["kind"] for one in question["evidence"]],
                        "shows": [one["id"].partition("@")[2] for one in shows]}  # fmt: skip
             if len(made) < AT_MOST:
-                counted["shown"] = [(" ".join(one["evidence"]), one["answerable"]) for one in shows[1:]]
+                with_evidence = [one for one in shows if "evidence" in one]
+                counted["shown"] = [(" ".join(one["evidence"]), one["answerable"]) for one in with_evidence]
             made.append({name: question[name] for name in _KEPT} | counted)
             if len(made) % 1000 == 0:
                 progress(stage, len(made), count, "questions")

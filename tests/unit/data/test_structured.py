@@ -111,13 +111,16 @@ def slow_chat(record: dict[str, Any]) -> list[tuple[str, bool]]:
     return parts
 
 
-def slow_question(record: dict[str, Any]) -> list[tuple[str, bool]]:
-    parts = [("\x00<|q|>", False), (record["question"], True), ("\x00<|/q|>", False)]
+def slow_question(
+    record: dict[str, Any], asked: bool = True, read: bool = False, abstain: str = "always"
+) -> list[tuple[str, bool]]:
+    parts = [("\x00<|q|>", False), (record["question"], asked), ("\x00<|/q|>", False)]
     if record["evidence"]:
-        passages = [(("\x00<|doc|>", False), (one, False), ("\x00<|/doc|>", False)) for one in record["evidence"]]
+        passages = [(("\x00<|doc|>", False), (one, read), ("\x00<|/doc|>", False)) for one in record["evidence"]]
         parts += [("\x00<|ctx|>", False), *(p for passage in passages for p in passage), ("\x00<|/ctx|>", False)]
     if record.get("answerable") is False or record.get("well_posed") is False:
-        parts += [("\x00<|a|>", False), ("\x00<|abstain|>", True), ("\x00<|/a|>", True)]
+        if abstain == "always" or (abstain == "evidence" and record["evidence"]):
+            parts += [("\x00<|a|>", False), ("\x00<|abstain|>", True), ("\x00<|/a|>", True)]
     elif record.get("answers"):
         parts += [("\x00<|a|>", False), (record["answers"][0], True), ("\x00<|/a|>", True)]
     return parts
@@ -138,6 +141,26 @@ def test_a_question_is_laid_out_exactly_and_evidence_bears_no_loss(dataset: Data
     assert all(records[f"q{i}"]["question"] == records[f"q{i - 1}"]["question"] for i in gone)  # equal in every part
     for own, got in found.items():
         assert got == slow(slow_question(records[own])), own
+
+
+@pytest.mark.parametrize(("asked", "read", "abstain"), [(False, True, "evidence"), (True, True, "never")])
+def test_a_source_may_say_what_bears_loss_and_what_abstains(
+    tmp_path: Path, asked: bool, read: bool, abstain: str
+) -> None:
+    data = write_structured(tmp_path)
+    plain = data["sources"][2]
+    options = {"question_loss": asked, "evidence_loss": read, "abstain": abstain}
+    digests = [Recipe.of(DataConfig.model_validate(data), TokenizerConfig(), 512, silent).digest]
+    for name in ("evidence_loss", "abstain"):
+        sources = [*data["sources"][:2], plain | {name: options[name]}]
+        said = DataConfig.model_validate(data | {"sources": sources})
+        digests.append(Recipe.of(said, TokenizerConfig(), 512, silent).digest)
+    assert len(set(digests)) == 3
+    found = shown(made(data, sources=[*data["sources"][:2], plain | options]), "asked")
+    records = {record["id"]: record for record in question_records()}
+    assert len(found) > 30
+    for own, got in found.items():
+        assert got == slow(slow_question(records[own], asked, read, abstain)), own
 
 
 def ledger(dataset: Dataset) -> Iterator[dict[str, str]]:

@@ -21,7 +21,7 @@ def test_text_is_the_worlds_own_and_another_world_is_refused(tmp_path: Path) -> 
     folder = tmp_path / "world"
     written = tmp_path / "world.json"
     written.write_text(
-        f'{{"world": {{"folder": "{folder}", "entities": 40, "questions": 60, "held_out": 30}}, "size": "1M",'
+        f'{{"worlds": [{{"folder": "{folder}", "entities": 40, "questions": 60, "held_out": 30}}], "size": "1M",'
         f' "data": {{"root": "{tmp_path}/datasets", "workers": 1, "sources": [{{"paths": "{folder}/documents.jsonl"}},'
         f' {{"paths": "{folder}/shown_train.jsonl", "form": "questions"}}]}}}}'
     )
@@ -29,5 +29,7 @@ def test_text_is_the_worlds_own_and_another_world_is_refused(tmp_path: Path) -> 
     lines = len((folder / "documents.jsonl").read_text().splitlines())
     documents = dataset.sources("train")["documents"].documents + dataset.sources("validation")["documents"].documents
     assert documents == lines
+    other = tmp_path / "other.json"
+    other.write_text(written.read_text().replace('"entities": 40', '"entities": 40, "seed": 2'))
     with pytest.raises(ConfigError, match="another world: seed"):
-        prepare_data(load_config(written, ["world.seed=2"]), Console(quiet=True))
+        prepare_data(load_config(other), Console(quiet=True))

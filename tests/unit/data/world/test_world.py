@@ -253,6 +253,13 @@ def test_the_same_settings_give_the_same_bytes_on_any_machine(folder: Path, tmp_
     assert write_world(tmp_path / "other", Settings(**{**SMALL.__dict__, "seed": 8}))[0]["digest"] != DIGEST
 
 
+def test_a_world_to_read_in_shows_no_question_without_evidence(lines: Lines, tmp_path: Path) -> None:
+    write_world(tmp_path / "reading", Settings(**{**SMALL.__dict__, "closed": False}))
+    for split in SPLITS:
+        some = [json.loads(line) for line in (tmp_path / "reading" / f"shown_{split}.jsonl").read_text().splitlines()]
+        assert some == [one for one in lines(f"shown_{split}") if "evidence" in one] and some
+
+
 def test_a_folder_with_anything_else_is_left_alone(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="seed 7 instead of 8"):
         write_world(folder, Settings(**{**SMALL.__dict__, "seed": 8}))
