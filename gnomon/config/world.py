@@ -1,5 +1,7 @@
 """Options of made-up worlds that a run writes for itself before the text is read."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -20,4 +22,4 @@ class WorldConfig(BaseModel):
     updates: int = 5  # percent of facts that a later document changes
     head_from: int = 30  # facts stated so often are of the head
     tail_to: int = 4  # facts stated no more often are of the tail
-    closed: bool = True  # questions are shown without evidence too; false: for a world that is there to learn reading
+    shows: Literal["both", "closed", "evidence"] = "both"  # how training questions are: with their passages or without

@@ -21,7 +21,7 @@ def world(
     updates: Annotated[int, typer.Option(help="Percent of facts that a later document changes.")] = 5,
     head_from: Annotated[int, typer.Option(help="Facts stated so often are of the head.")] = 30,
     tail_to: Annotated[int, typer.Option(help="Facts stated no more often are of the tail.")] = 4,
-    closed: Annotated[bool, typer.Option(help="Show questions without evidence too.")] = True,
+    shows: Annotated[str, typer.Option(help="Training questions: closed, with evidence, or both.")] = "both",
     as_json: Json = False,
 ) -> None:
     """Write a made-up world: documents that state its facts, and questions whose answers are computed from them.
@@ -36,7 +36,7 @@ def world(
 
     settings = Settings(
         entities=entities, facts=facts, statements=statements, questions=questions, held_out=held_out, seed=seed,
-        homonyms=homonyms, false=false, updates=updates, head_from=head_from, tail_to=tail_to, closed=closed,
+        homonyms=homonyms, false=false, updates=updates, head_from=head_from, tail_to=tail_to, shows=shows,
     )  # fmt: skip
     console = Console()
     found, made = write_world(out, settings, console.progress)

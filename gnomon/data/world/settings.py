@@ -7,13 +7,16 @@ from gnomon.base.errors import ConfigError
 VERSION = 1
 """Of the generator: raised whenever equal settings give other files."""
 
+SHOWS = ("both", "closed", "evidence")
+"""How training questions are shown to a model."""
+
 
 @dataclass(frozen=True)
 class Settings:
     """The options of a world. `facts` are those stated of each entity; `statements` are all in the documents, each of
     one fact; `questions` are those to train on, `held_out` those of dev and of test each. `homonyms`, `false` and
-    `updates` are percents of entities, statements and facts. `closed` says whether questions are also shown without
-    evidence: a world to learn reading in, whose documents are not read, has none of those.
+    `updates` are percents of entities, statements and facts. `shows` says how training questions are shown: `closed`,
+    with `evidence`, as in a world that is there to learn reading and whose documents are not read, or `both`.
     """
 
     entities: int = 400
@@ -27,7 +30,7 @@ class Settings:
     updates: int = 5
     head_from: int = 30
     tail_to: int = 4
-    closed: bool = True
+    shows: str = "both"
 
     def checked(self) -> "Settings":
         """Return the settings with `statements` filled in: ten a fact. Raises ConfigError."""
@@ -45,6 +48,8 @@ class Settings:
             ("head_from", self.head_from, 2, 1_000_000_000),
             ("tail_to", self.tail_to, 1, self.head_from - 1),
         )
+        if self.shows not in SHOWS:
+            raise ConfigError(f"shows is {self.shows!r:.40}", do=f"give one of {', '.join(SHOWS)}")
         for name, value, low, high in bounds:
             if not low <= value <= high:
                 raise ConfigError(f"{name} is {value:,}", do=f"give a number from {low:,} to {high:,}")

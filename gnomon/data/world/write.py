@@ -101,11 +101,16 @@ def _write_questions(
 ) -> tuple["_File", "_File"]:
     """Write the questions of a split, and as they are shown; append to `made` what is counted of each."""
     count = world.settings.questions if split == "train" else world.settings.held_out
+    wanted = world.settings.shows if split == "train" else "both"
     draw, stage = world.draw("shown", split), f"questions, {split}"
     with _File(folder / f"questions_{split}.jsonl") as file, _File(folder / f"shown_{split}.jsonl") as as_shown:
         for question in make_questions(world, split, count):
             file.write(question)
-            shows = [one for one in shown(question, draw) if world.settings.closed or "evidence" in one]
+            shows = [
+                one
+                for one in shown(question, draw)
+                if wanted in ("both", "evidence" if "evidence" in one else "closed")
+            ]
             for record in shows:
                 as_shown.write(record)
             counted = {"passages": [one["kind"] for one in question["evidence"]],

@@ -253,11 +253,16 @@ def test_the_same_settings_give_the_same_bytes_on_any_machine(folder: Path, tmp_
     assert write_world(tmp_path / "other", Settings(**{**SMALL.__dict__, "seed": 8}))[0]["digest"] != DIGEST
 
 
-def test_a_world_to_read_in_shows_no_question_without_evidence(lines: Lines, tmp_path: Path) -> None:
-    write_world(tmp_path / "reading", Settings(**{**SMALL.__dict__, "closed": False}))
+@pytest.mark.parametrize("shows", ["closed", "evidence"])
+def test_training_questions_are_shown_as_asked_and_all_others_in_every_way(
+    lines: Lines, tmp_path: Path, shows: str
+) -> None:
+    write_world(tmp_path / "world", Settings(**{**SMALL.__dict__, "shows": shows}))
     for split in SPLITS:
-        some = [json.loads(line) for line in (tmp_path / "reading" / f"shown_{split}.jsonl").read_text().splitlines()]
-        assert some == [one for one in lines(f"shown_{split}") if "evidence" in one] and some
+        some = [json.loads(line) for line in (tmp_path / "world" / f"shown_{split}.jsonl").read_text().splitlines()]
+        every = lines(f"shown_{split}")
+        kept = every if split != "train" else [one for one in every if ("evidence" in one) == (shows == "evidence")]
+        assert some == kept and kept
 
 
 def test_a_folder_with_anything_else_is_left_alone(folder: Path, tmp_path: Path) -> None:
