@@ -129,7 +129,7 @@ def make_state(
     model.kernels = compile_kernels() if compiled else None
     noise = Noise(device) if config.train.batch_ramp == "noise" else None
     detached = config.heads.detached_share * schedule.steps
-    budget = Budget(device, shape.layers, detached, config.heads.gradient_share) if heads else None
+    budget = Budget(device, shape.states, detached, config.heads.gradient_share) if heads else None
     return State(
         schedule=schedule,
         readback=Readback(config.train.log_every, device, noise=noise is not None, heads=bool(heads)),

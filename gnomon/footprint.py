@@ -21,8 +21,9 @@ LOSS_TOKENS, LOSS_PART = 2048, 1 << 20  # tokens that have logits at once, and l
 def head_table(shape: Shape, kinds: Sequence[HeadKind]) -> dict[str, int]:
     """Return the number of parameters of the heads, as `Shape.parameter_table` does; nothing where there are none."""
     outputs = [size for kind in kinds for size in HEAD_OUTPUTS[kind].values()]
-    each = (shape.width * (shape.width + 1) + (shape.width + 1) * size for size in outputs)
-    return {"heads": shape.layers + 1 + sum(each)} if outputs else {}
+    inner = shape.mark_width or shape.width
+    each = (inner * (shape.width + 1) + (inner + 1) * size for size in outputs)
+    return {"heads": shape.states + sum(each)} if outputs else {}
 
 
 def head_words(shape: Shape, kinds: Sequence[HeadKind]) -> str:

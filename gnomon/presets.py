@@ -39,6 +39,7 @@ class Shape:
     loops: int = 1  # how often a token passes the layers between the first and the last, at most
     halting: HaltingKind = "act"
     halt_at: float = 0.75  # chance of having stopped from which on a token passes no further loop
+    mark_width: int = 0  # inner width of the heads that are read at marks; 0: the stream's
 
     def __post_init__(self) -> None:
         for name in ("width", "feed_forward"):
@@ -124,6 +125,13 @@ class Shape:
         """The layers that a token passes at most, each as often as it does."""
         return self.layers + (self.loops - 1) * self.core
 
+    @property
+    def states(self) -> int:
+        """How many states of the stream are read at marks: the embedding, and what each layer leaves; with loops the
+        embedding, and what the first layer, each loop and the last layer leave.
+        """
+        return self.layers + 1 if self.loops == 1 else self.loops + 3
+
     def parameter_table(self) -> dict[str, int]:
         """Return the number of parameters of each part; the output head is the embedding again and counts once."""
         table = self._plain_table()
@@ -177,7 +185,7 @@ class Shape:
 
 MAX_LOOPS = 64
 MIN_LEARNED = 32
-LATER: dict[str, Any] = {"positions": "rotary", "loops": 1, "halting": "act", "halt_at": 0.75}
+LATER: dict[str, Any] = {"positions": "rotary", "loops": 1, "halting": "act", "halt_at": 0.75, "mark_width": 0}
 """Of a shape: what there was no choice of at first, as it was then."""
 
 MAX_SIZE = 1 << 31
@@ -197,6 +205,8 @@ def read_shape(said: Any, where: str) -> Shape:
         if name in KINDS:
             if value not in KINDS[name]:
                 raise IntegrityError(f"the shape's {name} is {value!r:.40}", where=where)
+            continue
+        if name == "mark_width" and value == 0 and type(value) is int:
             continue
         whole = name not in ("rope_theta", "norm_epsilon", "halt_at")
         if type(value) not in ((int,) if whole else (int, float)) or not 0 < value <= MAX_SIZE:
@@ -241,6 +251,7 @@ PRESETS: dict[str, Shape] = {
         block="gpt-neox",
         positions="learned",
         loops=4,
+        mark_width=1280,
     ),
     "codette-1.3b": Shape(
         32768, width=2048, layers=24, heads=32, kv_heads=8, head_width=64, feed_forward=6656, context=2048
@@ -252,6 +263,9 @@ PRESETS: dict[str, Shape] = {
         32768, width=4096, layers=32, heads=32, kv_heads=8, head_width=128, feed_forward=9728, context=2048
     ),
 }
+
+HEADS = {"adaptive-25m": ("router", "types")}
+"""Kinds of heads that a size has where the config does not say otherwise."""
 
 TOKENS = {"unified-164m": 50257}
 """Ids in use, where a preset has rows for more: up to the next multiple of 64."""

@@ -22,14 +22,10 @@ class AdaptiveConfig(BaseModel):
     noise: float = Field(default=0.5, ge=0)  # deviation of the noise on the chances' logits in training
 
 
-def why_impossible(
-    loops: int, positions: str, budget: float | None, sharding: str, compiled: bool | str, heads: bool
-) -> str | None:
+def why_impossible(loops: int, positions: str, budget: float | None, sharding: str, compiled: bool | str) -> str | None:
     """Return why a model with loops or learned positions cannot be trained as asked; None where it can."""
     if loops > 1 and budget is not None and not budget < loops:
         return f"adaptive.budget is {budget:g} and there are {loops} loops: ask for fewer"
-    if loops > 1 and heads:
-        return "heads read every layer once, and cannot yet read loops; leave one of the two out"
     if loops == 1 and positions == "rotary":
         return None
     if sharding == "full":

@@ -14,7 +14,7 @@ from gnomon.base.names import PLAIN, no_domain
 from gnomon.config.adaptive import AdaptiveConfig, why_impossible
 from gnomon.config.amounts import parse_budget, parse_tokens
 from gnomon.config.world import WorldConfig
-from gnomon.presets import MAX_LOOPS, PRESETS, BlockKind, HaltingKind, PositionKind
+from gnomon.presets import HEADS, MAX_LOOPS, PRESETS, BlockKind, HaltingKind, PositionKind
 from gnomon.taxonomy import HEAD_OUTPUTS, HeadKind
 
 Dtype = Literal["bf16", "fp16", "fp32"]
@@ -258,6 +258,7 @@ class ModelConfig(_Section):
     loops: int | None = Field(default=None, ge=1, le=MAX_LOOPS)  # passes of all layers but the first and last, at most
     halting: HaltingKind | None = None  # None: act, the mean of the loops' states; ponder: the state at the stop
     halt_at: float | None = Field(default=None, gt=0, le=1)  # chance of having stopped at which a token does
+    mark_width: int | None = Field(default=None, ge=0, le=65536)  # inner width of heads read at marks; None: the width
 
 
 class MixConfig(_Section):
@@ -394,6 +395,13 @@ class Config(_Section):
     heads: HeadsConfig = HeadsConfig()
     export: ExportConfig = ExportConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _heads_of_the_size(cls, value: Any) -> Any:
+        said = value.get("heads", {}) if isinstance(value, dict) else None
+        own = HEADS.get(str(value.get("size"))) if isinstance(said, dict) else None
+        return value | {"heads": dict.fromkeys(own, True) | said} if own else value
+
     @field_validator("data", mode="before")
     @classmethod
     def _path_is_enough(cls, value: Any) -> Any:
@@ -416,7 +424,7 @@ class Config(_Section):
     def _possible_loops(self) -> "Config":
         preset = PRESETS[self.size]
         loops, positions = self.model.loops or preset.loops, self.model.positions or preset.positions
-        asked = (self.adaptive.budget, self.train.sharding, self.train.compile, bool(self.heads.kinds))
+        asked = (self.adaptive.budget, self.train.sharding, self.train.compile)
         if why := why_impossible(loops, positions, *asked):
             raise ValueError(why)
         return self

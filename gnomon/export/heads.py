@@ -76,7 +76,7 @@ def heads_differ(bundle: Bundle, folder: Path) -> str | None:
         return None
     theirs = read_heads(folder, bundle.shape).to(ours.mix.device)
     generator = torch.Generator().manual_seed(derive(0, "heads"))
-    states = torch.randn(bundle.shape.layers + 1, 8, bundle.shape.width, generator=generator).to(ours.mix.device)
+    states = torch.randn(bundle.shape.states, 8, bundle.shape.width, generator=generator).to(ours.mix.device)
     meant, found = ours(states.unbind()), theirs(states.unbind())
     wrong = [name for name, logits in meant.items() if name not in found or not torch.equal(logits, found[name])]
     return f"its heads differ in {', '.join(wrong)}" if wrong or found.keys() - meant.keys() else None

@@ -29,6 +29,7 @@ from gnomon.model.halting import (
     graves_steps,
     ponder_cost,
 )
+from gnomon.model.heads import States
 from gnomon.model.loss import IGNORE, token_losses
 from gnomon.model.rotary import Rotary
 from gnomon.presets import Shape
@@ -37,11 +38,12 @@ SAMPLED = 4  # of so many tokens one has its difficulty found
 
 
 class Inputs(NamedTuple):
-    """What every layer is given beside the stream."""
+    """What every layer is given beside the stream; `states` are those that heads read."""
 
     turn: Rotary
     pieces: Pieces | None
     mask: Tensor | None
+    states: States | None = None
 
 
 class Looped(NamedTuple):
@@ -80,7 +82,7 @@ class Depth(nn.Module):
             for layer in core:
                 passed = layer(x, given.turn, given.pieces, None, given.mask)
                 x = torch.where(going, passed, state) if loop else passed
-            state = x
+            state = _see(x, given)
             found = self.halting(state)
             if self.training and self.ponder.noise:
                 found = found + self.ponder.noise * torch.randn_like(found)
@@ -125,12 +127,12 @@ class Depth(nn.Module):
                 for of_layer, kept in zip(held, caches, strict=True):
                     x_MW = of_layer.layer(x_MW, here, kept)
                 state = state.index_put((here.row, here.column), x_MW)
-            elif cache is None:
-                break
             else:
                 for of_layer, kept in zip(held, caches, strict=True):
                     of_layer.fill(kept)
+                _see(state, given)
                 continue
+            _see(state, given)
             took += running
             before, left = left, left * (-self.halting(state)).sigmoid()
             on = running & self._goes_on(loop, left, steps_BT) if loop + 1 < loops else running & False
@@ -187,6 +189,10 @@ class Depth(nn.Module):
         hidden = finish(state)
         hidden = hidden.gather(1, places_BS[..., None].expand(-1, -1, hidden.shape[-1]))
         return token_losses(hidden, head, labels_BT.gather(1, places_BS))
+
+
+def _see(state: Tensor, given: Inputs) -> Tensor:
+    return state if given.states is None else given.states.see(state)
 
 
 def _sampled(tokens_BT: Tensor) -> Tensor:

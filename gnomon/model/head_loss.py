@@ -20,7 +20,7 @@ def head_losses(logits: Mapping[str, Tensor], router: Tensor, weight: Tensor, co
     Labels are those of `Targets`. Coarse and fine types are compared where the label is a coarse one with fine ones.
     Sums, not means: who calls divides each by its labels in the whole batch, so that accumulation and processes agree.
     """
-    like = next(iter(logits.values()))
+    like = logits["router" if "router" in logits else "coarse"]
     sums = torch.zeros(len(HEAD_LOSSES), dtype=like.dtype, device=like.device)
     if "router" in logits:
         sums = torch.cat([router_losses(logits["router"], router, weight), sums[len(ROUTER_SIGNALS) :]])

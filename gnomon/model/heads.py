@@ -1,7 +1,8 @@
 """Heads that say what a model knows of a question, read where a question, its evidence or its answer ends.
 
-They read a learned mix of the stream before and behind every layer, at the marked places alone: nothing else of it is
-kept. What they learn may go on into the stream in part; see `Marks.share`.
+They read a learned mix of the stream before and behind every layer, or every loop of layers, at the marked places
+alone: nothing else of it is kept. What they learn may go on into the stream in part; see `Marks.share`. After a loop
+that a token did not pass it has the state with which it stopped, as for the tokens behind it.
 """
 
 from collections.abc import Sequence
@@ -18,8 +19,8 @@ from gnomon.taxonomy import HEAD_OUTPUTS, HeadKind
 class Marks(NamedTuple):
     """The N places of a pass where heads are read, and what becomes of their gradient on its way into the stream.
 
-    The backward pass adds to `squares`, float32 [layers + 2], the squared norms of the heads' gradient at each of the
-    layers + 1 states, and of all other losses' at the last one.
+    The backward pass adds to `squares`, float32 [states + 1], the squared norms of the heads' gradient at each of the
+    states, and of all other losses' at the last one.
     """
 
     places: Tensor  # int64 [N], of the flattened tokens
@@ -30,10 +31,10 @@ class Marks(NamedTuple):
 class Head(nn.Module):
     """Two layers, in float32. The second begins at zero, so that a new head says the same of everything."""
 
-    def __init__(self, width: int, outputs: int) -> None:
+    def __init__(self, width: int, inner: int, outputs: int) -> None:
         super().__init__()
-        self.up_proj = nn.Linear(width, width)
-        self.down_proj = nn.Linear(width, outputs)
+        self.up_proj = nn.Linear(width, inner)
+        self.down_proj = nn.Linear(inner, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a logit for each output."""
@@ -47,12 +48,12 @@ class Heads(nn.Module):
         super().__init__()
         self.kinds, self.epsilon = list(kinds), shape.norm_epsilon
         self.outputs = {name: size for kind in kinds for name, size in HEAD_OUTPUTS[kind].items()}
-        self.mix = nn.Parameter(torch.ones(shape.layers + 1))
+        self.mix = nn.Parameter(torch.ones(shape.states))
         for name, size in self.outputs.items():
-            self.add_module(name, Head(shape.width, size))
+            self.add_module(name, Head(shape.width, shape.mark_width or shape.width, size))
 
     def forward(self, states: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Return float32 logits [N, outputs] by the head's name, from layers + 1 states [N, W]."""
+        """Return float32 logits [N, outputs] by the head's name, from the states [N, W]."""
         with torch.autocast(states[0].device.type, enabled=False):
             every_LNW = torch.stack([state.float() for state in states])
             normed_LNW = F.rms_norm(every_LNW, every_LNW.shape[-1:], eps=self.epsilon)
@@ -63,9 +64,9 @@ class Heads(nn.Module):
 class States:
     """The states at the marked places, gathered while a pass goes through the layers."""
 
-    def __init__(self, marks: Marks, layers: int) -> None:
+    def __init__(self, marks: Marks, count: int) -> None:
         self.gathered: list[Tensor] = []
-        self._marks, self._last = marks, layers
+        self._marks, self._last = marks, count - 1
 
     def see(self, x_BTW: Tensor) -> Tensor:
         """Return the stream as it came, after taking from it what lies at the marked places."""

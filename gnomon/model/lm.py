@@ -90,22 +90,21 @@ class LanguageModel(nn.Module):
         if cache is not None and mask_BTS is None and cache.length > 0 and tokens_BT.shape[1] > 1:
             mask_BTS = _causal_after(cache.length, tokens_BT.shape[1], tokens_BT.device)
         turn = rotary(positions_BT, self.shape.rotary_width, self.shape.rope_theta)
-        states = None if marks is None or self.heads is None else States(marks, self.shape.layers)
+        states = None if marks is None or self.heads is None else States(marks, self.shape.states)
         if self.kernels is not None and isinstance(pieces, Tensor):
             x_BTW = self._by_kernels(self.kernels, tokens_BT, turn, pieces, states)
         else:
             x_BTW = self.embed_tokens(tokens_BT)
             if self.embed_positions is not None:
                 x_BTW = x_BTW + self.embed_positions(positions_BT)
-            if self.depth is not None:
-                given = Inputs(turn, pieces, mask_BTS)
-                return self._by_depth(self.depth, x_BTW, given, cache, tokens_BT, labels_BT, steps_BT)
             x_BTW = _seen(x_BTW, states)
+            if self.depth is not None:
+                given = Inputs(turn, pieces, mask_BTS, states)
+                return self._by_depth(self.depth, x_BTW, given, cache, tokens_BT, labels_BT, steps_BT)
             for i, layer in enumerate(self.layers):
                 x_BTW = layer(x_BTW, turn, pieces, cache.layers[i] if cache is not None else None, mask_BTS)
                 x_BTW = _seen(x_BTW, states)
-        signals = {} if states is None or self.heads is None else self.heads(states.gathered)
-        return Output(hidden=self.norm(x_BTW), signals=signals)
+        return Output(hidden=self.norm(x_BTW), signals=self._said(states))
 
     def _by_depth(
         self,
@@ -119,19 +118,28 @@ class LanguageModel(nn.Module):
     ) -> Output:
         first, *core, last = (layer for layer in self.layers if isinstance(layer, Block))
 
+        def coda(state: Tensor) -> Tensor:
+            return last(state, given.turn, given.pieces, None if cache is None else cache.layers[-1], given.mask)
+
         def finish(state: Tensor) -> Tensor:
-            kept = None if cache is None else cache.layers[-1]
-            return self.norm(last(state, given.turn, given.pieces, kept, given.mask))
+            return self.norm(coda(state))
 
         entry = first(x_BTW, given.turn, given.pieces, None if cache is None else cache.layers[0], given.mask)
+        entry = _seen(entry, given.states)
         if cache is not None or (given.pieces is None and not torch.is_grad_enabled()):
             state, steps = depth.where_needed(core, entry, given, cache, steps_BT)
-            return Output(hidden=finish(state), signals={"steps": steps})
+            hidden = self.norm(_seen(coda(state), given.states))
+            return Output(hidden, signals={"steps": steps} | self._said(given.states))
         looped = depth.everywhere(core, entry, given, steps_BT)
-        hidden, losses = finish(looped.state), dict[str, Tensor]()
+        hidden, losses = self.norm(_seen(coda(looped.state), given.states)), dict[str, Tensor]()
         if labels_BT is not None:
             losses = depth.losses(looped, hidden, finish, self.head, tokens_BT, labels_BT)
-        return Output(hidden, losses, {"steps": looped.steps, "expected_steps": expected_steps(looped.p)})
+        signals = {"steps": looped.steps, "expected_steps": expected_steps(looped.p)}
+        return Output(hidden, losses, signals | self._said(given.states))
+
+    def _said(self, states: States | None) -> dict[str, Tensor]:
+        """Return the heads' logits at the marked places, by name."""
+        return {} if states is None or self.heads is None else self.heads(states.gathered)
 
     def _by_kernels(
         self, kernels: Kernels, tokens_BT: Tensor, turn: Rotary, pieces_BT: Tensor, states: States | None

@@ -77,7 +77,7 @@ def _read(
     ]
     places = torch.tensor([row * longest + at for row, at, _ in marked], dtype=torch.int64, device=device)
     output = model(torch.tensor(filled, device=device), cache=cache, marks=Marks(places))
-    said = {name: logits.tolist() for name, logits in output.signals.items()}
+    said = {name: logits.tolist() for name, logits in output.signals.items() if name in model.heads.outputs}
     found: list[list[Reading]] = [[] for _ in texts]
     for i, (row, at, kind) in enumerate(marked):
         found[row].append(Reading(start + at, kind, {name: logits[i] for name, logits in said.items()}))

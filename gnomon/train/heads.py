@@ -29,8 +29,8 @@ class Budget:
     at most `part` of the language's.
     """
 
-    def __init__(self, device: str, layers: int, detached: float, part: float) -> None:
-        self.detached, self.part, self.layers = detached, part, layers
+    def __init__(self, device: str, states: int, detached: float, part: float) -> None:
+        self.detached, self.part, self.states = detached, part, states
         self._device = torch.device(device)
         self._tensors = {
             name: torch.zeros((), dtype=torch.float64, device=self._device) for name in ("language", "heads")
@@ -48,7 +48,7 @@ class Budget:
     @property
     def figures(self) -> int:
         """How many numbers a pass adds to the step's sums: losses, and squared norms."""
-        return len(HEAD_LOSSES) + self.layers + 2
+        return len(HEAD_LOSSES) + self.states + 1
 
     def share(self, done: float) -> Tensor | None:
         """Return the share of the heads' gradient that goes on, float32, after so many steps; None: nothing does."""
@@ -60,7 +60,7 @@ class Budget:
 
     @torch.no_grad()
     def measure(self, squares: Tensor, ok: Tensor) -> None:
-        """Take in a step's squared norms [layers + 2]; nothing changes where `ok` is false or no place had a label."""
+        """Take in a step's squared norms [states + 1]; nothing changes where `ok` is false or no place had a label."""
         t, language = self._tensors, squares[-1].double()
         heads = squares[:-1].double().sqrt().sum()
         counts = ok & (heads > 0)
@@ -75,7 +75,7 @@ class HeadPass:
     def __init__(self, budget: Budget, targets: Targets | None, share: Tensor | None) -> None:
         self._budget, device = budget, budget.tensors()["heads"].device
         self._targets = no_targets(device) if targets is None else targets  # so that there is a gradient, of zeros
-        self._squares = torch.zeros(budget.layers + 2, device=device)
+        self._squares = torch.zeros(budget.states + 1, device=device)
         self._losses = torch.zeros(len(HEAD_LOSSES), device=device)
         self.marks = Marks(self._targets.places, share, self._squares)
 

@@ -7,9 +7,8 @@ import pytest
 
 from gnomon.events.types import RequestRefused, RowsChanged, StepDone
 from gnomon.train.loop import run as train_loop
-from gnomon.train.rollback import restore
-from tests.integration.test_exact import stop_at
 from tests.ranks import run_ranks
+from tests.stops import in_pieces, stop_at
 from tests.unit.train.test_act import assert_equal
 from tests.world import Started, asks_for_rows, start
 
@@ -32,14 +31,13 @@ OPTIONS = {
 
 def pieces(folder: Path, stops: set[int], **options: Any) -> Started:
     """Train to the end, in a new state after each stop, and return the last piece."""
-    while True:
+
+    def begin() -> Started:
         one = start(folder, **{**OPTIONS, **options})
         one.hands.bus.observers.append(asks_for_rows(SIZES, one.config.train.log_every))
-        restore(one.state, one.hands)
-        stop = train_loop(one.state, [stop_at(stops), *one.checks()], one.hands)
-        one.close()
-        if stop.reason == "finished":
-            return one
+        return one
+
+    return in_pieces(begin, stops)[-1]
 
 
 @pytest.fixture(scope="module")

@@ -1,41 +1,24 @@
 """The same bits: resumed anywhere, watched or not, saved or not, with any number of loader threads and processes."""
 
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from gnomon.events.types import Check, Event, InterruptAsked, StepDone
-from gnomon.train.loop import run as train_loop
-from gnomon.train.rollback import restore
+from gnomon.events.types import StepDone
 from tests.ranks import run_ranks
+from tests.stops import in_pieces
 from tests.unit.train.test_act import assert_equal
 from tests.world import Started, start
 
 WATCHED = {"dropout": 0.2, "micro_rows": 2, "save_every": 3, "validate_every": 4, "log_every": 3}
 
 
-def stop_at(steps: set[int]) -> Check:
-    def look(_: object, step: int) -> Iterable[Event]:
-        if step in steps:
-            yield InterruptAsked(step=step, signal="SIGTERM")
-
-    return Check("interrupts", 1, look)
-
-
 def pieces(folder: Path, stops: set[int], **options: Any) -> Started:
     """Train to the end, in a new state after each stop, and return the last piece."""
-    while True:
-        one = start(folder, **{**WATCHED, **options})
-        restore(one.state, one.hands)
-        stop = train_loop(one.state, [stop_at(stops), *one.checks()], one.hands)
-        one.hands.saver.wait()
-        one.close()
-        if stop.reason == "finished":
-            return one
+    return in_pieces(lambda: start(folder, **{**WATCHED, **options}), stops)[-1]
 
 
 def losses(one: Started) -> dict[int, float]:

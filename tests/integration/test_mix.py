@@ -16,7 +16,7 @@ from gnomon.base.errors import IntegrityError
 from gnomon.config import MixConfig
 from gnomon.data.streaming.stream import NUMBERING
 from gnomon.data.streaming.weights import Stages
-from gnomon.events.types import Check, Event, Replan, Request, SourcesValidated, StepDone, Validated, WeightsChanged
+from gnomon.events.types import Event, Replan, Request, SourcesValidated, StepDone, Validated, WeightsChanged
 from gnomon.observe.console import Console
 from gnomon.store.checkpoints import CheckpointStore
 from gnomon.store.datasets import Dataset
@@ -25,7 +25,7 @@ from gnomon.train.loop import run as train_loop
 from gnomon.train.rollback import restore
 from gnomon.train.state import read_numbers
 from gnomon.verbs.mix import mix_app
-from tests.integration.test_exact import stop_at
+from tests.stops import in_pieces, stop_at
 from tests.unit.train.test_act import assert_equal
 from tests.world import ROOT, Started, dataset_of, start
 
@@ -59,17 +59,8 @@ def begin(folder: Path, sources: Dataset, weights: Stages = WEIGHTS) -> Started:
 
 
 def pieces(folder: Path, sources: Dataset, stops: set[int]) -> tuple[Started, list[Event]]:
-    told: list[Event] = []
-    while True:
-        one = begin(folder, sources)
-        restore(one.state, one.hands)
-        checks: list[Check] = [stop_at(stops), *one.checks()]
-        stop = train_loop(one.state, checks, one.hands)
-        one.hands.saver.wait()
-        one.close()
-        told += one.seen
-        if stop.reason == "finished":
-            return one, told
+    every = in_pieces(lambda: begin(folder, sources), stops)
+    return every[-1], [event for one in every for event in one.seen]
 
 
 def test_sources_are_validated_rebalanced_and_a_kill_changes_no_bit(tmp_path: Path, sources: Dataset) -> None:

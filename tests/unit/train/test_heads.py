@@ -30,7 +30,7 @@ LAYOUT = [[40, 24], [64], [10, 50], [30, 33]]
 def state_with_heads(optimizer: OptimizerKind = "adamw", *, detached: float = 0.0, part: float = 0.1) -> State:
     """Return a plain state whose model has heads as well, with weights that all matter."""
     plain, model = plain_state(optimizer=optimizer), noisy_model(heads=KINDS)
-    budget = Budget("cpu", TINY.layers, detached, part)
+    budget = Budget("cpu", TINY.states, detached, part)
     heads = {"optimizer": plain_optimizer(model, optimizer), "readback": Readback(10, "cpu", heads=True)}
     return replace(plain, model=model, budget=budget, **heads)
 
