@@ -5,8 +5,8 @@
 
 For each seed trains a model with loops; then, on the same rows in the same order, models that pass every token through
 the same layers once, twice, … whose multiplications a token lie below and above the mean of the first: what they lose
-is interpolated at it. Beside them, with the first seed, the model with loops without the loss of tokens that loop alike.
-What each came to is kept in `results.json`; the same command goes on where it was stopped.
+is interpolated at it. Beside them, with the first seed, the model with loops without the loss of tokens that loop
+alike. What each came to is kept in `results.json`; the same command goes on where it was stopped.
 """
 
 import argparse

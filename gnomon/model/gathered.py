@@ -1,7 +1,7 @@
 """A layer for some of the tokens alone: only these are multiplied, and they look at all keys and values before them.
 
-Axes: B rows, T positions, S positions of keys, M gathered tokens, A most of them in a row, H query heads, K key/value
-heads, D head width, W width.
+Rows without any of them take no part in its attention. Axes: B rows, T positions, S positions of keys, M gathered
+tokens, R rows that have some, A most of them in a row, H query heads, K key/value heads, D head width, W width.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,15 @@ from gnomon.model.rotary import Rotary, rotate
 
 @dataclass(frozen=True)
 class Places:
-    """Where the gathered tokens stand: `row` and `column` [M] in the pass, `slot` [M] among their row's; what each may
-    look at, [B, A, S]; and their rotation.
+    """Where the gathered tokens stand: `row` and `column` [M] in the pass, `slot` [M] among their row's, which is the
+    `at`-th [M] of those that have some, `rows` [R]; what each may look at, [R, A, S]; and their rotation.
     """
 
     row: Tensor
     column: Tensor
     slot: Tensor
+    at: Tensor
+    rows: Tensor
     seen: Tensor
     turn: Rotary
 
@@ -33,16 +35,17 @@ class Places:
 
 
 def places_of(running_BT: Tensor, turn: Rotary, mask_BTS: Tensor | None, start: int) -> Places:
-    """Return the places of the tokens that run, in a pass that begins after `start` tokens."""
+    """Return the places of the tokens that run, one at least, in a pass that begins after `start` tokens."""
     row_M, column_M = running_BT.nonzero(as_tuple=True)
     slot_M = (running_BT.cumsum(1) - 1)[row_M, column_M]
-    (rows, new), most = running_BT.shape, int(slot_M.max()) + 1 if len(slot_M) else 0
+    has_B, new = running_BT.any(1), running_BT.shape[1]
+    rows_R, at_M, most = has_B.nonzero()[:, 0], (has_B.cumsum(0) - 1)[row_M], int(slot_M.max()) + 1
     if mask_BTS is None:
         mask_BTS = torch.ones(1, new, start + new, dtype=torch.bool, device=running_BT.device).tril(diagonal=start)
-    seen_BAS = torch.zeros(rows, most, start + new, dtype=torch.bool, device=running_BT.device)
-    seen_BAS[:, :, 0] = True  # a slot without a token sees something, so that no row of the softmax is empty
-    seen_BAS[row_M, slot_M] = mask_BTS[row_M if len(mask_BTS) > 1 else torch.zeros_like(row_M), column_M]
-    return Places(row_M, column_M, slot_M, seen_BAS, _turn_of(turn, row_M, column_M))
+    seen_RAS = torch.zeros(len(rows_R), most, start + new, dtype=torch.bool, device=running_BT.device)
+    seen_RAS[:, :, 0] = True  # a slot without a token sees something, so that no row of the softmax is empty
+    seen_RAS[at_M, slot_M] = mask_BTS[row_M if len(mask_BTS) > 1 else torch.zeros_like(row_M), column_M]
+    return Places(row_M, column_M, slot_M, at_M, rows_R, seen_RAS, _turn_of(turn, row_M, column_M))
 
 
 class Held:
@@ -67,11 +70,13 @@ class Held:
         q_MHD = attention.q_norm(attention.q_proj(normed).view(-1, attention.heads, attention.head_width))
         q_MHD = rotate(q_MHD[None], here.turn)[0]
         self._keep(normed, here.row, here.column, here.turn)
-        k_BSKD, v_BSKD = self.fill(cache)
-        q_BAHD = q_MHD.new_zeros(*here.seen.shape[:2], *q_MHD.shape[1:])
-        q_BAHD[here.row, here.slot] = q_MHD
-        mixed_BAHD = attend(q_BAHD, k_BSKD, v_BSKD, here.seen)
-        gathered = x_MW + attention.o_proj(mixed_BAHD[here.row, here.slot].flatten(1))
+        k_RSKD, v_RSKD = self.fill(cache)
+        if len(here.rows) < len(k_RSKD):
+            k_RSKD, v_RSKD = k_RSKD[here.rows], v_RSKD[here.rows]
+        q_RAHD = q_MHD.new_zeros(*here.seen.shape[:2], *q_MHD.shape[1:])
+        q_RAHD[here.at, here.slot] = q_MHD
+        mixed_RAHD = attend(q_RAHD, k_RSKD, v_RSKD, here.seen)
+        gathered = x_MW + attention.o_proj(mixed_RAHD[here.at, here.slot].flatten(1))
         read = x_MW if block.side_by_side else gathered
         return gathered + block.mlp(block.post_attention_layernorm(read))
 
