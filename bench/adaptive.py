@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--halting", choices=["act", "ponder"], default="act")
     parser.add_argument("--halt-at", type=float, default=0.75)
     parser.add_argument("--budget", type=float)
-    parser.add_argument("--diversity", type=float, default=0.1)
+    parser.add_argument("--diversity", type=float, default=0.3)
     parser.add_argument("--noise", type=float, default=0.5)
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--seed", type=int, default=0)

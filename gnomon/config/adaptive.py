@@ -15,7 +15,7 @@ class AdaptiveConfig(BaseModel):
     over: float = Field(default=1.0, ge=0)  # weight of the squared excess over the budget
     every: float = Field(default=0.01, ge=0)  # weight of the loops themselves
     prior: float = Field(default=0.01, ge=0)  # weight of the divergence from a geometric prior, with halting=ponder
-    diversity: float = Field(default=0.1, ge=0)  # weight of the loss of tokens that loop alike; 0: none
+    diversity: float = Field(default=0.3, ge=0)  # weight of the loss of tokens that loop alike; 0: none
     spread: float = Field(default=0.5, gt=0)  # deviation of the loops at which it asks for no more
     usefulness: float = Field(default=1.0, ge=0)  # weight, in it, of looping more where it is difficult
     covariance: float = Field(default=0.2, ge=0)  # of loops and difficulty at which it asks for no more

@@ -30,7 +30,7 @@ class Ponder:
     over: float = 1.0  # weight of the squared excess over the budget
     every: float = 0.01  # weight of the steps themselves
     prior: float = 0.01  # weight of the divergence from the prior, with halting=ponder
-    diversity: float = 0.1  # weight of the diversity loss
+    diversity: float = 0.3  # weight of the diversity loss
     spread: float = 0.5  # deviation of the steps from which on it asks for no more
     usefulness: float = 1.0  # weight, in it, of the covariance of steps and difficulty
     covariance: float = 0.2  # of both, in units of their deviations, from which on it asks for no more
