@@ -59,7 +59,8 @@ class Experiment:
                 name: np.concatenate([[tokenizer.end_of_text, *one] for one in tokenizer.encode_batch(some)])
                 for name, some in (("rows", texts), ("held_out", held_out))
             }
-            np.savez(kept, **{name: of[: len(of) // (a.context + 1) * (a.context + 1)] for name, of in ids.items()})
+            whole = {name: of[: len(of) // (a.context + 1) * (a.context + 1)] for name, of in ids.items()}
+            np.savez(kept, rows=whole["rows"], held_out=whole["held_out"])
         found = np.load(kept)
         rows, held_out = (found[name].astype(np.int64).reshape(-1, a.context + 1) for name in ("rows", "held_out"))
         return rows, held_out[: a.validation // a.context]

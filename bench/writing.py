@@ -25,8 +25,8 @@ from gnomon.presets import PRESETS
 @torch.no_grad()
 def seconds_of(model: LanguageModel, tokens_BT: Tensor, steps_BT: Tensor, new: int) -> float:
     """Return the processor time of one step of writing, after the other tokens were read."""
-    cache = Cache(*tokens_BT.shape, model.shape, model.head)
-    read = tokens_BT.shape[1] - new
+    rows, length = tokens_BT.shape
+    cache, read = Cache(rows, length, model.shape, model.head), length - new
     model(tokens_BT[:, :read], cache=cache, steps_BT=torch.ones_like(steps_BT[:, :read]))
     start = time.process_time()
     for at in range(read, read + new):

@@ -398,9 +398,9 @@ class Config(_Section):
     @model_validator(mode="before")
     @classmethod
     def _heads_of_the_size(cls, value: Any) -> Any:
-        said = value.get("heads", {}) if isinstance(value, dict) else None
-        own = HEADS.get(str(value.get("size"))) if isinstance(said, dict) else None
-        return value | {"heads": dict.fromkeys(own, True) | said} if own else value
+        own = HEADS.get(str(value.get("size")), ()) if isinstance(value, dict) else ()
+        said = value.get("heads", {}) if own else None
+        return value | {"heads": dict.fromkeys(own, True) | said} if isinstance(said, dict) else value
 
     @field_validator("data", mode="before")
     @classmethod
