@@ -49,6 +49,7 @@ from gnomon.store.datasets import Dataset
 from gnomon.store.runs import Run
 from gnomon.taxonomy import HeadKind
 from gnomon.tokenizer.tokenizer import Tokenizer
+from gnomon.train.beginning import first_weights
 from gnomon.train.guard import Guard
 from gnomon.train.hands import Hands
 from gnomon.train.heads import Budget
@@ -69,7 +70,9 @@ OPENING_TOKENS = 12  # of a validation document, where the config names no promp
 
 
 def build_state(plan: Plan, config: Config, world: World = ALONE) -> State:
-    """Return the state before the first step, with weights from the plan's seed."""
+    """Return the state before the first step, with weights from the plan's seed; `start_over` brings those of an
+    earlier run.
+    """
     schedule = Schedule(
         kind=config.train.schedule,
         peak=plan.lr,
@@ -78,7 +81,7 @@ def build_state(plan: Plan, config: Config, world: World = ALONE) -> State:
         decay_share=config.train.decay_share,
         floor=config.train.lr_floor,
     )
-    return make_state(
+    state = make_state(
         Shape(**plan.shape),
         schedule,
         config,
@@ -90,6 +93,8 @@ def build_state(plan: Plan, config: Config, world: World = ALONE) -> State:
         heads=plan.heads,
         world=world,
     )
+    state.init = plan.init
+    return state
 
 
 def make_state(
@@ -149,16 +154,20 @@ def make_state(
 
 
 @torch.no_grad()
-def _set_first_weights(model: LanguageModel, sharding: Sharding, seed: int) -> None:
+def _set_first_weights(model: LanguageModel, sharding: Sharding, seed: int, init: dict[str, str] | None = None) -> None:
+    """Set the weights that a checkpoint has, where one is named, and those that come from the seed. Heads that it lacks
+    are new ones.
+    """
+    known = first_weights(init) if init else {}
     for name, held in sharding.weights(model).items():
         if held.local is not None:
-            first = first_weight(name, held.whole.shape, seed)
+            first = known[name] if name in known else first_weight(name, held.whole.shape, seed)
             held.local.copy_(first[held.start : held.start + len(held.local)])
 
 
 def start_over(state: State) -> None:
     """Put the state before the first step back, in place."""
-    _set_first_weights(state.model, state.sharding, state.seed)
+    _set_first_weights(state.model, state.sharding, state.seed, state.init)
     state.optimizer.start_over()
     state.guard.load(Guard(state.device, fp16=state.dtype == "fp16").tensors())
     state.step = state.row = state.tokens = state.since_best = 0

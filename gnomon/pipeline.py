@@ -58,6 +58,7 @@ from gnomon.store.runs import Run
 from gnomon.store.verify import Findings, verify_run
 from gnomon.tokenizer.foreign import import_tokenizer
 from gnomon.tokenizer.tokenizer import Tokenizer
+from gnomon.train.beginning import begin_with, settled, tokenizer_of
 from gnomon.train.hands import settle
 from gnomon.train.interrupts import Interrupts
 from gnomon.train.kernels import compile_errors, refuse_without_compiler
@@ -81,7 +82,7 @@ def train(config: Config, console: Console | None = None) -> dict[str, Any]:
     SIGTERM, with the state saved. Of several processes (torchrun, or `train.processes`) the first prepares, evaluates
     and exports; the others only train, and return no more than the run's folder and their rank.
     """
-    console = console or Console(quiet=True)
+    console, config = console or Console(quiet=True), settled(config)
     start = time.monotonic()
     run, world = Run(Path(config.out)), join(_device())
     try:
@@ -154,7 +155,7 @@ def prepare_data(config: Config, console: Console) -> Dataset:
         write_world(Path(world.folder), Settings(**world.model_dump(exclude={"folder"})), console.progress)
     if config.data.prepared is None:
         refuse_unknown(config.mix, [source.name or "" for source in config.data.named], domains_too=True)
-    dataset = prepare(config.data, config.learned, asked_vocabulary(config), console.progress)
+    dataset = prepare(config.data, tokenizer_of(config), asked_vocabulary(config), console.progress)
     if not (dataset.folder / DATASET_REPORT).exists():
         with suppress(StorageError):  # others' datasets may be looked at, and not written to
             write_dataset_report(dataset)
@@ -173,13 +174,13 @@ def plan_of(config: Config, dataset: Dataset | None, console: Console, processes
     """
     keep_freed_memory()
     keep_compiled_kernels()
-    machine = this_machine()
-    device = _device()
+    config, machine, device = settled(config), this_machine(), _device()
     torch.set_num_threads(config.train.threads or max(1, machine.cores // processes))
     dtype = choose_dtype(device, config.train.dtype)
     text, split = (None, None) if dataset is None else (text_of(dataset), dataset.split("train"))
     shape = shape_of(config, text.vocabulary if text else None)
-    planned = partial(make_plan, config, machine, device=device, dtype=dtype, text=text, processes=processes)
+    init = begin_with(config, shape, dataset)
+    planned = partial(make_plan, config, machine, device=device, dtype=dtype, text=text, processes=processes, init=init)
     guess = guessed(shape.flops_per_token(shape.context), shape.parameters)
     if 40 * shape.parameters > machine.memory_bytes or (device == "cpu" and shape.parameters > MOST_TRIED):
         if config.train.compile is True:
@@ -295,6 +296,7 @@ def text_of(dataset: Dataset) -> Text:
         validation_tokens=held_out.n_tokens,
         bytes_per_token=train.bytes / train.n_tokens,
         sources={name: split.n_tokens for name, split in dataset.sources("train").items()},
+        chat=any(source.get("form") == "chat" for source in dataset.manifest["sources"]),
     )
 
 
@@ -327,7 +329,8 @@ def _train(run: Run, plan: Plan, config: Config, dataset: Dataset, console: Cons
     hands = build_hands(run, plan, config, dataset, world, attempt, show)
     try:
         resumed_from = restore(state, hands)
-        hands.bus.publish(RunStarted(run=run.name, step=state.step, steps=plan.steps, resumed_from=resumed_from))
+        told = {"resumed_from": resumed_from, "init": plan.init}
+        hands.bus.publish(RunStarted(run=run.name, step=state.step, steps=plan.steps, **told))
         start = time.monotonic()
         with Interrupts() as interrupts, compile_errors():
             checks = build_checks(plan, config, dataset, tokenizer, interrupts, world, hands.loader)
@@ -379,7 +382,7 @@ def _samples(bundle: Bundle, config: Config, dataset: Dataset) -> list[dict[str,
 
 def prepared(config: Config) -> Dataset | None:
     """Return the config's dataset if it has been prepared, without preparing it; None otherwise."""
-    return find_prepared(config.data, config.learned, asked_vocabulary(config))
+    return find_prepared(config.data, tokenizer_of(config), asked_vocabulary(config))
 
 
 def simulate_mix(config: Config, console: Console) -> dict[str, Any]:
@@ -413,7 +416,7 @@ def _plan_of_batches(config: Config, dataset: Dataset, console: Console) -> Plan
     """
     if parse_budget(config.budget)[0] == "seconds":
         return plan_of(config, dataset, console)
-    text = text_of(dataset)
+    config, text = settled(config), text_of(dataset)
     shape = shape_of(config, text.vocabulary)
     pace = guessed(shape.flops_per_token(shape.context), shape.parameters)
     return make_plan(config, this_machine(), device="cpu", dtype=("fp32", "not chosen"), pace=pace, text=text)

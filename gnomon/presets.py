@@ -272,3 +272,11 @@ TOKENS = {"unified-164m": 50257}
 
 GGUF_DTYPES = ("f32", "f16", "bf16", "q8_0")
 """Number formats that a GGUF can be written in."""
+
+INIT_RATE = 0.3
+"""Of the rate of a run from a seed, for one that begins from trained weights: see docs/spoken.md."""
+
+
+def law_batch(shape: Shape) -> float:
+    """Return the batch in tokens at which a long run of this size is efficient. Source: OLMo-core's model ladder."""
+    return 327_680 * (shape.parameters / 108e6) ** (2 / 3)

@@ -384,6 +384,9 @@ class Config(_Section):
     size: str = "5M"  # 1M 5M 15M 40M 124M 350M 1B 1.3B 3B 7B unified-164m adaptive-25m codette-1.3b -2.7b -5.3b
     budget: str = "10m"  # a time ("90s", "10m", "2h") or an amount ("400K tokens", "2B tokens")
     out: str = "runs/model"  # the run's folder
+    init: str | None = (
+        None  # earlier run, or checkpoint of one, whose weights, tokenizer, shape and heads it begins with
+    )
     seed: int = Field(default=1337, ge=0, lt=2**63)  # of weights, order of text and samples
     worlds: list[WorldConfig] = []  # made-up ones, written before the text is read: see docs/world.md
     prompts: list[str] = []  # sampled during and after training; empty: the openings of validation documents

@@ -9,20 +9,18 @@ import numpy as np
 
 from gnomon.base.errors import DataError
 from gnomon.base.progress import Progress
-from gnomon.bundle import Bundle, mark_kinds
+from gnomon.bundle import Bundle
 from gnomon.data.document import Document
 from gnomon.data.forms.form import Form, document_of
-from gnomon.data.parts import encode_parts
 from gnomon.data.questions.question import each_record
+from gnomon.evaluate.readings import readings_of, refuse_without_heads
 from gnomon.evaluate.selective.classes import confusion
 from gnomon.evaluate.selective.probability import brier, calibration_error
 from gnomon.evaluate.selective.ranking import auroc
-from gnomon.model.reading import Reading, read_each
+from gnomon.model.reading import Reading
 from gnomon.store.labels import COARSE, FINE, ROUTER
 from gnomon.taxonomy import ANSWER_TYPES, FINE_TYPES, ROUTER_SIGNALS
 
-TOGETHER = 64
-"""Questions read in one batch, with others about as long."""
 SURE = 0.5
 """From this probability on a label of a router signal counts as yes."""
 
@@ -44,9 +42,7 @@ def score_questions(bundle: Bundle, path: Path, progress: Progress) -> dict[str,
     the 18 answer types where that is known. Of each of `signals` with labels: `auroc`, `brier`, `ece`, the share of
     yes. Raises DataError for a file that cannot be read or holds nothing that is known, and for a model without heads.
     """
-    if bundle.model.heads is None:
-        do = 'train with `heads`, such as {"heads": {"router": true, "types": true}}'
-        raise DataError("the model has no heads", where=str(bundle.run.folder), do=do)
+    refuse_without_heads(bundle)
     form = Form("questions")
     documents = list(each_record(path, lambda record, name: document_of(record, form, name)))
     if not any(document.labels for document in documents):
@@ -58,17 +54,11 @@ def score_questions(bundle: Bundle, path: Path, progress: Progress) -> dict[str,
 
 
 def _told(bundle: Bundle, documents: Sequence[Document], progress: Progress) -> Iterator[Told]:
-    """Yield what is known and said of each question that fits into the context, the shortest first."""
-    kinds, end = mark_kinds(bundle.tokenizer), bundle.tokenizer.end_of_text
-    every = [[end, *ids] for ids, _ in encode_parts([document.parts for document in documents], bundle.tokenizer)]
-    fitting = [
-        i for i in sorted(range(len(every)), key=lambda i: len(every[i])) if len(every[i]) <= bundle.shape.context
-    ]
-    for first in range(0, len(fitting), TOGETHER):
-        some = fitting[first : first + TOGETHER]
-        for i, readings in zip(some, read_each(bundle.model, [every[i] for i in some], kinds), strict=True):
-            yield Told(np.array(documents[i].labels, np.float32), tuple(readings))
-        progress("reading questions", first + len(some), len(fitting), "questions")
+    """Yield what is known and said of each question that fits into the context."""
+    every = readings_of(bundle, [document.parts for document in documents], progress)
+    for document, readings in zip(documents, every, strict=True):
+        if readings is not None:
+            yield Told(np.array(document.labels, np.float32), readings)
 
 
 def _types(told: Sequence[Told]) -> dict[str, Any]:

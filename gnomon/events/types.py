@@ -39,6 +39,7 @@ class RunStarted(Event):
     step: int  # 0, or where the run goes on
     steps: int
     resumed_from: str | None = None
+    init: dict[str, str] | None = None  # checkpoint that its first weights are of, with run and digest; None: its seed
 
 
 class StepDone(Event):

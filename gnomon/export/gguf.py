@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gnomon.base.errors import ConfigError
 from gnomon.bundle import Bundle, bundle_metadata
+from gnomon.export.chat import SAID, TEMPLATE, TURN_END, reads_chat
 from gnomon.export.fit import why_unfit
 from gnomon.export.pieces import Pieces, pieces_of
 from gnomon.presets import GGUF_DTYPES, Shape
@@ -94,10 +95,12 @@ def _unfit(why: str, bundle: Bundle) -> ConfigError:
     )
 
 
-def token_kinds(tokenizer: Tokenizer, vocabulary: int) -> list[gguf.TokenType]:
+def token_kinds(tokenizer: Tokenizer, vocabulary: int, *, chat: bool = False) -> list[gguf.TokenType]:
     """Return what llama.cpp shall take each id of a vocabulary for.
 
-    Special tokens are all CONTROL: it would find USER_DEFINED ones in plain text, where training had none.
+    Special tokens are CONTROL: it would find USER_DEFINED ones in plain text, where training had none. Those that the
+    assistant of a `chat` says are USER_DEFINED all the same, since CONTROL would not be printed; in the text of a chat,
+    which is read with its marks, it finds either.
     """
     kinds = [gguf.TokenType.NORMAL if part else gguf.TokenType.UNUSED for part in tokenizer.token_bytes]
     if not tokenizer.is_byte_level:
@@ -107,7 +110,8 @@ def token_kinds(tokenizer: Tokenizer, vocabulary: int) -> list[gguf.TokenType]:
             elif " " in text:  # the name of an id that was left out: no text becomes it
                 kinds[i] = gguf.TokenType.UNUSED
     for i in tokenizer.added_ids:
-        kinds[i] = gguf.TokenType.CONTROL if i in tokenizer.special_ids else gguf.TokenType.USER_DEFINED
+        hidden = i in tokenizer.special_ids and not (chat and tokenizer.token_texts[i] in SAID)
+        kinds[i] = gguf.TokenType.CONTROL if hidden else gguf.TokenType.USER_DEFINED
     return kinds + [gguf.TokenType.UNUSED] * (vocabulary - tokenizer.tokens)
 
 
@@ -146,7 +150,8 @@ def _add_tokenizer(writer: gguf.GGUFWriter, bundle: Bundle) -> None:
     tokenizer = bundle.tokenizer
     # no learned token can bear these names: a space is written Ġ there, or ▁
     unused = [f"<|unused {i}|>" for i in range(tokenizer.tokens, bundle.shape.vocabulary)]
-    kinds = token_kinds(tokenizer, bundle.shape.vocabulary)
+    chat = reads_chat(bundle)
+    kinds = token_kinds(tokenizer, bundle.shape.vocabulary, chat=chat)
     writer.add_token_list(tokenizer.token_texts + unused)
     if tokenizer.is_byte_level:
         assert tokenizer.pretokenizer is not None
@@ -161,9 +166,12 @@ def _add_tokenizer(writer: gguf.GGUFWriter, bundle: Bundle) -> None:
     writer.add_token_types(kinds)
     writer.add_bos_token_id(tokenizer.end_of_text)
     writer.add_eos_token_id(tokenizer.end_of_text)
-    writer.add_eot_token_id(tokenizer.end_of_text)  # else llama.cpp picks one by its name
+    # else llama.cpp picks one by its name
+    writer.add_eot_token_id(tokenizer.special_id(TURN_END) if chat else tokenizer.end_of_text)
     writer.add_pad_token_id(tokenizer.special_id(PAD))
     writer.add_add_bos_token(True)
+    if chat:
+        writer.add_chat_template(TEMPLATE)
 
 
 def _add_pieces(writer: gguf.GGUFWriter, pieces: Pieces, unused: int) -> None:

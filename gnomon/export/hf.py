@@ -10,6 +10,7 @@ from torch import Tensor
 from gnomon.base.errors import ConfigError
 from gnomon.base.files import pretty_json, write_synced
 from gnomon.bundle import Bundle, bundle_metadata
+from gnomon.export.chat import TEMPLATE, end_ids, reads_chat
 from gnomon.export.heads import write_heads
 from gnomon.presets import Shape
 from gnomon.taxonomy import PAD
@@ -34,10 +35,13 @@ def write_hf(bundle: Bundle, folder: Path, dtype: str) -> None:
         weights = {f"model.{name}": t for name, t in own.items()}
     write_synced(folder / "model.safetensors", save(weights, {"format": "pt"}))
     write_synced(folder / "config.json", pretty_json(_config(bundle, dtype)))
-    generation = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": pad}
+    chat = reads_chat(bundle)
+    generation = {"bos_token_id": end, "eos_token_id": end_ids(bundle) if chat else end, "pad_token_id": pad}
     write_synced(folder / "generation_config.json", pretty_json(generation))
     write_synced(folder / "tokenizer.json", bundle.tokenizer.to_json().encode())
     write_synced(folder / "tokenizer_config.json", pretty_json(_tokenizer_config(bundle)))
+    if chat:
+        write_synced(folder / "chat_template.jinja", TEMPLATE.encode())
     write_synced(folder / "special_tokens_map.json", pretty_json(_special_tokens(bundle.tokenizer)))
     write_heads(bundle, folder)
 
@@ -139,4 +143,5 @@ def _tokenizer_config(bundle: Bundle) -> dict[str, Any]:
         **_special_tokens(bundle.tokenizer),
         "model_max_length": bundle.shape.context,
         "clean_up_tokenization_spaces": False,
+        **({"chat_template": TEMPLATE} if reads_chat(bundle) else {}),
     }

@@ -72,6 +72,8 @@ def read_hf(folder: Path) -> tuple[Shape, dict[str, torch.Tensor], dict[str, Any
         words = read_json(folder / "tokenizer_config.json") | {
             "generation": read_json(folder / "generation_config.json")
         }
+        if (template := folder / "chat_template.jinja").exists():
+            words["template"] = template.read_text("utf-8")
         digest = Tokenizer.load(folder / "tokenizer.json").digest
     except (OSError, KeyError, TypeError, SafetensorError) as e:
         raise IntegrityError(f"not a whole Hugging Face folder of a model: {e!r}", where=str(folder)) from e

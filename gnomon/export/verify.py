@@ -11,6 +11,7 @@ from gnomon.base.errors import GnomonError, IntegrityError
 from gnomon.base.seeds import derive
 from gnomon.bundle import Bundle
 from gnomon.data.streaming.stream import validation_rows
+from gnomon.export.chat import SAID, TEMPLATE, TURN_END, end_ids, reads_chat
 from gnomon.export.heads import heads_differ
 from gnomon.export.pieces import pieces_of
 from gnomon.export.read import read_gguf, read_hf
@@ -100,8 +101,11 @@ def _gguf_words(bundle: Bundle, dtype: str) -> dict[str, Any]:
     """Return what the metadata of a GGUF must say besides the shape."""
     tokenizer, spare = bundle.tokenizer, bundle.shape.vocabulary - bundle.tokenizer.tokens
     neox = bundle.shape.block == "gpt-neox"
-    graph = "gptneox" if neox else "qwen3"
-    return ({"gptneox.use_parallel_residual": True} if neox else {}) | {
+    graph, chat = "gptneox" if neox else "qwen3", reads_chat(bundle)
+    more = ({"gptneox.use_parallel_residual": True} if neox else {}) | (
+        {"tokenizer.chat_template": TEMPLATE} if chat else {}
+    )
+    return more | {
         "general.architecture": graph,
         "general.name": bundle.name,
         "general.file_type": {"f32": 0, "f16": 1, "bf16": 32, "q8_0": 7}[dtype],
@@ -111,10 +115,10 @@ def _gguf_words(bundle: Bundle, dtype: str) -> dict[str, Any]:
         "tokenizer.ggml.tokens": tokenizer.token_texts + [f"<|unused {tokenizer.tokens + i}|>" for i in range(spare)],
         "tokenizer.ggml.bos_token_id": tokenizer.end_of_text,
         "tokenizer.ggml.eos_token_id": tokenizer.end_of_text,
-        "tokenizer.ggml.eot_token_id": tokenizer.end_of_text,
+        "tokenizer.ggml.eot_token_id": tokenizer.special_id(TURN_END) if chat else tokenizer.end_of_text,
         "tokenizer.ggml.padding_token_id": tokenizer.special_id(PAD),
         "tokenizer.ggml.add_bos_token": True,
-        **(_byte_words(tokenizer, spare) if tokenizer.is_byte_level else _piece_words(tokenizer, spare)),
+        **(_byte_words if tokenizer.is_byte_level else _piece_words)(tokenizer, spare, chat),
     }
 
 
@@ -122,21 +126,21 @@ _NORMAL, _UNKNOWN, _CONTROL, _SOUGHT, _UNUSED, _BYTE = range(1, 7)
 """What a token is, as llama.cpp counts it."""
 
 
-def _byte_words(tokenizer: Tokenizer, spare: int) -> dict[str, Any]:
+def _byte_words(tokenizer: Tokenizer, spare: int, chat: bool) -> dict[str, Any]:
     plain = [_NORMAL if part else _UNUSED for part in tokenizer.token_bytes]
     return {
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": tokenizer.pretokenizer,
-        "tokenizer.ggml.token_type": _types(tokenizer, plain) + [_UNUSED] * spare,
+        "tokenizer.ggml.token_type": _types(tokenizer, plain, chat) + [_UNUSED] * spare,
         "tokenizer.ggml.merges": [f"{left} {right}" for left, right in tokenizer.merges] or [f"{PAD} {PAD}"],
     }
 
 
-def _piece_words(tokenizer: Tokenizer, spare: int) -> dict[str, Any]:
+def _piece_words(tokenizer: Tokenizer, spare: int, chat: bool) -> dict[str, Any]:
     pieces = pieces_of(tokenizer)
     assert not isinstance(pieces, str)
     plain = [_BYTE if is_byte_piece(t) else _UNUSED if " " in t else _NORMAL for t in tokenizer.token_texts]
-    types = _types(tokenizer, plain)
+    types = _types(tokenizer, plain, chat)
     types[pieces.unknown] = _UNKNOWN
     of_unigram: dict[str, Any] = {"tokenizer.ggml.remove_extra_whitespaces": pieces.joins_spaces}
     if pieces.characters:
@@ -151,10 +155,12 @@ def _piece_words(tokenizer: Tokenizer, spare: int) -> dict[str, Any]:
     } | (of_unigram if pieces.model == "t5" else {})
 
 
-def _types(tokenizer: Tokenizer, plain: list[int]) -> list[int]:
+def _types(tokenizer: Tokenizer, plain: list[int], chat: bool) -> list[int]:
     """Return what each token is: as said in `plain`, but for those that were added."""
+    shown = SAID if chat else frozenset[str]()
+    hidden = {i for i in tokenizer.special_ids if tokenizer.token_texts[i] not in shown}
     return [
-        plain[i] if i not in tokenizer.added_ids else _CONTROL if i in tokenizer.special_ids else _SOUGHT
+        plain[i] if i not in tokenizer.added_ids else _CONTROL if i in hidden else _SOUGHT
         for i in range(tokenizer.tokens)
     ]
 
@@ -166,6 +172,7 @@ def _hf_words(bundle: Bundle, dtype: str) -> dict[str, Any]:
         "eos_token_id": bundle.tokenizer.end_of_text,
         "pad_token_id": bundle.tokenizer.special_id(PAD),
     }
+    ends = ids | ({"eos_token_id": end_ids(bundle)} if reads_chat(bundle) else {})
     word = {"f32": "float32", "bf16": "bfloat16"}[dtype]
     theta = bundle.shape.rope_theta
     qwen3 = {
@@ -192,7 +199,8 @@ def _hf_words(bundle: Bundle, dtype: str) -> dict[str, Any]:
             "torch_dtype": word,
             "dtype": word,
             "weights": [word],
-            "generation": ids,
+            "generation": ends,
+            **({"chat_template": TEMPLATE, "template": TEMPLATE} if reads_chat(bundle) else {}),
             "tokenizer": bundle.tokenizer.digest,
             "model_max_length": bundle.shape.context,
             "bos_token": bundle.tokenizer.end_name,

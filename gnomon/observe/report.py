@@ -156,6 +156,8 @@ def _what_happened(events: list[dict[str, Any]]) -> str:
 
 def show(key: str, value: Any) -> str:
     """Return a plan's value as a person writes it: bytes in MiB, seconds as a time, large numbers with separators."""
+    if key == "init":
+        return f"{value['run']}, {value['checkpoint']}" if value else "none: weights from the seed"
     if value is None:
         return "not prepared yet"
     if key == "shape":

@@ -51,6 +51,7 @@ class State:
     sharding: Sharding = field(default_factory=Whole)
     noise: Noise | None = None  # where it is measured
     budget: Budget | None = None  # of the heads, where there are any
+    init: dict[str, str] | None = None  # checkpoint of an earlier run that it begins with, as its plan has it
     step: int = 0  # batches done
     done: float = 0.0  # of the schedule's steps, each of the plan's rows: `step`, unless batches had other sizes
     row: int = 0  # next row of the stream: the whole data cursor

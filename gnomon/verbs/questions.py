@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gnomon.verbs.common import Json, print_json
+from gnomon.verbs.common import Json, RunPath, print_json
 
 if TYPE_CHECKING:
     from gnomon.data.questions.question import Question
@@ -79,6 +79,56 @@ def label(
     for name, count in counts.most_common():
         typer.echo(f"{name:<14} {count:>10,} questions")
     typer.echo(f"{len(records):,} questions\n{out}")
+
+
+def _threshold(name: str, meaning: str) -> Any:
+    return typer.Option(f"--{name}", min=0.0, max=1.0, help=f"Probability from which on {meaning}.")
+
+
+@questions_app.command()
+def speak(
+    run: RunPath,
+    files: Files,
+    out: Annotated[Path, typer.Option("--out", help="File to write, .jsonl.")],
+    well_posed: Annotated[float, _threshold("well-posed", "a question is well posed")] = 0.5,
+    known: Annotated[float, _threshold("known", "its answer is known without evidence")] = 0.5,
+    retrieve: Annotated[float, _threshold("retrieve", "evidence is asked for, where it is not known")] = 0.5,
+    sufficient: Annotated[float, _threshold("sufficient", "the evidence is enough")] = 0.5,
+    as_json: Json = False,
+) -> None:
+    """Write questions as conversations in which the assistant first says what the run's heads make of each.
+
+    A question whose answer is known, or in its evidence, gets the answer that the file has; others an abstention or the
+    wish to retrieve. Left out are questions longer than the context, and those that the heads would answer and for
+    which the file has no answer. The file is one of `form` chat; what is said is in docs/spoken.md.
+
+    Example:  gnomon questions speak runs/knowing questions.jsonl --out spoken.jsonl
+    """
+    import orjson
+
+    from gnomon.base.files import write_atomic
+    from gnomon.bundle import load_bundle
+    from gnomon.data.questions.spoken import Thresholds
+    from gnomon.evaluate.speaking import speak as spoken_of
+    from gnomon.observe.console import Console
+
+    console, questions = Console(), [question for question, _ in _read(files)]
+    every = list(
+        spoken_of(load_bundle(run), questions, Thresholds(well_posed, known, retrieve, sufficient), console.progress)
+    )
+    console.finish()
+    records = [record for one in every if (record := one.record) is not None]
+    write_atomic(out, b"".join(orjson.dumps(record) + b"\n" for record in records))
+    states = Counter(one.decision.state for one in every if one.decision and one.record is not None)
+    too_long = sum(one.decision is None for one in every)
+    found = {"spoken": str(out), "questions": len(records), "too_long": too_long}
+    found |= {"no_answer": len(every) - len(records) - too_long, "states": dict(sorted(states.items()))}
+    if as_json:
+        print_json(found)
+        return
+    for state, count in states.most_common():
+        typer.echo(f"{state:<14} {count:>10,} questions")
+    typer.echo(f"{len(records):,} questions; {too_long:,} are too long, {found['no_answer']:,} have no answer\n{out}")
 
 
 def _read(files: Sequence[Path]) -> "list[tuple[Question, dict[str, Any]]]":

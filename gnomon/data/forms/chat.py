@@ -7,7 +7,8 @@ A record has OpenAI's `messages`, with `tools`, `tool_calls` and results of tool
 
 and tools stand behind the system's words as one JSON object a line between `<tools>` and `</tools>`. A call is the
 JSON of its name and arguments between `<tool_call>` and `</tool_call>`, each on a line of its own; its result is a turn
-of the user between `<tool_response>` and `</tool_response>`.
+of the user between `<tool_response>` and `</tool_response>`. What an assistant says of a question before it answers,
+`"control": ["<|type:date|>", "<|known|>"]` of its message, stands before its words as those tokens.
 """
 
 import json
@@ -17,6 +18,7 @@ from typing import Any
 import orjson
 
 from gnomon.data.document import Part
+from gnomon.data.questions.spoken import decision_of
 from gnomon.taxonomy import CHAT, TOOLS
 
 START, END = CHAT
@@ -41,13 +43,16 @@ def chat_parts(record: Mapping[str, Any]) -> list[Part]:
         parts += [_frame("\n" + "\n".join(map(_tool, tools)) + "\n"), _mark(LIST_END), _mark(END), _frame("\n")]
     for message in messages:
         parts += _turn(message)
-    if not any(part.loss and part.kind == "content" and part.text.strip() for part in parts):
+    said = any(part.loss and part.kind == "content" and part.text.strip() for part in parts)
+    if not said and not any(message.get("control") for message in messages):
         raise ValueError("the assistant says nothing in it, so that nothing bears loss")
     return parts
 
 
 def _turn(message: Mapping[str, Any]) -> list[Part]:
     role = message["role"]
+    if message.get("control") is not None and role != "assistant":
+        raise ValueError(f'a message of the role {role!r} has "control", which only an assistant says')
     if role == "assistant":
         return [_mark(START), _frame("assistant\n"), *_said(message), Part("mark", END, True), _frame("\n")]
     if role in ("tool", "function"):
@@ -58,11 +63,12 @@ def _turn(message: Mapping[str, Any]) -> list[Part]:
 
 
 def _said(message: Mapping[str, Any]) -> list[Part]:
-    """Return what the assistant says: its words, then its calls, each on lines of its own."""
+    """Return what the assistant says: control tokens, its words, then its calls, each on lines of its own."""
     text, parts = _text(message), list[Part]()
     calls = message.get("tool_calls") or []
     if not isinstance(calls, list):
         raise ValueError('"tool_calls" is no list')
+    control = _control(message, text, calls)
     for call in [None, *calls] if text or not calls else calls:
         if parts:
             parts.append(Part("frame", "\n", True))
@@ -71,7 +77,24 @@ def _said(message: Mapping[str, Any]) -> list[Part]:
             continue
         parts += [Part("mark", CALL, True), Part("frame", "\n", True), Part("content", _call(call), True)]
         parts += [Part("frame", "\n", True), Part("mark", CALL_END, True)]
-    return parts
+    return control + parts
+
+
+def _control(message: Mapping[str, Any], text: str, calls: Sequence[Any]) -> list[Part]:
+    """Return the control tokens of a message; raises ValueError where its words belie them."""
+    control = message.get("control")
+    if control is None:
+        return []
+    if not isinstance(control, list):
+        raise ValueError('"control" is no list')
+    decision = decision_of(control)
+    if decision.answers and not text.strip():
+        raise ValueError(f"a message is {decision.state} and says no answer")
+    if text.strip() and not decision.answers:
+        raise ValueError(f"a message is {decision.state} and has words: no answer follows that")
+    if calls and decision.state != "retrieve":
+        raise ValueError(f"a message is {decision.state} and calls a tool: only one that wants to retrieve does")
+    return [Part("mark", token, True) for token in control]
 
 
 def _call(call: Any) -> str:

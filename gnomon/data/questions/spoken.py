@@ -1,0 +1,113 @@
+"""What is said of a question before it is answered, as control tokens: which there are, in which order, who decides.
+
+    <|type:date|><|known|>1912                   the answer is known
+    <|type:date|><|retrieve|>                    it is not, and evidence would help: it is asked for
+    <|type:date|><|unknown|><|abstain|>          neither
+    <|type:date|><|sufficient|>1912              the evidence that is given is enough
+    <|type:date|><|insufficient|><|abstain|>     it is not
+    <|ill_posed|><|abstain|>                     nothing could answer this
+
+First the type of the answer, then one word of how matters stand, then the answer or why there is none. These are all:
+18 types with five states, and the ill-posed question, which wants no type.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gnomon.data.questions.question import Question
+from gnomon.taxonomy import ANSWER_TYPES
+
+State = Literal["known", "retrieve", "unknown", "sufficient", "insufficient", "ill_posed"]
+
+ANSWERED: tuple[State, ...] = ("known", "sufficient")
+"""States in which an answer follows."""
+
+_REST: dict[State, tuple[str, ...]] = {
+    "known": ("<|known|>",),
+    "retrieve": ("<|retrieve|>",),
+    "unknown": ("<|unknown|>", "<|abstain|>"),
+    "sufficient": ("<|sufficient|>",),
+    "insufficient": ("<|insufficient|>", "<|abstain|>"),
+    "ill_posed": ("<|ill_posed|>", "<|abstain|>"),
+}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is made of a question: `type` is one of ANSWER_TYPES, None where it is ill posed."""
+
+    state: State
+    type: str | None = None
+
+    @property
+    def answers(self) -> bool:
+        """Whether an answer follows."""
+        return self.state in ANSWERED
+
+    @property
+    def control(self) -> tuple[str, ...]:
+        """The control tokens that say it, in their order."""
+        first = () if self.type is None else (f"<|type:{self.type}|>",)
+        return first + _REST[self.state]
+
+
+EVERY: dict[tuple[str, ...], Decision] = {
+    made.control: made
+    for made in (
+        *(Decision(state, type_) for state in _REST if state != "ill_posed" for type_ in ANSWER_TYPES),
+        Decision("ill_posed"),
+    )
+}
+"""All decisions, by the control tokens that say them."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """From which probability on a signal counts as yes."""
+
+    well_posed: float = 0.5
+    known: float = 0.5
+    retrieve: float = 0.5
+    sufficient: float = 0.5
+
+
+def decision_of(control: Sequence[str]) -> Decision:
+    """Return the decision that control tokens say. Raises ValueError for any that say none."""
+    made = EVERY.get(tuple(control)) if all(isinstance(token, str) for token in control) else None
+    if made is None:
+        raise ValueError(
+            f"the control tokens {' '.join(map(str, control))!r:.80} say nothing: they are a type and a state, such as "
+            "<|type:date|> <|known|>"
+        )
+    return made
+
+
+def begins_with(ids: Sequence[int], token_ids: Mapping[str, int]) -> Decision | None:
+    """Return the decision with which an answer, as ids, begins; None where it begins with none. `token_ids` are the
+    control tokens' own.
+    """
+    names = {i: name for name, i in token_ids.items()}
+    said = [names.get(i, "") for i in ids[:3]]
+    return next((EVERY[found] for n in (3, 2) if (found := tuple(said[:n])) in EVERY), None)
+
+
+def decide(
+    router: Mapping[str, float], coarse: Mapping[str, float], evidence: bool, at: Thresholds = Thresholds()
+) -> Decision:
+    """Return the decision that probabilities come to: of the router's signals, and of the answer types. `evidence` says
+    whether there was some.
+    """
+    if router["well_posed"] < at.well_posed:
+        return Decision("ill_posed")
+    type_ = max(coarse, key=coarse.__getitem__)
+    if evidence:
+        return Decision("sufficient" if router["sufficient"] >= at.sufficient else "insufficient", type_)
+    if router["known"] >= at.known:
+        return Decision("known", type_)
+    return Decision("retrieve" if router["retrieve"] >= at.retrieve else "unknown", type_)
+
+
+def user_words(question: Question) -> str:
+    """Return a question as a person types it: its words, and behind them each passage, after `Evidence:`."""
+    return "\n\n".join([question.question, *(f"Evidence: {passage}" for passage in question.evidence)])

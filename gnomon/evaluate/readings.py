@@ -1,0 +1,41 @@
+"""What the heads say of many texts, read in batches of about the same length."""
+
+from collections.abc import Sequence
+
+from gnomon.base.errors import DataError
+from gnomon.base.progress import Progress
+from gnomon.bundle import Bundle, mark_kinds
+from gnomon.data.document import Part
+from gnomon.data.parts import encode_parts
+from gnomon.model.reading import Reading, read_each
+from gnomon.taxonomy import HeadKind
+
+TOGETHER = 64
+"""Texts read in one batch, with others about as long."""
+
+
+def refuse_without_heads(bundle: Bundle, kinds: Sequence[HeadKind] = ()) -> None:
+    """Raise DataError for a model without heads, or without those of the kinds asked for."""
+    heads = bundle.model.heads
+    missing = [kind for kind in kinds if heads is None or kind not in heads.kinds]
+    if heads is None or missing:
+        do = 'train with `heads`, such as {"heads": {"router": true, "types": true}}'
+        what = f"no heads of {' and '.join(missing)}" if heads is not None else "no heads"
+        raise DataError(f"the model has {what}", where=str(bundle.run.folder), do=do)
+
+
+def readings_of(
+    bundle: Bundle, texts: Sequence[Sequence[Part]], progress: Progress
+) -> list[tuple[Reading, ...] | None]:
+    """Return what the heads say of each text; None for one that is longer than the context."""
+    kinds, end = mark_kinds(bundle.tokenizer), bundle.tokenizer.end_of_text
+    every = [[end, *ids] for ids, _ in encode_parts(texts, bundle.tokenizer)]
+    order = sorted(range(len(every)), key=lambda i: len(every[i]))
+    fitting = [i for i in order if len(every[i]) <= bundle.shape.context]
+    found: list[tuple[Reading, ...] | None] = [None] * len(every)
+    for first in range(0, len(fitting), TOGETHER):
+        some = fitting[first : first + TOGETHER]
+        for i, readings in zip(some, read_each(bundle.model, [every[i] for i in some], kinds), strict=True):
+            found[i] = tuple(readings)
+        progress("reading questions", first + len(some), len(fitting), "questions")
+    return found

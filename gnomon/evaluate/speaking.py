@@ -1,0 +1,49 @@
+"""What a model's heads say of questions, as conversations: what an instruction stage teaches it to say aloud."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gnomon.base.progress import Progress
+from gnomon.bundle import Bundle
+from gnomon.data.forms.questions import question_parts
+from gnomon.data.questions.question import Question
+from gnomon.data.questions.spoken import Decision, Thresholds, decide, user_words
+from gnomon.evaluate.readings import readings_of, refuse_without_heads
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A question and what the heads make of it: None where it is longer than the context."""
+
+    question: Question
+    decision: Decision | None
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        """The conversation, as the form `chat` reads it; None where there is none to write: the question is too long,
+        or an answer should follow and none is known.
+        """
+        made, answers = self.decision, self.question.answers
+        if made is None or (made.answers and not answers):
+            return None
+        said = {"role": "assistant", "control": list(made.control), "content": answers[0] if made.answers else ""}
+        messages = [{"role": "user", "content": user_words(self.question)}, said]
+        return {"id": self.question.id, "messages": messages}
+
+
+def speak(bundle: Bundle, questions: Sequence[Question], at: Thresholds, progress: Progress) -> Iterator[Spoken]:
+    """Yield each question with what the model's heads make of it, in their order.
+
+    They are read in the layout of questions, before any answer. Raises DataError for a model that has not both kinds of
+    heads.
+    """
+    refuse_without_heads(bundle, ("router", "types"))
+    bare = [replace(question, answers=(), answerable=None, well_posed=None) for question in questions]
+    readings = readings_of(bundle, [question_parts(question) for question in bare], progress)
+    for question, said in zip(questions, readings, strict=True):
+        if said is None:
+            yield Spoken(question, None)
+            continue
+        router = {name: p for reading in said for name, p in reading.router.items()}
+        yield Spoken(question, decide(router, said[0].coarse, bool(question.evidence), at))
