@@ -49,6 +49,11 @@ def chat_parts(record: Mapping[str, Any]) -> list[Part]:
     return parts
 
 
+def asked_parts(words: str) -> list[Part]:
+    """Return the parts of a prompt: a user's words, and the beginning of the assistant's turn."""
+    return [*_turn({"role": "user", "content": words}), _mark(START), _frame("assistant\n")]
+
+
 def _turn(message: Mapping[str, Any]) -> list[Part]:
     role = message["role"]
     if message.get("control") is not None and role != "assistant":

@@ -11,6 +11,7 @@ First the type of the answer, then one word of how matters stand, then the answe
 18 types with five states, and the ill-posed question, which wants no type.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -62,6 +63,10 @@ EVERY: dict[tuple[str, ...], Decision] = {
 """All decisions, by the control tokens that say them."""
 
 
+_NAME = re.compile(r"<\|[a-z_:]+\|>")
+_NAMES = re.compile(r"(<\|[a-z_:]+\|>)+")
+
+
 @dataclass(frozen=True)
 class Thresholds:
     """From which probability on a signal counts as yes."""
@@ -83,13 +88,14 @@ def decision_of(control: Sequence[str]) -> Decision:
     return made
 
 
-def begins_with(ids: Sequence[int], token_ids: Mapping[str, int]) -> Decision | None:
-    """Return the decision with which an answer, as ids, begins; None where it begins with none. `token_ids` are the
-    control tokens' own.
+def read_spoken(text: str) -> tuple[Decision | None, str]:
+    """Return the decision with which an answer begins and what follows it; None, and all of it, where it begins with
+    none.
     """
-    names = {i: name for name, i in token_ids.items()}
-    said = [names.get(i, "") for i in ids[:3]]
-    return next((EVERY[found] for n in (3, 2) if (found := tuple(said[:n])) in EVERY), None)
+    names = _NAMES.match(text)
+    said = tuple(_NAME.findall(names.group())) if names else ()
+    found = next((n for n in (3, 2) if said[:n] in EVERY), None)
+    return (EVERY[said[:found]], text[sum(map(len, said[:found])) :]) if found else (None, text)
 
 
 def decide(

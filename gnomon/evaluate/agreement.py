@@ -1,0 +1,68 @@
+"""How far what a model says of questions, in its own words, agrees with what heads say of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from gnomon.base.errors import DataError
+from gnomon.base.progress import Progress
+from gnomon.bundle import Bundle
+from gnomon.data.forms.chat import asked_parts
+from gnomon.data.parts import encode_parts
+from gnomon.data.questions.question import Question
+from gnomon.data.questions.spoken import Decision, read_spoken, user_words
+from gnomon.evaluate.readings import TOGETHER
+from gnomon.model.generate import Sampling, generate
+
+MOST_CONTROL = 3
+"""Tokens that a decision has."""
+
+
+def asked_ids(bundle: Bundle, questions: Sequence[Question]) -> list[list[int]]:
+    """Return the prompt of each question: a conversation up to where the assistant begins to speak."""
+    end = bundle.tokenizer.end_of_text
+    every = encode_parts([asked_parts(user_words(question)) for question in questions], bundle.tokenizer)
+    return [[end, *ids] for ids, _ in every]
+
+
+def spoken_of(bundle: Bundle, questions: Sequence[Question], progress: Progress) -> list[Decision | None]:
+    """Return what the model says of each question when it is asked in a conversation, likeliest token by token; None
+    where it says nothing of it, or where the question does not fit into the context.
+
+    Raises DataError for a model that has read no conversations.
+    """
+    if bundle.plan.get("chat") is not True:
+        do = "train it on what `gnomon questions speak` writes, with `init`: see docs/spoken.md"
+        raise DataError("the model has read no conversations", where=str(bundle.run.folder), do=do)
+    prompts, found = asked_ids(bundle, questions), list[Decision | None]([None] * len(questions))
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    order = [i for i in order if len(prompts[i]) <= bundle.shape.context - MOST_CONTROL]
+    for first in range(0, len(order), TOGETHER):
+        some = order[first : first + TOGETHER]
+        steps = generate(bundle.model, [prompts[i] for i in some], MOST_CONTROL, Sampling(temperature=0))
+        drawn = [[token for token in row if token is not None] for row in zip(*steps, strict=True)]
+        for i, ids in zip(some, drawn, strict=True):
+            found[i] = read_spoken(bundle.tokenizer.decode(ids, specials=True))[0]
+        progress("asking", first + len(some), len(order), "questions")
+    return found
+
+
+def agreement(said: Sequence[Decision | None], meant: Sequence[Decision | None]) -> dict[str, Any]:
+    """Return how often what is said is what heads mean: `questions` of which they say something, `spoken` the share of
+    which something is said; and of all of them the share with the same `type` (where heads name one), the same word on
+    whether an `answer` follows, the same on whether to `retrieve`, and the same `decision`.
+    """
+    pairs = [(a, b) for a, b in zip(said, meant, strict=True) if b is not None]
+    typed = [(a, b) for a, b in pairs if b.type is not None]
+    return {
+        "questions": len(pairs),
+        "spoken": _share([a is not None for a, _ in pairs]),
+        "type": _share([a is not None and a.type == b.type for a, b in typed]),
+        "answer": _share([a is not None and a.answers == b.answers for a, b in pairs]),
+        "retrieve": _share([a is not None and (a.state == "retrieve") == (b.state == "retrieve") for a, b in pairs]),
+        "decision": _share([a == b for a, b in pairs]),
+        "answered": _share([b.answers for _, b in pairs]),
+    }
+
+
+def _share(true: Sequence[bool]) -> float | None:
+    return sum(true) / len(true) if true else None
