@@ -9,8 +9,9 @@ from gnomon.bundle import Bundle
 from gnomon.data.forms.chat import asked_parts
 from gnomon.data.parts import encode_parts
 from gnomon.data.questions.question import Question
-from gnomon.data.questions.spoken import Decision, read_spoken, user_words
+from gnomon.data.questions.spoken import Decision, Thresholds, read_spoken, user_words
 from gnomon.evaluate.readings import TOGETHER
+from gnomon.evaluate.speaking import speak
 from gnomon.model.generate import Sampling, generate
 
 MOST_CONTROL = 3
@@ -44,6 +45,12 @@ def spoken_of(bundle: Bundle, questions: Sequence[Question], progress: Progress)
             found[i] = read_spoken(bundle.tokenizer.decode(ids, specials=True))[0]
         progress("asking", first + len(some), len(order), "questions")
     return found
+
+
+def agree_with_heads(bundle: Bundle, questions: Sequence[Question], progress: Progress) -> dict[str, Any]:
+    """Return how far what a model says of questions agrees with its own heads; see `agreement`."""
+    meant = [one.decision for one in speak(bundle, questions, Thresholds(), progress)]
+    return agreement(spoken_of(bundle, questions, progress), meant)
 
 
 def agreement(said: Sequence[Decision | None], meant: Sequence[Decision | None]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a model's heads say of questions, as conversations: what an instruction stage teaches it to say aloud."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gnomon.base.progress import Progress
@@ -14,10 +14,13 @@ from gnomon.evaluate.readings import readings_of, refuse_without_heads
 
 @dataclass(frozen=True)
 class Spoken:
-    """A question and what the heads make of it: None where it is longer than the context."""
+    """A question and what the heads make of it: None where it is longer than the context. `labels` are what they say of
+    it as the form `questions` reads it: signals, and types of at least one in ten thousand.
+    """
 
     question: Question
     decision: Decision | None
+    labels: dict[str, Any] = field(default_factory=dict)
 
     @property
     def record(self) -> dict[str, Any] | None:
@@ -46,4 +49,10 @@ def speak(bundle: Bundle, questions: Sequence[Question], at: Thresholds, progres
             yield Spoken(question, None)
             continue
         router = {name: p for reading in said for name, p in reading.router.items()}
-        yield Spoken(question, decide(router, said[0].coarse, bool(question.evidence), at))
+        labels: dict[str, Any] = {name: round(p, 4) for name, p in router.items()}
+        labels |= {"coarse": _likely(said[0].coarse), "fine": _likely(said[0].fine)}
+        yield Spoken(question, decide(router, said[0].coarse, bool(question.evidence), at), labels)
+
+
+def _likely(said: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(p, 4) for name, p in said.items() if p >= 1e-4}

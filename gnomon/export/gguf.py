@@ -36,6 +36,14 @@ NO_MERGE = f"{PAD} {PAD}"
 TEMPERATURE, TOP_P = 0.8, 0.95
 """How clients sample where the user says nothing."""
 
+
+def temperature_of(bundle: Bundle) -> float:
+    """Return the temperature at which clients sample where the user says nothing: 0 for a model of conversations, since
+    what it says of a question is a decision and not to be drawn by chance.
+    """
+    return 0.0 if reads_chat(bundle) else TEMPERATURE
+
+
 _PARTS = {
     "input_layernorm": "attn_norm",
     "self_attn.q_proj": "attn_q",
@@ -119,7 +127,7 @@ def _add_origin(writer: gguf.GGUFWriter, bundle: Bundle) -> None:
     writer.add_type("model")
     writer.add_name(bundle.name)
     writer.add_size_label(f"{bundle.shape.parameters / 1e6:.3g}M")
-    writer.add_sampling_temp(TEMPERATURE)
+    writer.add_sampling_temp(temperature_of(bundle))
     writer.add_sampling_top_p(TOP_P)
     for key, value in bundle_metadata(bundle).items():
         writer.add_string(key, value)

@@ -2,7 +2,7 @@
 
 from gnomon.bundle import Bundle
 from gnomon.export.chat import OLLAMA_TEMPLATE, TURN_END, reads_chat
-from gnomon.export.gguf import TEMPERATURE, TOP_P
+from gnomon.export.gguf import TOP_P, temperature_of
 
 
 def modelfile(bundle: Bundle, gguf_name: str) -> str:
@@ -19,6 +19,6 @@ FROM ./{gguf_name}
 # {about}
 TEMPLATE \"\"\"{template}\"\"\"
 PARAMETER num_ctx {bundle.shape.context}
-PARAMETER temperature {TEMPERATURE}
+PARAMETER temperature {temperature_of(bundle):g}
 PARAMETER top_p {TOP_P}
 {stopping}"""

@@ -29,6 +29,10 @@ def eval(
     questions: Annotated[
         Path | None, typer.Option(help="Score the heads on questions of which something is known.", metavar="FILE")
     ] = None,
+    spoken: Annotated[
+        Path | None,
+        typer.Option(help="Score how far what it says of questions agrees with its own heads.", metavar="FILE"),
+    ] = None,
     limit: Annotated[
         str | None,
         typer.Option(
@@ -57,6 +61,8 @@ def eval(
       gnomon eval runs/first --parity --limit all
 
       gnomon eval runs/knowing --questions questions.jsonl
+
+      gnomon eval runs/spoken --spoken questions.jsonl
     """
     if questions and (parity or stride or compare or data):
         raise ConfigError("--questions goes with no other way to score", do="ask for one after the other")
@@ -64,8 +70,13 @@ def eval(
         raise ConfigError("--parity goes with neither --stride nor --compare", do="ask for one after the other")
     if limit is not None and not parity:
         raise ConfigError("only a proof of parity is of so many tokens", where="--limit", do="add --parity")
+    if spoken and (questions or parity or stride or compare or data):
+        raise ConfigError("--spoken goes with no other way to score", do="ask for one after the other")
     if questions:
         _score_heads(run, questions, as_json)
+        return
+    if spoken:
+        _score_spoken(run, spoken, as_json)
         return
     from gnomon.bundle import load_bundle
     from gnomon.evaluate.held_out import compare_texts, prove_parity, score_by_windows, score_file
@@ -104,6 +115,19 @@ def _score_heads(run: Path, questions: Path, as_json: bool) -> None:
     found = score_questions(load_bundle(run), questions, console.progress)
     console.finish()
     _say({"questions": found}, _question_lines(found), as_json)
+
+
+def _score_spoken(run: Path, questions: Path, as_json: bool) -> None:
+    from gnomon.bundle import load_bundle
+    from gnomon.data.questions.question import read_questions
+    from gnomon.evaluate.agreement import agree_with_heads
+    from gnomon.observe.console import Console
+
+    console = Console()
+    found = agree_with_heads(load_bundle(run), list(read_questions(questions)), console.progress)
+    console.finish()
+    shares = ", ".join(f"{key} {value:.1%}" for key, value in found.items() if isinstance(value, float))
+    _say({"spoken": found}, [f"{found['questions']:,} questions: {shares}"], as_json)
 
 
 def _loss_line(result: dict[str, Any]) -> str:

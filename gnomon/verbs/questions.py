@@ -89,7 +89,10 @@ def _threshold(name: str, meaning: str) -> Any:
 def speak(
     run: RunPath,
     files: Files,
-    out: Annotated[Path, typer.Option("--out", help="File to write, .jsonl.")],
+    out: Annotated[Path, typer.Option("--out", help="File of conversations to write, .jsonl.")],
+    labels: Annotated[
+        Path | None, typer.Option(help="File of the same questions to write, with what the heads say as labels.")
+    ] = None,
     well_posed: Annotated[float, _threshold("well-posed", "a question is well posed")] = 0.5,
     known: Annotated[float, _threshold("known", "its answer is known without evidence")] = 0.5,
     retrieve: Annotated[float, _threshold("retrieve", "evidence is asked for, where it is not known")] = 0.5,
@@ -100,9 +103,10 @@ def speak(
 
     A question whose answer is known, or in its evidence, gets the answer that the file has; others an abstention or the
     wish to retrieve. Left out are questions longer than the context, and those that the heads would answer and for
-    which the file has no answer. The file is one of `form` chat; what is said is in docs/spoken.md.
+    which the file has no answer. What is written is a source of `form` chat, the labels one of `form` questions, by
+    which heads stay what they are while the model learns to say it.
 
-    Example:  gnomon questions speak runs/knowing questions.jsonl --out spoken.jsonl
+    Example:  gnomon questions speak runs/knowing questions.jsonl --out spoken.jsonl --labels said.jsonl
     """
     import orjson
 
@@ -112,13 +116,14 @@ def speak(
     from gnomon.evaluate.speaking import speak as spoken_of
     from gnomon.observe.console import Console
 
-    console, questions = Console(), [question for question, _ in _read(files)]
-    every = list(
-        spoken_of(load_bundle(run), questions, Thresholds(well_posed, known, retrieve, sufficient), console.progress)
-    )
+    console, read, at = Console(), _read(files), Thresholds(well_posed, known, retrieve, sufficient)
+    every = list(spoken_of(load_bundle(run), [question for question, _ in read], at, console.progress))
     console.finish()
     records = [record for one in every if (record := one.record) is not None]
     write_atomic(out, b"".join(orjson.dumps(record) + b"\n" for record in records))
+    if labels:
+        said = [{**record, "labels": one.labels} for one, (_, record) in zip(every, read, strict=True) if one.decision]
+        write_atomic(labels, b"".join(orjson.dumps(record) + b"\n" for record in said))
     states = Counter(one.decision.state for one in every if one.decision and one.record is not None)
     too_long = sum(one.decision is None for one in every)
     found = {"spoken": str(out), "questions": len(records), "too_long": too_long}
