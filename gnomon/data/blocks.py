@@ -39,6 +39,7 @@ from gnomon.data.cleaning.clean import repair_all
 from gnomon.data.cleaning.pii import replace_all
 from gnomon.data.cleaning.quality import SCORES, measure
 from gnomon.data.document import Document, Part, Removed, fingerprint
+from gnomon.data.forms.chat import spoken_in
 from gnomon.data.forms.form import TEXT, Form
 from gnomon.data.parts import Beside, cleaned, parts_of
 from gnomon.data.reading.read import Source, read_documents
@@ -52,7 +53,7 @@ BLOCK_BYTES = 32 << 20
 DOCUMENT = np.dtype(
     [
         ("id", "<u8", (2,)),  # the document's id as a number, the first half first
-        ("key", "<u8", (2,)),  # equal for equal texts
+        ("key", "<u8", (2,)),  # equal for equal texts that say the same before an answer
         ("own", "<u8"),  # a hash of its record's own id; 0: it has none
         ("line", "<u8"),
         ("file", "<u4"),  # of those that were read together, from 0
@@ -224,7 +225,8 @@ class _Writer:
         rows = np.zeros(len(texts), DOCUMENT)
         sizes = np.array([len(data) for data in encoded], np.int64)
         rows["id"] = halves_of(hashlib.sha256(data).digest() for data in encoded)
-        rows["key"] = halves_of(fingerprint(text) for text in texts)
+        said = (spoken_in(document.parts) if self._wanted.form["name"] == "chat" else "" for _, document, _ in kept)
+        rows["key"] = halves_of(fingerprint(text + more) for text, more in zip(texts, said, strict=True))
         own_ids = [document.own_id.encode() for _, document, _ in kept]
         self._own_ids += own_ids
         rows["own"] = [int.from_bytes(hashlib.sha256(own).digest()[:8]) | 1 if own else 0 for own in own_ids]

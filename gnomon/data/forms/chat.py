@@ -19,7 +19,7 @@ import orjson
 
 from gnomon.data.document import Part
 from gnomon.data.questions.spoken import decision_of
-from gnomon.taxonomy import CHAT, TOOLS
+from gnomon.taxonomy import CHAT, ROUTER, TOOLS, TYPES
 
 START, END = CHAT
 CALL, CALL_END, RESULT, RESULT_END, LIST, LIST_END = TOOLS
@@ -47,6 +47,14 @@ def chat_parts(record: Mapping[str, Any]) -> list[Part]:
     if not said and not any(message.get("control") for message in messages):
         raise ValueError("the assistant says nothing in it, so that nothing bears loss")
     return parts
+
+
+def spoken_in(parts: Sequence[Part]) -> str:
+    """Return the control tokens of a conversation, by which it differs from another, or a question, of equal text."""
+    return "".join(part.text for part in parts if part.kind == "mark" and part.text in _CONTROL)
+
+
+_CONTROL = frozenset((*ROUTER, *TYPES))
 
 
 def asked_parts(words: str) -> list[Part]:
