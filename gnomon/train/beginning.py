@@ -36,7 +36,7 @@ class Beginning:
 
 
 def beginning_of(path: str) -> Beginning:
-    """Return the best checkpoint of a finished run, or the one checkpoint that is named.
+    """Return the checkpoint that is the model of a finished run, or the one checkpoint that is named.
 
     Raises ConfigError where there is none, IntegrityError where it is damaged.
     """
@@ -51,7 +51,7 @@ def beginning_of(path: str) -> Beginning:
         if not ends or ends[-1].get("reason") not in ("finished", "early_stop"):
             do = f"let it finish, or name one of its checkpoints, as {path}/checkpoints/…"
             raise ConfigError("the run to begin from is not finished", where=f"init {path}", do=do)
-    found = single or next(iter(run.checkpoints.by_merit()), None)
+    found = single or next(iter(run.candidates()), None)
     if found is None:
         raise ConfigError("the run to begin from has no checkpoint", where=f"init {path}", do="train it first")
     return Beginning(run, found, _digest(found))
