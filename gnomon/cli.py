@@ -22,6 +22,7 @@ from gnomon.verbs.common import ConfigPath, Json, Overrides, RunPath, config_of,
 from gnomon.verbs.data import data_app
 from gnomon.verbs.eval import eval
 from gnomon.verbs.failure import Failure, print_failure, wants_json
+from gnomon.verbs.heads import heads_app
 from gnomon.verbs.mix import mix_app
 from gnomon.verbs.questions import questions_app
 from gnomon.verbs.tokenizer import tokenizer_app
@@ -45,6 +46,7 @@ app.add_typer(tokenizer_app, name="tokenizer")
 app.add_typer(mix_app, name="mix")
 app.add_typer(bench_app, name="bench")
 app.add_typer(questions_app, name="questions")
+app.add_typer(heads_app, name="heads")
 
 
 @app.command()

@@ -22,7 +22,7 @@ VERBS = (
     "data import", "data export", "data stats", "data plan", "data classify train",
     "mix simulate",
     "tokenizer train", "tokenizer eval", "tokenizer import",
-    "questions teach", "questions label", "questions speak",
+    "questions teach", "questions label", "questions speak", "heads fit",
     "bench speed", "bench loss", "bench generate",
 )  # fmt: skip
 MADE = "<!-- made by `make docs`; edit the code instead -->\n\n"

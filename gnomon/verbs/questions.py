@@ -19,6 +19,14 @@ Files = Annotated[
     list[Path], typer.Argument(help="Files of questions: .jsonl, also packed as .gz or .zst.", metavar="FILES...")
 ]
 
+WordNet = Annotated[
+    Path | None,
+    typer.Option(help="What kinds of things nouns name: WordNet's 3.x database files.", metavar="FOLDER"),
+]
+Vectors = Annotated[
+    Path | None, typer.Option(help="Vectors of words, such as GloVe's: text, also .gz.", metavar="FILE")
+]
+
 
 @questions_app.callback()
 def _questions() -> None:
@@ -29,6 +37,8 @@ def _questions() -> None:
 def teach(
     files: Files,
     out: Annotated[Path, typer.Option("--out", help="Folder to write the teacher to.")],
+    wordnet: WordNet = None,
+    vectors: Vectors = None,
     as_json: Json = False,
 ) -> None:
     """Learn answer types from questions that have one: a teacher, which labels any other question.
@@ -38,10 +48,13 @@ def teach(
       gnomon questions teach trec.jsonl --out teacher
 
       gnomon questions teach trec.jsonl mine.jsonl.gz --out teacher --json
+
+      gnomon questions teach trec.jsonl --wordnet wordnet/dict --vectors glove.txt --out teacher
     """
+    from gnomon.data.questions.knowledge import load_knowledge
     from gnomon.data.questions.teacher import teach as learn
 
-    teacher = learn([question for question, _ in _read(files)])
+    teacher = learn([question for question, _ in _read(files)], load_knowledge(wordnet, vectors))
     teacher.save(out)
     if as_json:
         print_json({"teacher": str(out), "questions": teacher.questions, "sha256": teacher.digest})
@@ -54,20 +67,24 @@ def label(
     files: Files,
     teacher: Annotated[Path, typer.Option("--teacher", help="A folder that `gnomon questions teach` wrote.")],
     out: Annotated[Path, typer.Option("--out", help="File to write, .jsonl.")],
+    wordnet: WordNet = None,
+    vectors: Vectors = None,
     as_json: Json = False,
 ) -> None:
     """Write questions with the probabilities of their answer types, and how likely their form is well posed.
 
-    What a file says of a question is kept; the labels stand beside it.
+    What a file says of a question is kept; the labels stand beside it. A teacher that was taught with WordNet or
+    vectors needs the same here.
 
     Example:  gnomon questions label mine.jsonl --teacher teacher --out labelled.jsonl
     """
     import orjson
 
     from gnomon.base.files import write_atomic
+    from gnomon.data.questions.knowledge import load_knowledge
     from gnomon.data.questions.teacher import load_teacher
 
-    loaded = load_teacher(teacher)
+    loaded = load_teacher(teacher, load_knowledge(wordnet, vectors))
     read = _read(files)
     records, types = _labelled(read, loaded)
     write_atomic(out, b"".join(orjson.dumps(record) + b"\n" for record in records))

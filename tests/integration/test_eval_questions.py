@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from gnomon.base.errors import ConfigError
 from gnomon.base.progress import silent
 from gnomon.bundle import load_bundle, mark_kinds
 from gnomon.evaluate.questions import score_questions
+from gnomon.export.refit import digest_of
 from gnomon.model.reading import read
 from tests.world import gnomon, small_config, write_corpus
 
@@ -99,3 +102,16 @@ def test_files_without_use_are_refused(run: Path, tmp_path: Path, lines: str, wh
     path.write_text(lines)
     done = gnomon("eval", run, "--questions", path)
     assert done.returncode == 3 and why in done.stderr
+
+
+def test_heads_fitted_anew_are_a_run_of_their_own_over_the_same_weights(run: Path, tmp_path: Path) -> None:
+    asked, out = write(tmp_path / "more.jsonl", questions(300, 4)), tmp_path / "fitted"
+    done = gnomon("heads", "fit", run, "--questions", asked, "--epochs", "3", "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    before, after = load_bundle(run), load_bundle(out)
+    assert all(torch.equal(tensor, after.weights[name]) for name, tensor in before.weights.items())
+    assert after.checkpoint.manifest.metrics["trunk"] == digest_of(before.weights)
+    assert not all(torch.equal(after.model.state_dict()[n], t) for n, t in before.model.state_dict().items())
+    assert gnomon("verify", out).returncode == 0
+    assert score_questions(after, asked, silent)["types"]["fine_accuracy"] > 0.9
+    assert gnomon("heads", "fit", run, "--questions", asked, "--out", out).returncode == ConfigError.exit_code

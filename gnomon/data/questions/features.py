@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -23,7 +24,8 @@ MOST = 64
 """Tokens of a question that are looked at: those at its end, where it is longer."""
 
 _QUOTES = str.maketrans({"‘": "'", "’": "'", "`": "'", "“": '"', "”": '"'})
-_ASKS = frozenset("who whom whose what which when where why how name".split())
+ASKS = frozenset("who whom whose what which when where why how name".split())
+KINDS = ("be", "do", "n")
 _BE = frozenset("is are was were be been being 's 're am".split())
 _DO = frozenset("do does did can could will would should shall may might must has have had".split())
 _CLOSED = frozenset(
@@ -31,7 +33,7 @@ _CLOSED = frozenset(
     " than that who whom whose which where when why how what if because while and or but not the a an this these those"
     " his her its their my your our i you he she it we they there so up out off down 's".split()
 )
-_KINDS = frozenset(
+_SORTS = frozenset(
     "kind type sort name variety form brand breed species example part term word number amount one"
     " group pair piece list".split()
 )
@@ -94,7 +96,7 @@ def tokens(question: str) -> list[str]:
 def words_of(written: list[str], low: list[str]) -> list[str]:
     """Return the features of words: each alone, with its neighbours, with the word that asks, and of shapes."""
     shaped = [_shape(token, i) for i, token in enumerate(written)]
-    ask = next((word for word in low if word in _ASKS), "-")
+    ask = next((word for word in low if word in ASKS), "-")
     found = [f"w {word}" for word in low]
     found += [f"k {ask} {word}" for word in low]
     bounded = ["^", *low, "$"]
@@ -114,14 +116,8 @@ def words_of(written: list[str], low: list[str]) -> list[str]:
 
 def heads_of(written: list[str], low: list[str]) -> list[str]:
     """Return the features of what is asked for: the word that asks, the noun behind it, the classes of words."""
-    at = asking(low)
-    ask = low[at] if at >= 0 else "-"
-    after = low[at + 1 : at + 2]
-    verb = after[0] if after else "-"
-    verb = "is" if verb == "'" else verb
-    kind = "be" if verb in _BE else "do" if verb in _DO else "n"
+    at, ask, verb, kind, chunk, rest, via = focus_of(written, low)
     found = [f"ask {ask}", f"ask {ask} {kind}", f"ask {ask} {verb}", f"first {at == 0} {ask}"]
-    chunk, rest, via = noun_asked_for(written, at)
     lead = f"{ask} {kind}"
     known = next((word for word in reversed(chunk) if classes_of(word)), None)
     if chunk:
@@ -155,7 +151,7 @@ def _of_noun(chunk: list[str], rest: list[str], known: str | None, ask: str, kin
     """Return the features of the noun asked for; `known` is its last word that has classes."""
     lead, head = f"{ask} {kind}", chunk[-1]
     u = "d" if kind == "do" else ""  # behind `does` stands who does it, not what is asked for
-    found = [f"{u}h {head}", f"{u}hs {_stem(head)}", f"h {lead} {_stem(head)}"]
+    found = [f"{u}h {head}", f"{u}hs {stem(head)}", f"h {lead} {stem(head)}"]
     found += [f"{u}h1 {chunk[0]}", f"hl {len(chunk)} {lead}"]
     found += [f"{u}hm {word}" for word in chunk]
     found += [f"{u}hp {head[-3:]}", f"{u}hp {head[-4:]}", f"{u}hf {head[:4]}"]
@@ -168,9 +164,39 @@ def _of_noun(chunk: list[str], rest: list[str], known: str | None, ask: str, kin
     return found + [f"{u}Hr {each} {word}" for each in classes for word in rest[:1]]
 
 
+class Focus(NamedTuple):
+    """What a question asks for, in small letters: the place of the word that asks, -1 where none does, and that word;
+    the word behind it, and its kind, one of KINDS; the words of the noun asked for, those behind it, and marks of what
+    stood before it.
+    """
+
+    at: int
+    ask: str
+    verb: str
+    kind: str
+    noun: list[str]
+    rest: list[str]
+    via: list[str]
+
+
+def focus_of(written: list[str], low: list[str]) -> Focus:
+    """Return what a question of these tokens asks for; `low` are the same in small letters."""
+    at = asking(low)
+    after = low[at + 1 : at + 2]
+    verb = after[0] if after else "-"
+    verb = "is" if verb == "'" else verb
+    kind = "be" if verb in _BE else "do" if verb in _DO else "n"
+    return Focus(at, low[at] if at >= 0 else "-", verb, kind, *noun_asked_for(written, at))
+
+
+def bears_meaning(word: str) -> bool:
+    """Return whether a word in small letters says what a question is about, more than how it is built."""
+    return word[0].isalnum() and word not in _CLOSED and word not in _BE and word not in _DO and word not in ASKS
+
+
 def asking(low: list[str]) -> int:
     """Return the place of the word that asks, of tokens in small letters; -1 where none does."""
-    places = [i for i, word in enumerate(low) if word in _ASKS and (word != "name" or i == 0)]
+    places = [i for i, word in enumerate(low) if word in ASKS and (word != "name" or i == 0)]
     if len(places) > 1 and low[places[0]] in ("when", "where", "if") and "," in low[places[0] : places[1]]:
         return places[1]  # When called upon to surrender, what general replied ...
     return places[0] if places else -1
@@ -182,7 +208,7 @@ def _patterns(written: list[str], low: list[str], at: int) -> list[str]:
     plain, classed = [], []
     for token, word in zip(written[begin:], low[begin:], strict=True):
         shape = _shape(token, 1)
-        if word in _CLOSED or word in _BE or word in _DO or word in _ASKS or not word[0].isalnum():
+        if word in _CLOSED or word in _BE or word in _DO or word in ASKS or not word[0].isalnum():
             plain.append(word)
             classed.append(word)
             continue
@@ -224,10 +250,10 @@ def noun_asked_for(written: list[str], at: int) -> tuple[list[str], list[str], l
             via.append("'s")
             owner = chunk
             i += 2
-        elif chunk and _stem(chunk[-1]) in _KINDS and low[i : i + 1] in (["of"], ["for"]) and len(via) < 3:
+        elif chunk and stem(chunk[-1]) in _SORTS and low[i : i + 1] in (["of"], ["for"]) and len(via) < 3:
             via.append(chunk[-1])
             i += 1
-        elif owner and chunk and _stem(chunk[-1]) == "name":
+        elif owner and chunk and stem(chunk[-1]) == "name":
             return owner, low[i:], [*via, *chunk]
         else:
             return chunk, low[i:], via
@@ -245,7 +271,7 @@ def _parts(word: str, inside: int) -> bool:
     return inside > 0 and is_verb(word)
 
 
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
     return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word

@@ -45,6 +45,13 @@ def near(one: frozenset[str], other: frozenset[str]) -> bool:
     return NEAR[1] * len(one & other) >= NEAR[0] * len(one | other)
 
 
+def near_any(questions: Sequence[str], others: Sequence[str]) -> list[bool]:
+    """Return of each question whether it is near one of the others, also over questions between them."""
+    groups = _groups([_words(question) for question in [*questions, *others]])
+    theirs = set(groups[len(questions) :])
+    return [group in theirs for group in groups[: len(questions)]]
+
+
 def _words(question: str) -> list[str]:
     return _WORD.findall(question.casefold())
 

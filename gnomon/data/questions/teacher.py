@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,14 +22,15 @@ from safetensors.numpy import load, save
 
 from gnomon.base.errors import DataError, IntegrityError
 from gnomon.base.files import pretty_json, read_json, sha256_bytes, storage_errors, write_atomic
-from gnomon.data.questions.features import BUCKETS, rows_of
 from gnomon.data.questions.folds import folds_of
 from gnomon.data.questions.heuristics import type_of
+from gnomon.data.questions.knowledge import Knowledge, refuse_other
 from gnomon.data.questions.question import Question
 from gnomon.data.questions.ridge import ridge
 from gnomon.taxonomy import ANSWER_TYPES, CLASSES, COARSE_OF, FINE_TYPES
 
 FORMAT = 1
+NOTHING = Knowledge()
 LEAST = 50
 """Questions with a fine type, to learn from."""
 PENALTY = 0.1
@@ -53,18 +55,21 @@ class Labels:
 
 @dataclass(frozen=True)
 class Teacher:
-    """The weights of the scores, float16 [BUCKETS, 50], and a scale, a level and a slope that make probabilities."""
+    """The weights of the scores, float16 [features, 50], a scale, a level and a slope that make probabilities, and what
+    it knows of words beside its own lists.
+    """
 
     weights: np.ndarray
     calibration: tuple[float, float, float]
     questions: int
+    knowledge: Knowledge = NOTHING
 
     def label(self, questions: Sequence[str]) -> Labels:
         """Return the probabilities of the types of questions; each is the same in any company."""
         found = [np.zeros((0, len(FINE_TYPES)), np.float32)]
         for start in range(0, len(questions), BATCH):
             with torch.inference_mode():
-                scores = rows_of(questions[start : start + BATCH]).times(self._floats).numpy()
+                scores = self.knowledge.rows(questions[start : start + BATCH]).times(self._floats).numpy()
             found.append(_sharpened(scores, self.calibration))
         fine = np.concatenate(found)
         coarse = _summed(fine, _OF_COARSE)
@@ -89,13 +94,14 @@ class Teacher:
     def save(self, folder: Path) -> None:
         """Write `teacher.safetensors` to a folder, then `teacher.json`, which names its hash. Raises StorageError."""
         write_atomic(folder / "teacher.safetensors", self._data)
-        head = {"format": FORMAT, "questions": self.questions, "types": list(FINE_TYPES), "sha256": self.digest}
+        head: dict[str, Any] = {"format": FORMAT, "questions": self.questions, "types": list(FINE_TYPES)}
+        head |= {"sha256": self.digest, "knowledge": self.knowledge.digests}
         write_atomic(folder / "teacher.json", pretty_json(head))
 
 
-def load_teacher(folder: Path) -> Teacher:
-    """Return the teacher in a folder. Raises DataError where there is none, IntegrityError for one that is damaged or
-    of another version.
+def load_teacher(folder: Path, knowledge: Knowledge = NOTHING) -> Teacher:
+    """Return the teacher in a folder. Raises DataError where there is none, or where it was taught with other knowledge
+    of words than is given; IntegrityError for one that is damaged or of another version.
     """
     do = "learn one: gnomon questions teach FILES --out FOLDER"
     if not (folder / "teacher.json").is_file():
@@ -103,6 +109,7 @@ def load_teacher(folder: Path) -> Teacher:
     head = read_json(folder / "teacher.json")
     if not isinstance(head, dict) or head.get("format") != FORMAT or head.get("types") != list(FINE_TYPES):
         raise IntegrityError("this teacher is of another version of Gnomon", where=str(folder), do=do)
+    refuse_other(head.get("knowledge", {}), knowledge, folder)
     path = folder / "teacher.safetensors"
     with storage_errors(path):
         data = path.read_bytes()
@@ -111,12 +118,12 @@ def load_teacher(folder: Path) -> Teacher:
     try:
         parts = load(data)
         scale, level, slope = parts["calibration"].tolist()
-        return Teacher(parts["weights"], (scale, level, slope), int(head["questions"]))
+        return Teacher(parts["weights"], (scale, level, slope), int(head["questions"]), knowledge)
     except (SafetensorError, KeyError, TypeError, ValueError) as e:
         raise IntegrityError(f"this is no teacher: {e}", where=str(path), do=do) from None
 
 
-def teach(questions: Sequence[Question]) -> Teacher:
+def teach(questions: Sequence[Question], knowledge: Knowledge = NOTHING) -> Teacher:
     """Return a teacher of the questions that have a fine type. Raises DataError for fewer than 50."""
     gold = [question for question in questions if question.fine_type is not None]
     if len(gold) < LEAST:
@@ -126,8 +133,8 @@ def teach(questions: Sequence[Question]) -> Teacher:
     true = np.array([_PLACE[fine] for fine in types])
     wanted = np.full((len(gold), len(FINE_TYPES)), -1, np.float32)
     wanted[np.arange(len(gold)), true] = 1
-    weights, others = ridge(rows_of(texts), BUCKETS, wanted, folds_of(texts, types), PENALTY)
-    return Teacher(weights.astype(np.float16), _calibrate(others, true), len(gold))
+    weights, others = ridge(knowledge.rows(texts), knowledge.width, wanted, folds_of(texts, types), PENALTY)
+    return Teacher(weights.astype(np.float16), _calibrate(others, true), len(gold), knowledge)
 
 
 def _sharpened(scores: np.ndarray, calibration: Sequence[float]) -> np.ndarray:

@@ -15,10 +15,11 @@ from gnomon.taxonomy import ROUTER_SIGNALS, SIGNAL_KINDS
 
 log = logging.getLogger(__name__)
 
-_READ = np.zeros((3, WIDTH), bool)  # what of a row is read at each kind
+READ = np.zeros((3, WIDTH), bool)
 for _signal, _kind in enumerate(SIGNAL_KINDS):
-    _READ[_kind, [ROUTER.start + _signal, WEIGHT.start + _signal]] = True
-_READ[0, COARSE] = _READ[0, FINE] = True
+    READ[_kind, [ROUTER.start + _signal, WEIGHT.start + _signal]] = True
+READ[0, COARSE] = READ[0, FINE] = True
+"""What of a row of labels is read at each kind of mark."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def find_marks(splits: Sequence[Split], pieces: Pieces, longest: int | None = No
         for kind, mark in enumerate(split.marks):
             at = np.flatnonzero(tokens == mark)
             whose = np.searchsorted(before, at, side="right") - 1
-            table = np.where(_READ[kind], split.labels(pieces.document[some[whose]]), np.float32(np.nan))
+            table = np.where(READ[kind], split.labels(pieces.document[some[whose]]), np.float32(np.nan))
             told = ~np.isnan(table).all(axis=1)
             places.append(np.stack([some[whose], at - before[whose]], axis=1)[told])
             kinds.append(np.full(int(told.sum()), kind))
