@@ -1,5 +1,7 @@
 """Puts a run together from its plan: state, batches, checks, observers. The only builder; it decides nothing."""
 
+import logging
+import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -7,9 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from gnomon.base.errors import ConfigError
-from gnomon.bundle import continue_each
+from gnomon.base.errors import ConfigError, StorageError
+from gnomon.bundle import continue_each, mark_kinds
 from gnomon.config import Config, Dtype, OptimizerKind
+from gnomon.data.measured.asked import ask, read_records
+from gnomon.data.measured.buffer import Buffer
 from gnomon.data.monitoring.monitor import EVERY, WINDOW_TOKENS, Finding, Monitor
 from gnomon.data.monitoring.shift import references_of
 from gnomon.data.streaming.loader import Loader, to_device
@@ -17,6 +21,7 @@ from gnomon.data.streaming.stream import Batch, Stream, validation_by_source
 from gnomon.data.streaming.targets import warn_of_cut
 from gnomon.evaluate.depth import depth_of
 from gnomon.evaluate.loss import score, whole
+from gnomon.evaluate.measured import Examiner, chosen, forecast_of, measure
 from gnomon.events.bus import Bus, Sink
 from gnomon.events.journal import Decisions, EventLog, Journal, read_events
 from gnomon.events.types import (
@@ -24,6 +29,7 @@ from gnomon.events.types import (
     DepthMeasured,
     Event,
     Observer,
+    QuestionsMeasured,
     Sampled,
     SaveDue,
     SourcesValidated,
@@ -36,6 +42,7 @@ from gnomon.model.lm import LanguageModel, first_weight
 from gnomon.observe.rules import (
     go_back_when_unhealthy,
     grow_with_noise,
+    learn_what_was_measured,
     rebalance,
     save_when_due,
     shrink_when_memory_is_short,
@@ -46,6 +53,7 @@ from gnomon.plan import SAMPLE_TOKENS, Plan, sample_every
 from gnomon.presets import Shape
 from gnomon.store.checkpoints import Retention
 from gnomon.store.datasets import Dataset
+from gnomon.store.measured import Measurement
 from gnomon.store.runs import Run
 from gnomon.taxonomy import HeadKind
 from gnomon.tokenizer.tokenizer import Tokenizer
@@ -65,6 +73,8 @@ from gnomon.train.saver import Saver
 from gnomon.train.schedule import Schedule
 from gnomon.train.shard import Sharding, lay_out
 from gnomon.train.state import State
+
+log = logging.getLogger(__name__)
 
 OPENING_TOKENS = 12  # of a validation document, where the config names no prompts
 
@@ -184,6 +194,11 @@ def build_hands(
 ) -> Hands:
     """Return what acts on a run besides the step: record, checkpoints, batches. The first process is the scribe."""
     journal = Journal(run.journal_path, keep=world.first)
+    measured = build_buffer(run, plan, config)
+    if measured:
+        if world.first:
+            run.measured.sweep()
+        measured.content(measured.names(journal))  # or it is damaged: say so now
     known = read_events(run.events_path) if config.mix.rebalance == "loss" else []
     observers = build_observers(config, plan, journal, known)
     sinks = [EventLog(run.events_path), console] if world.first else []
@@ -193,14 +208,35 @@ def build_hands(
         journal=journal,
         checkpoints=run.checkpoints,
         saver=Saver(run, world, attempt, retention, background=config.train.background_saves),
-        loader=build_loader(plan, config, dataset, journal, world),
+        loader=build_loader(plan, config, dataset, journal, world, measured),
         world=world,
         start_over=start_over,
         micro_rows=plan.micro_rows,
+        measured=measured,
     )
 
 
-def build_loader(plan: Plan, config: Config, dataset: Dataset, journal: Decisions, world: World) -> Loader:
+def build_buffer(run: Run, plan: Plan, config: Config) -> Buffer | None:
+    """Return the buffer of a run's measurements, None where nothing is measured. Raises ConfigError where the questions
+    are not those that the run began with.
+    """
+    options = config.heads.measured
+    if not plan.measure_every or not options.questions:
+        return None
+    asking = ask(read_records(options.questions), Tokenizer.load(run.tokenizer_path), plan.shape["context"])
+    if plan.measured_questions not in (None, asking.digest):
+        raise ConfigError(
+            "the questions to measure with have changed since this run began",
+            where=", ".join(options.questions),
+            do="put the old files back, or train in another folder (out=runs/another)",
+        )
+    place = (plan.shape["context"], plan.seed)
+    return Buffer(asking, run.measured, options.buffer, options.rows_share, *place, alone=options.alone)
+
+
+def build_loader(
+    plan: Plan, config: Config, dataset: Dataset, journal: Decisions, world: World, measured: Buffer | None = None
+) -> Loader:
     """Return what gives the run's batches, this process's share of each."""
     if world.rank == 0:
         warn_of_cut(dataset, plan.shape["context"])
@@ -209,7 +245,8 @@ def build_loader(plan: Plan, config: Config, dataset: Dataset, journal: Decision
         length, rows = plan.shape["context"], plan.rows_per_step
         place = (world.rank, world.size)
         changes = (plan.ramp, plan.lengths, plan.weights, config.train.stride)
-        return Stream(dataset, length, rows, plan.micro_rows, plan.seed, journal, *place, *changes)
+        beside = measured and measured.beside
+        return Stream(dataset, length, rows, plan.micro_rows, plan.seed, journal, *place, *changes, beside)
 
     return Loader(stream, config.train.loader_workers, plan.device)
 
@@ -271,6 +308,53 @@ def build_checks(
     ]
 
 
+def build_measuring(state: State, hands: Hands, plan: Plan, config: Config, tokenizer: Tokenizer) -> list[Check]:
+    """Return the check that asks the model questions, if there are any; see `heads.measured`."""
+    buffer, options, world = hands.measured, config.heads.measured, hands.world
+    if buffer is None:
+        return []
+    examiner = Examiner(buffer.asking, tokenizer, mark_kinds(tokenizer), options.samples, plan.seed)
+
+    def examine(model: LanguageModel, at: int) -> Iterable[Event]:
+        if state.done < plan.measure_from:
+            return
+        start = time.monotonic()
+        names = buffer.names(hands.journal, state.row - 1)  # without this one, where the run comes to it again
+        known = buffer.content(names)
+        wanted = chosen(buffer.asking, options.at_once, len(names), plan.seed)
+        with autocast(plan.device, plan.dtype):
+            mine = measure(model, examiner, wanted, at, world.rank, world.size)
+        every = world.gather(mine)
+        answered = sorted((one for some, _ in every for one in some), key=lambda one: one.number)
+        pairs = [pair for _, some in every for pair in some]
+        file = None if state.finished else _keep(buffer, Measurement(at, tuple(answered)), world)
+        before = {one.number for one, _ in known}
+        yield QuestionsMeasured(
+            step=at,
+            row=state.row,
+            file=file,
+            questions=len(answered),
+            again=len(before.intersection(wanted)),
+            known=sum(one.known for one in answered) / len(answered),
+            staleness=sum(at - step for _, step in known) / max(1, len(known)),
+            forecast=forecast_of(pairs),
+            seconds=time.monotonic() - start,
+        )
+
+    return [Check("measured", plan.measure_every, examine)]
+
+
+def _keep(buffer: Buffer, measurement: Measurement, world: World) -> str | None:
+    """Return the name of the measurement's file, which every process can read; None where the disk took none."""
+    name: str | None = None
+    if world.first:
+        try:
+            name = buffer.store.add(measurement)
+        except StorageError as e:
+            log.warning("a measurement is not learned from, as it could not be kept: %s", e.what)
+    return world.gather(name)[0]
+
+
 def _watch_text(plan: Plan, config: Config, dataset: Dataset, tokenizer: Tokenizer, loader: Loader) -> Check:
     """Return the check that tells what is odd in the text. With several processes it sees the first one's rows."""
     references = references_of(dataset, plan.shape["context"], WINDOW_TOKENS, EVERY, config.train.stride)
@@ -315,6 +399,7 @@ def build_observers(
     patience = [stop_early(config.train.patience)] if config.train.patience else []
     return [
         save_when_due,
+        learn_what_was_measured,
         stop_on_interrupt,
         shrink_when_memory_is_short,
         go_back_when_unhealthy(plan.rows_per_step, earlier),

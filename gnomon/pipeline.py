@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from gnomon.assemble import build_checks, build_hands, build_loader, build_state, openings
+from gnomon.assemble import build_checks, build_hands, build_loader, build_measuring, build_state, openings
 from gnomon.base.disk import DISK
 from gnomon.base.errors import (
     ConfigError,
@@ -25,6 +25,7 @@ from gnomon.base.files import pretty_json, read_json, sweep_staging, write_atomi
 from gnomon.base.machine import keep_compiled_kernels, keep_freed_memory, this_machine
 from gnomon.bundle import Bundle, continue_each, load_bundle, mark_kinds
 from gnomon.config import Config, DataConfig, parse_budget
+from gnomon.data.measured.asked import digest_of, read_records
 from gnomon.data.prepare import find_prepared, prepare
 from gnomon.data.streaming.stream import validation_rows
 from gnomon.data.streaming.weights import refuse_unknown
@@ -153,6 +154,7 @@ def prepare_data(config: Config, console: Console) -> Dataset:
     """Return the dataset version of the config's text, made now unless it is there already; before it, its worlds."""
     for world in config.worlds:
         write_world(Path(world.folder), Settings(**world.model_dump(exclude={"folder"})), console.progress)
+    read_records(config.heads.measured.questions)  # or say now what is wrong with them
     if config.data.prepared is None:
         refuse_unknown(config.mix, [source.name or "" for source in config.data.named], domains_too=True)
     dataset = prepare(config.data, tokenizer_of(config), asked_vocabulary(config), console.progress)
@@ -215,9 +217,11 @@ def settle_plan(run: Run, config: Config, dataset: Dataset, console: Console, pr
                 do="train on the new text in another folder (out=runs/another), or put the old text back",
             )
         return plan
+    tokenizer = Tokenizer.load(dataset.tokenizer_path)
     if config.heads.kinds:
-        mark_kinds(Tokenizer.load(dataset.tokenizer_path))  # or they could not be read
-    plan = plan_of(config, dataset, console, processes)
+        mark_kinds(tokenizer)  # or they could not be read
+    digest = digest_of(config.heads.measured.questions, tokenizer, shape_of(config).context)
+    plan = plan_of(config, dataset, console, processes).model_copy(update={"measured_questions": digest})
     refuse_too_large(plan, this_machine())
     if plan.disk_bytes > (free := DISK.free(run.folder)):
         raise StorageError(
@@ -334,6 +338,7 @@ def _train(run: Run, plan: Plan, config: Config, dataset: Dataset, console: Cons
         start = time.monotonic()
         with Interrupts() as interrupts, compile_errors():
             checks = build_checks(plan, config, dataset, tokenizer, interrupts, world, hands.loader)
+            checks += build_measuring(state, hands, plan, config, tokenizer)
             stop = train_loop(state, checks, hands)
         settle(hands.saver.wait(), state, hands)
         hands.bus.publish(RunStopped(step=state.step, reason=stop.reason, seconds=time.monotonic() - start))

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Valida
 from gnomon.base.errors import ConfigError, DataError, IntegrityError
 from gnomon.base.files import read_json
 from gnomon.base.machine import Machine
-from gnomon.base.shares import uneven, without_tree
+from gnomon.base.shares import refuse_uneven_shares, uneven
 from gnomon.config import MAX_THREADS, Config, Dtype, OptimizerKind, parse_budget
+from gnomon.data.measured.every import measuring, measuring_reads
 from gnomon.data.streaming.weights import Stages, planned_weights
 from gnomon.footprint import disk_bytes, head_table, head_words, inference_bytes, training_bytes
 from gnomon.pace import Pace, Work
@@ -72,6 +73,9 @@ class Plan(BaseModel):
     validate_every: _Positive
     validation_tokens: _Positive
     save_every: _Positive
+    measure_every: _Count = 0  # steps between questions that the model is asked; 0: it is asked none
+    measure_from: Annotated[float, Field(ge=0)] = 0.0  # steps done before the first of them
+    measured_questions: str | None = None  # their digest
     parameters: _Positive
     parameter_table: dict[str, _Count]
     tokens: _Positive
@@ -161,6 +165,7 @@ def make_plan(
         )
     validation_tokens, validate_every = _validation(config, steps, step_tokens)
     heads = head_table(shape, config.heads.kinds)
+    measure_every, measure_from, reasons["measure_every"] = measuring(config, steps, step_tokens)
     return Plan(
         size=config.size,
         shape=shape.as_dict(),
@@ -185,6 +190,8 @@ def make_plan(
         warmup_steps=warmup,
         validate_every=validate_every,
         validation_tokens=validation_tokens,
+        measure_every=measure_every,
+        measure_from=measure_from,
         save_every=config.train.save_every or _save_every(steps, step_tokens / rate),
         parameters=shape.parameters + sum(heads.values()),
         parameter_table=shape.parameter_table() | heads,
@@ -225,7 +232,8 @@ def _with_defaults(
         "save_every": asked(
             "save_every", f"twenty times in the run; fewer where that is under {SECONDS_BETWEEN_SAVES:.0f} s"
         ),
-        "seconds": f"{steps:,} steps at tokens_per_second, validations and samples; saves are made beside them",
+        "seconds": f"{steps:,} steps at tokens_per_second, validations and samples; saves are made beside them"
+        + ("; and measurements, with what is learned from them" if config.heads.measured.questions else ""),
         "inference_bytes": "float32 weights, and keys and values of one full context",
         "disk_bytes": "checkpoints that are kept (weights and moments, float32), one being written, and exports",
     }
@@ -261,7 +269,8 @@ def _work(config: Config, shape: Shape, rows: int, steps: int, processes: int, t
     return Work(
         learnt=steps * rows * shape.context,
         updates=updates,
-        read=math.ceil(steps / every) * min(in_passes, text.validation_tokens if text else in_passes),
+        read=math.ceil(steps / every) * min(in_passes, text.validation_tokens if text else in_passes)
+        + measuring_reads(config, steps, rows * shape.context),
         drawn=math.ceil(steps / sample_every(steps)) * SAMPLE_TOKENS,
     )
 
@@ -354,7 +363,7 @@ def _passes(
     ramp, reasons["ramp"] = _ramp(config, rows, steps * rows, processes)
     micro, reasons["micro_rows"] = _micro_rows(config, shape, ramp[0][1] // processes if ramp else rows, processes)
     for size in sorted({rows, *(size for _, size in ramp)}):
-        _refuse_uneven_shares(config, size, min(size, micro), processes)
+        refuse_uneven_shares(size, min(size, micro), processes, exact=config.train.exact)
     return ramp, micro
 
 
@@ -429,21 +438,4 @@ def refuse_too_large(plan: Plan, machine: Machine) -> None:
             f"training needs about {needs:.1f} GiB and the machine has {has:.1f}",
             where=f"size {plan.size}",
             do="choose a smaller size, or fewer train.micro_rows",
-        )
-
-
-def _refuse_uneven_shares(config: Config, rows: int, micro: int, processes: int) -> None:
-    """Raise ConfigError when a batch cannot be dealt out to the processes, or not in the way `exact` needs it."""
-    if uneven(rows, processes):
-        raise ConfigError(
-            f"a batch has {rows} rows, which {processes} processes cannot share evenly",
-            where="train.batch_tokens",
-            do="ask for a batch whose rows are a multiple of the processes",
-        )
-    if config.train.exact and without_tree(rows, micro, processes):
-        raise ConfigError(
-            f"train.exact needs powers of two: {rows} rows a step are {rows / micro:g} passes of {micro} rows, for "
-            f"{processes} processes",
-            where="train.exact",
-            do="set train.micro_rows so that rows a step / micro_rows is a power of two, and not below the processes",
         )

@@ -48,11 +48,11 @@ def main() -> int:
 
 def config_page() -> str:
     """Return the table of every key of a config, from the fields and comments of gnomon/config."""
-    files = (ROOT / "gnomon" / "config" / f"{name}.py" for name in ("options", "adaptive", "world"))
+    files = (ROOT / "gnomon" / "config" / f"{name}.py" for name in ("options", "adaptive", "heads", "world"))
     source = "".join(f"{file.read_text()}\n\n" for file in files)
     parts = ("sources[]", "domains[]", "clean", "dedup", "decontaminate", "slurm")
     names = ("data", *(f"data.{part}" for part in parts), "tokenizer", "model", "adaptive", "mix", "train", "heads")
-    names += ("worlds[]", "export")
+    names += ("heads.measured", "worlds[]", "export")
     sections = {_class_of(name): f"{name}." for name in names} | {"Config": ""}
     page = (
         MADE + "# Every key of a config\n\n`null` means: derived by the plan, which says why (`gnomon plan CONFIG`).\n"

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from gnomon.base.names import PLAIN, no_domain
 from gnomon.config.adaptive import AdaptiveConfig, why_impossible
 from gnomon.config.amounts import parse_budget, parse_tokens
+from gnomon.config.heads import HeadsConfig, why_not_measured
 from gnomon.config.world import WorldConfig
 from gnomon.presets import HEADS, MAX_LOOPS, PRESETS, BlockKind, HaltingKind, PositionKind
-from gnomon.taxonomy import HEAD_OUTPUTS, HeadKind
 
 Dtype = Literal["bf16", "fp16", "fp32"]
 """Number formats that matrix products run in; weights stay float32."""
@@ -356,20 +356,6 @@ class TrainConfig(_Section):
         return self
 
 
-class HeadsConfig(_Section):
-    """Heads that say of a question what the model knows, beside the language; they learn where texts have questions."""
-
-    router: bool = False  # is it well posed, known, worth retrieval; is the evidence enough; is the answer right
-    types: bool = False  # the type of its answer, of 18 coarse and 50 fine ones
-    detached_share: float = Field(default=0.1, ge=0, le=1)  # of the steps, at first, in which only the heads learn
-    gradient_share: float = Field(default=0.1, ge=0, le=1)  # of the language's gradient that theirs may come to after
-
-    @property
-    def kinds(self) -> list[HeadKind]:
-        """The kinds of heads that are asked for."""
-        return [kind for kind in HEAD_OUTPUTS if getattr(self, kind)]
-
-
 class ExportConfig(_Section):
     """What the finished model is written as."""
 
@@ -429,6 +415,13 @@ class Config(_Section):
         loops, positions = self.model.loops or preset.loops, self.model.positions or preset.positions
         asked = (self.adaptive.budget, self.train.sharding, self.train.compile)
         if why := why_impossible(loops, positions, *asked):
+            raise ValueError(why)
+        return self
+
+    @model_validator(mode="after")
+    def _possible_measurements(self) -> "Config":
+        texts = {path for source in self.data.named for path in source.paths}
+        if why := why_not_measured(self.heads, self.train.sharding, texts):
             raise ValueError(why)
         return self
 

@@ -111,10 +111,13 @@ def _signals(told: Sequence[Told]) -> dict[str, dict[str, Any]]:
             for name, p in reading.router.items():
                 if not np.isnan(known[name]):
                     pairs.setdefault(name, []).append((p, known[name]))
-    return {name: _scores(np.array(some)) for name, some in sorted(pairs.items())}
+    return {name: scores_of(np.array(some)) for name, some in sorted(pairs.items())}
 
 
-def _scores(pairs: np.ndarray) -> dict[str, Any]:
+def scores_of(pairs: np.ndarray) -> dict[str, Any]:
+    """Return how well probabilities, the first column, tell what the second says: how often from SURE on, AUROC (None
+    without both kinds), Brier score and calibration error.
+    """
     said, label = pairs.T
     yes = label >= SURE
     return {

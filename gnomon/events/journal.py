@@ -37,6 +37,7 @@ class _Decision(BaseModel):
     rows_per_step: Annotated[_Count, Field(gt=0)] = 1
     length: Annotated[_Count, Field(gt=0)] = 1
     weights: dict[str, Annotated[float, Field(ge=0, strict=True)]] = {}
+    measured: Annotated[str, Field(pattern=r"^[0-9a-f]{64}\.json$")] = ""
     seen_row: _Count = 0
     accept: StrictBool = False
     roll_back: StrictBool = False
@@ -58,7 +59,8 @@ class Decisions:
     `skip_rows` (the stream goes on so many rows later), `rate_factor` with `until_row` (the learning rate is multiplied
     while rows below that are served), `micro_rows` (rows of one forward pass from here on), `rows_per_step` (rows of
     one batch from here on), `length` (tokens of the longest piece), `weights` (of the sources by name, from the next
-    block of rows on), `accept` (the guard forgets what was usual). Of rows, length and weights, `seen_row` is the row
+    block of rows on), `measured` (a file of what the model knew, which heads learn from here on), `accept` (the guard
+    forgets what was usual). Of rows, length and weights, `seen_row` is the row
     up to which the steps lie that they were decided after, `at_row` where that is not said. An entry with `roll_back`
     sends the run back: checkpoints of later rows that were made without knowing of it no longer count, nor do those at
     `before_step` or later.
@@ -95,7 +97,7 @@ class Decisions:
     def stages(
         self, key: str, planned: Sequence[tuple[int, Any]], seen_row: int | None = None
     ) -> list[tuple[int, Any]]:
-        """Return from which row on which `rows_per_step`, `length` or `weights` hold, in the order of the rows.
+        """Return from which row on which `rows_per_step`, `length`, `weights` or `measured` hold, in the order of rows.
 
         What was decided for a row counts from there to the next row for which something was planned or decided; of
         several decisions for one row the first counts. A decision that was made after steps which a later roll-back

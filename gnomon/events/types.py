@@ -109,6 +109,27 @@ class Sampled(Event):
     text: str
 
 
+class QuestionsMeasured(Event):
+    """The model was asked questions, and what it answers rightly is what the router learns from here on.
+
+    `known` is the mean share of right answers without evidence, `again` says how many of the questions had been
+    measured before, `staleness` how many steps ago those learned from were measured, in the mean. `forecast` is how
+    well the heads told it beforehand, by signal: `questions` at which it was measured, the share of `yes`, `auroc`
+    (None without both kinds), `brier` and `ece`. `row` follows the step.
+    """
+
+    kind: Literal["questions_measured"] = "questions_measured"
+    step: int
+    row: int
+    file: str | None  # of the run's folder `measured`; None: not to be learned from
+    questions: int
+    again: int
+    known: float
+    staleness: float
+    forecast: dict[str, dict[str, float | None]]
+    seconds: float
+
+
 class CheckpointSaved(Event):
     """A checkpoint is on disk and was read back whole; `reason` is best, rolling, or why the run ended."""
 
@@ -330,6 +351,13 @@ class Replan(Request):
         if self.rows_per_step is None and self.length is None and self.weights is None:
             raise ValueError("a Replan that asks for nothing")
         return self
+
+
+class Remember(Request):
+    """Let heads learn from a measurement, in this file, from row `at_row` on. Journalled."""
+
+    file: str
+    at_row: int = Field(ge=0)
 
 
 class Shrink(Request):

@@ -33,3 +33,8 @@ class Cache:
     @property
     def length(self) -> int:
         return self.layers[0].length
+
+    def take(self, rows: Tensor) -> None:
+        """Go on with these of the sequences, in this order; one may be taken several times."""
+        for layer in self.layers:
+            layer.keys, layer.values = layer.keys[rows], layer.values[rows]

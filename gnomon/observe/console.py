@@ -23,6 +23,7 @@ from gnomon.events.types import (
     GaveUp,
     LengthChanged,
     MicroRowsChanged,
+    QuestionsMeasured,
     RequestRefused,
     RolledBack,
     RowsChanged,
@@ -114,6 +115,9 @@ class Console:
             case DepthMeasured():
                 loops = f"loops {event.mean:.2f} ± {event.deviation:.2f}, with difficulty {event.rank:+.2f}"
                 self.say(f"step {event.step:>6,}  {loops}; dealt to others the loss is {event.shuffled:.4f}")
+            case QuestionsMeasured():
+                asked = f"asked {event.questions:,} questions, {event.known:.1%} of the answers right"
+                self.say(f"step {event.step:>6,}  {asked}; AUROC of what heads had said: {_forecast(event)}")
             case RequestRefused():
                 self.say(f"step {event.step:,}: {event.request}: {event.why}", style="yellow")
             case RolledBack():
@@ -171,6 +175,13 @@ class Console:
         if total and 0 < done < total and now - started > 1:
             left = f"  {_duration((now - started) / done * (total - done))} left"
         self.say(f"{stage}: {text}{left}")
+
+
+def _forecast(event: QuestionsMeasured) -> str:
+    return ", ".join(
+        f"{name} " + ("–" if (found := said["auroc"]) is None else f"{found:.3f}") + f" (ECE {said['ece']:.3f})"
+        for name, said in event.forecast.items()
+    )
 
 
 def _amount(done: int, total: int | None, unit: str) -> str:

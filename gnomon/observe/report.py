@@ -37,6 +37,7 @@ def report_html(
         _facts(plan, events, evaluation),
         "<h2>Curves</h2>",
         _curves(events).to_html(full_html=False, include_plotlyjs=True, config={"displaylogo": False}),
+        _measured(events),
         _samples(events),
         _exports(exports),
         _plan(plan),
@@ -117,6 +118,32 @@ def _samples(events: list[dict[str, Any]]) -> str:
     shown = [s for s in samples if s["step"] == last]
     texts = "".join(f"<pre><i>{escape(s['prompt'])}</i>{escape(s['text'])}</pre>" for s in shown)
     return f"<h2>Samples</h2><p class=quiet>After step {last:,}; what was given is grey.</p>{texts}"
+
+
+def _measured(events: list[dict[str, Any]]) -> str:
+    """Return what the heads said of questions before the model was asked them, against what it then answered."""
+    measured = _of(events, "questions_measured")
+    if not measured:
+        return ""
+    signals = list(dict.fromkeys(name for e in measured for name in e["forecast"]))
+    rows = "".join(
+        f"<tr><td>{e['step']:,}<td>{e['questions']:,}<td>{e['again']:,}<td>{e['known']:.1%}"
+        + "".join(f"<td>{_scored(e['forecast'].get(name))}" for name in signals)
+        for e in measured
+    )
+    heads = "".join(f"<th>{escape(name)}" for name in signals)
+    return (
+        "<h2>What it knows that it knows</h2><p class=quiet>Questions that it was asked while it trained. Under each"
+        " signal, AUROC and calibration error of what the heads had said before it was measured. Measured again: these"
+        " had been asked before, and what was measured then is what the heads learn from.</p><table><tr><th>step"
+        f"<th>questions<th>measured again<th>answered rightly{heads}{rows}</table>"
+    )
+
+
+def _scored(said: dict[str, float | None] | None) -> str:
+    if not said:
+        return ""
+    return ("–" if (found := said["auroc"]) is None else f"{found:.3f}") + f", {said['ece']:.3f}"
 
 
 def _exports(exports: list[dict[str, Any]]) -> str:

@@ -8,6 +8,8 @@ from gnomon.events.types import (
     InterruptAsked,
     MemoryShort,
     Observer,
+    QuestionsMeasured,
+    Remember,
     Replan,
     Request,
     RollBack,
@@ -64,6 +66,13 @@ def shrink_when_memory_is_short(event: Event) -> Iterable[Request]:
     """Ask for smaller forward passes when a step did not fit into memory."""
     if isinstance(event, MemoryShort):
         yield Shrink(why=event.why)
+
+
+def learn_what_was_measured(event: Event) -> Iterable[Request]:
+    """Ask that heads learn from a measurement from the next step on."""
+    if isinstance(event, QuestionsMeasured) and event.file is not None:
+        why = f"step {event.step:,}: {event.questions:,} questions, {event.known:.1%} of the answers right"
+        yield Remember(why=why, file=event.file, at_row=event.row)
 
 
 def grow_with_noise(context: int, most_rows: int, log_every: int) -> Observer:

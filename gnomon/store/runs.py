@@ -1,7 +1,7 @@
 """A run's folder: what lies where, that only one process writes it, and that it stays the run it was.
 
-runs/first/  config.json  plan.json  tokenizer.json  events.jsonl  journal.jsonl  checkpoints/  eval/  export/
-             report.html  lock  attempts/  supervisor.jsonl
+runs/first/  config.json  plan.json  tokenizer.json  events.jsonl  journal.jsonl  checkpoints/  measured/  eval/
+             export/  report.html  lock  attempts/  supervisor.jsonl
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from gnomon.base.files import pretty_json, read_json, storage_errors, write_atom
 from gnomon.base.progress import Progress
 from gnomon.store.checkpoint import Checkpoint
 from gnomon.store.checkpoints import CheckpointStore
+from gnomon.store.measured import MeasuredStore
 
 ATTEMPTS = "attempts"
 _ATTEMPT = re.compile(r"\d{6,15}", re.ASCII)
@@ -60,6 +61,7 @@ class Run:
         self.export_folder = folder / "export"
         self.report_path = folder / "report.html"
         self.checkpoints = CheckpointStore(folder / "checkpoints")
+        self.measured = MeasuredStore(folder / "measured")
 
     def settle_config(self, config: dict[str, Any], defaults: dict[str, Any]) -> None:
         """Write the config of a run that has not begun, or make sure that one that has begun has the same.

@@ -42,6 +42,7 @@ def verify_run(run: Run) -> Findings:
     found.add(_unreadable(run.evaluation_path, must=False), "eval/")
     if found.add(damaged_lines(run.journal_path, _never)):
         found.add(_lost_decisions(run.journal_path, whole))
+    found.add(_measurements(run), "measured/")
     if found.add(damaged_lines(run.events_path, _starts_anew)) and whole and not run.events_path.exists():
         found.add([Damage(run.events_path.name, None, "missing")])
     if not run.checkpoints.all() and any(_is(event, "checkpoint_saved") for event in read_lines(run.events_path)):
@@ -96,6 +97,18 @@ def _lost_decisions(path: Path, checkpoints: list[Checkpoint]) -> list[Damage]:
     if here >= known:
         return []
     return [Damage(path.name, None, f"it has {here} decisions, and checkpoints were made with {known}")]
+
+
+def _measurements(run: Run) -> list[Damage]:
+    """Return the measurements that the journal names and that are gone or damaged."""
+    damage: list[Damage] = []
+    entries = (entry for entry in read_lines(run.journal_path) if isinstance(entry, dict))
+    for name in dict.fromkeys(name for entry in entries if isinstance(name := entry.get("measured"), str)):
+        try:
+            run.measured.read(name)
+        except IntegrityError as e:
+            damage.append(Damage(name, None, e.what))
+    return damage
 
 
 def _known_decisions(checkpoint: Checkpoint) -> int:

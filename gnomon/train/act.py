@@ -10,6 +10,7 @@ from gnomon.events.types import (
     DataSkipped,
     LengthChanged,
     MicroRowsChanged,
+    Remember,
     Replan,
     Request,
     RequestRefused,
@@ -29,10 +30,11 @@ from gnomon.train.state import State
 
 
 def act(requests: Iterable[Request], state: State, hands: Hands) -> Stop | None:
-    """Carry out requests in their order (Shrink, RollBack, SkipData, Replan, Save, Stop) and return the Stop, if any.
+    """Carry out requests in their order (Shrink, RollBack, SkipData, Remember, Replan, Save, Stop) and return the Stop,
+    if any.
 
     A stop saves first. Several saves at one step are one; of several roll-backs the one to the earliest row counts. A
-    Replan that was asked for after steps which a roll-back undoes is undone with them.
+    Replan or Remember that was asked for after steps which a roll-back undoes is undone with them.
     """
     asked = list(requests)
     stop = next((r for r in asked if isinstance(r, Stop)), None)
@@ -42,10 +44,13 @@ def act(requests: Iterable[Request], state: State, hands: Hands) -> Stop | None:
     if back and not (stop and stop.reason == "out_of_memory"):
         earliest = min(back, key=lambda r: r.at_row)
         stop = roll_back(earliest, state, hands) or stop
-        asked = [r for r in asked if not (isinstance(r, Replan) and (r.seen_row or 0) > earliest.at_row)]
+        asked = [r for r in asked if _seen_row(r) <= earliest.at_row]
     for request in asked:
         if isinstance(request, SkipData):
             _skip(request, state, hands)
+    for request in asked:
+        if isinstance(request, Remember) and not hands.journal.decided("measured", request.at_row):
+            hands.journal.add({"at_row": request.at_row, "measured": request.file, "why": request.why})
     for request in asked:
         if isinstance(request, Replan):
             _replan(request, state, hands)
@@ -53,6 +58,11 @@ def act(requests: Iterable[Request], state: State, hands: Hands) -> Stop | None:
     if reasons and not (stop and stop.reason == "unhealthy"):
         save(state, hands, "best" if "best" in reasons else reasons[0], must=stop is not None)
     return stop
+
+
+def _seen_row(request: Request) -> int:
+    """Return the row up to which the steps lie that a decision was made after, 0 of what is no such decision."""
+    return request.at_row if isinstance(request, Remember) else getattr(request, "seen_row", None) or 0
 
 
 def _shrink(state: State, hands: Hands) -> Stop | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gnomon.data.measured.buffer import Buffer
 from gnomon.data.streaming.loader import Loader
 from gnomon.events.bus import Bus
 from gnomon.events.journal import Journal
@@ -25,6 +26,7 @@ class Hands:
     world: World
     start_over: Callable[[State], None]  # puts the state before the first step back
     micro_rows: int  # as planned
+    measured: Buffer | None = None  # of questions that the model is asked, where there are any
     skipped_saves: int = 0
     went_back_to: int | None = None  # step of the last roll-back
 

@@ -101,6 +101,9 @@ def _gradients(state: State, batch: Batch, world: World, sums: Tensor) -> list[T
     for i, rows in enumerate(batch.micros):
         torch.manual_seed(derive(state.seed, "step", state.step, "micro", world.rank * len(batch.micros) + i))
         part = _accumulate(state, rows, batch, share)
+        if batch.beside and (more := batch.beside[i]) is not None:
+            torch.manual_seed(derive(state.seed, "step", state.step, "beside", world.rank * len(batch.micros) + i))
+            part = part + _accumulate_heads(state, more, batch, share)
         if by_pass is None:
             sums += part
             continue
@@ -138,6 +141,18 @@ def _accumulate(state: State, rows: Rows, batch: Batch, share: Tensor | None) ->
     (total * state.guard.scale if state.dtype == "fp16" else total).backward()
     loss = cross.detach()[None] / tokens
     return torch.cat([loss, heads.figures(state.guard.scale)]) if heads else loss
+
+
+def _accumulate_heads(state: State, rows: Rows, batch: Batch, share: Tensor | None) -> Tensor:
+    """Do the same for rows that heads alone learn from: of the language's loss they have no part."""
+    assert state.budget
+    heads = HeadPass(state.budget, rows.targets, share)
+    with autocast(state.device, state.dtype):
+        pieces = Segments(rows.buckets, rows.inverse)
+        output = state.model(rows.tokens, rows.positions, pieces, marks=heads.marks)
+        total = heads.loss(output, batch)
+    (total * state.guard.scale if state.dtype == "fp16" else total).backward()
+    return torch.cat([torch.zeros(1, device=total.device), heads.figures(state.guard.scale)])
 
 
 def _apply(

@@ -36,7 +36,8 @@ class Loader:
         batch = self.stream.take(row) if self._pool is None else self._prepared(row, self._pool)
         if self.watch:
             self.watch(batch)
-        return replace(batch, micros=tuple(to_device(rows, self._device) for rows in batch.micros))
+        beside = tuple(rows and to_device(rows, self._device) for rows in batch.beside)
+        return replace(batch, micros=tuple(to_device(rows, self._device) for rows in batch.micros), beside=beside)
 
     def _prepared(self, row: int, pool: ThreadPoolExecutor) -> Batch:
         if self._known != len(self.stream.decisions.entries):

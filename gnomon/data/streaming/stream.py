@@ -3,8 +3,8 @@ number of the next row.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
 from typing import Any
 
@@ -25,12 +25,18 @@ forgot at a change of weights what the sources were behind, and so gives other r
 """
 
 
+Beside = Callable[[Decisions, int, int, int], tuple[Sequence[Rows | None], Mapping[str, int], Sequence[str]]]
+"""Gives what heads alone learn from beside a batch, by its first row, its rows and its passes in all processes: rows
+for each pass or None, the labels in all of them, and the router signals of which the batch's own labels count no more.
+"""
+
+
 @dataclass(frozen=True)
 class Batch:
     """The rows of one optimizer step, in micro-batches. `next_row` is the cursor after it.
 
     With several processes `micros` are this one's; `loss_tokens` counts those of all, and `labelled` the labels of all,
-    empty where the dataset has none.
+    empty where there are none. `beside` are rows that heads alone learn from, at most as many as of each pass.
     """
 
     micros: tuple[Rows, ...]
@@ -45,6 +51,7 @@ class Batch:
     accept: bool = False  # the guard takes what comes from here on as usual
     row_sources: tuple[int, ...] = ()  # the number of each row's source, in the dataset's order
     labelled: Mapping[str, int] = field(default_factory=dict)  # labels by router signal, `coarse` and `fine`
+    beside: tuple[Rows | None, ...] = ()  # one for each of `micros`, or none at all
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,8 @@ class Stream:
     many, or a decision says otherwise. With k times the plan's rows the learning rate is sqrt(k) times the schedule's:
     the rule for optimizers that divide a gradient by its size, as AdamW and Muon do (Malladi et al. 2022, arXiv
     2205.10287). `lengths` say from which row on no piece of a row has more tokens than how many: longer ones are cut,
-    so that order, rows and tokens stay what they are, and each token sees less of what came before it. `weights` say
+    so that order, rows and tokens stay what they are, and each token sees less of what came before it. `measured` gives
+    rows that heads alone learn from, which are no part of the batch's rows. `weights` say
     from which row on which source has which weight (see `Mix`); where nothing does, each has that of its rows. With a
     `stride` long documents are cut into windows that overlap (see `pack`); every token bears its loss once an epoch.
     """
@@ -97,13 +105,14 @@ class Stream:
         lengths: Sequence[tuple[int, int]] = (),
         weights: Sequence[tuple[int, Mapping[str, float]]] = (),
         stride: int | None = None,
+        measured: Beside | None = None,
     ) -> None:
         sources = dataset.sources("train")
         self.sources, self._splits = tuple(sources), tuple(sources.values())
         self._length, self._seed, self.decisions = length, seed, decisions
         self._labelled = any(split.labelled for split in self._splits)
         self.rows_per_batch, self._micro_rows = rows_per_batch, micro_rows
-        self._rank, self._world = rank, world
+        self._rank, self._world, self._measured = rank, world, measured
         alone = len(sources) == 1
         self._rows = [
             SourceRows(split, length, seed if alone else derive(seed, "source", name), number, stride)
@@ -164,11 +173,23 @@ class Stream:
         tokens = pieces.bearing()
         longest = self.decisions.in_force("length", start, self.planned["length"])
         first, last = (rank * rows // self._world for rank in (self._rank, self._rank + 1))
+        micros = tuple(
+            gather(self._splits, pieces.rows(np.arange(at, min(at + micro_rows, last))), self._length, longest)
+            for at in range(first, last, micro_rows)
+        )
+        labelled = find_marks(self._splits, pieces, longest).counts() if self._labelled else {}
+        beside: tuple[Rows | None, ...] = ()
+        if self._measured:
+            every, counts, instead = self._measured(self.decisions, start, rows, len(micros) * self._world)
+            beside = tuple(every[self._rank * len(micros) : (self._rank + 1) * len(micros)])
+            labelled |= dict.fromkeys(instead, 0)
+            labelled = {n: labelled.get(n, 0) + counts.get(n, 0) for n in {**labelled, **counts}}
+            micros = tuple(
+                replace(one, targets=one.targets.without(instead)) if instead and one.targets else one for one in micros
+            )
         return Batch(
-            micros=tuple(
-                gather(self._splits, pieces.rows(np.arange(at, min(at + micro_rows, last))), self._length, longest)
-                for at in range(first, last, micro_rows)
-            ),
+            micros=micros,
+            beside=beside,
             loss_tokens=int(tokens.sum()),
             first_row=start,
             next_row=start + rows,
@@ -179,7 +200,7 @@ class Stream:
             share=share,
             evenness=self._evenness(tokens.tolist(), micro_rows),
             accept=self.decisions.accepts(row, start + rows),
-            labelled=find_marks(self._splits, pieces, longest).counts() if self._labelled else {},
+            labelled=labelled,
         )
 
     def _evenness(self, tokens: list[int], micro_rows: int) -> float:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -16,10 +16,10 @@ from gnomon.taxonomy import ROUTER_SIGNALS, SIGNAL_KINDS
 log = logging.getLogger(__name__)
 
 READ = np.zeros((3, WIDTH), bool)
+"""What of a row is read at each kind of mark."""
 for _signal, _kind in enumerate(SIGNAL_KINDS):
     READ[_kind, [ROUTER.start + _signal, WEIGHT.start + _signal]] = True
 READ[0, COARSE] = READ[0, FINE] = True
-"""What of a row of labels is read at each kind of mark."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,13 @@ class Targets:
     weight: Tensor
     coarse: Tensor
     fine: Tensor
+
+    def without(self, signals: Sequence[str]) -> "Targets":
+        """Return the labels without those of some router signals."""
+        gone = [ROUTER_SIGNALS.index(name) for name in signals]
+        router, weight = self.router.clone(), self.weight.clone()
+        router[:, gone] = weight[:, gone] = torch.nan
+        return replace(self, router=router, weight=weight)
 
     def to(self, device: str) -> "Targets":
         """Return the labels on `device`."""

@@ -1,0 +1,94 @@
+"""Answers to a batch of prompts, the likeliest and some that are drawn, for training: every prompt is read once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gnomon.base.seeds import scatter
+from gnomon.model.cache import Cache
+from gnomon.model.lm import LanguageModel
+
+MOST_ANSWERS = 1 << 8  # to a prompt, in the numbering of chances
+MOST_TOKENS = 1 << 12  # of an answer, likewise
+FEW = 0.75  # of the answers in a batch still going on: below it those that ended are worth taking out
+
+
+@torch.no_grad()
+def answer_each(
+    model: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    stops: Sequence[int],
+    most_tokens: int,
+    *,
+    numbers: Sequence[int] = (),
+    samples: int = 0,
+    temperature: float = 1.0,
+    seed: int = 0,
+) -> list[list[list[int] | None]]:
+    """Return for each prompt its likeliest answer, and so many that are drawn; None for one of `most_tokens` that has
+    not met a stop. The stop is not part of it.
+
+    What is drawn follows from `seed` and the prompt's number (see `chances`), not from the batch.
+    """
+    each, device = 1 + samples, model.head.device
+    longest = max(map(len, prompts))
+    gaps_B = torch.tensor([longest - len(p) for p in prompts], device=device)
+    tokens_BT = torch.tensor([[p[0]] * (longest - len(p)) + list(p) for p in prompts], device=device)
+    cache = Cache(len(prompts), longest + most_tokens, model.shape, model.head)
+    rows_B = torch.arange(len(prompts), device=device).repeat_interleave(each)  # of each answer that still goes on
+    scores_BV = _next_scores(model, tokens_BT, gaps_B, cache)[rows_B]
+    cache.take(rows_B)
+    gaps_B = gaps_B[rows_B]
+    live = np.arange(len(prompts) * each)
+    going = np.ones(len(live), bool)
+    found, ended = [list[int]() for _ in live], np.zeros(len(live), bool)
+    for at in range(most_tokens):
+        u = chances(np.array(numbers)[live // each], live % each, at, seed) if samples else np.zeros(len(live))
+        next_B = pick_each(scores_BV, torch.from_numpy(live % each > 0), torch.from_numpy(u), temperature)
+        stopped = np.isin(next_B.numpy(), stops)
+        ended[live[going & stopped]] = True
+        going &= ~stopped
+        for answer, token in zip(live[going].tolist(), next_B.numpy()[going].tolist(), strict=True):
+            found[answer].append(token)
+        if not going.any() or at + 1 == most_tokens:
+            break
+        if going.mean() < FEW:
+            kept = torch.from_numpy(np.flatnonzero(going)).to(device)
+            cache.take(kept)
+            gaps_B, next_B, live, going = gaps_B[kept], next_B[kept.cpu()], live[going], going[going]
+        scores_BV = _next_scores(model, next_B[:, None].to(device), gaps_B, cache)
+    answers = [ids if end else None for ids, end in zip(found, ended.tolist(), strict=True)]
+    return [answers[at : at + each] for at in range(0, len(answers), each)]
+
+
+def chances(number: np.ndarray, answer: np.ndarray, token: int, seed: int) -> np.ndarray:
+    """Return the number from 0 to 1, not 1, by which the token of an answer to a prompt of a number is drawn."""
+    place = (number.astype(np.uint64) * MOST_ANSWERS + answer.astype(np.uint64)) * MOST_TOKENS + np.uint64(token)
+    return (scatter(place, seed) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def pick_each(scores_BV: Tensor, drawn_B: Tensor, u_B: Tensor, temperature: float) -> Tensor:
+    """Return the likeliest token of each row of logits, on the CPU; where it is to be drawn, the first whose chance
+    together with those before it is above `u` of all.
+    """
+    next_B = scores_BV.argmax(1)
+    if drawn_B.any():
+        rising_BV = (scores_BV[drawn_B] / temperature).softmax(1).cumsum(1)
+        wanted_B1 = (u_B[drawn_B][:, None] * rising_BV[:, -1:].double()).float()
+        found_B = torch.searchsorted(rising_BV, wanted_B1, right=True)[:, 0]
+        next_B[drawn_B] = found_B.clamp(max=scores_BV.shape[1] - 1)
+    return next_B
+
+
+def _next_scores(model: LanguageModel, tokens_BT: Tensor, gaps_B: Tensor, cache: Cache) -> Tensor:
+    """Return the logits after the last token of each row, [B, V], on the CPU; `gaps` are the pads on the left."""
+    start, new = cache.length, tokens_BT.shape[1]
+    places_T = torch.arange(start, start + new, device=tokens_BT.device)
+    keys_S = torch.arange(start + new, device=tokens_BT.device)
+    mask_BTS = (keys_S <= places_T[:, None]) & (keys_S >= gaps_B[:, None, None])
+    mask_BTS |= keys_S == places_T[:, None]  # a pad sees itself, so that no row of the softmax is empty
+    positions_BT = (places_T - gaps_B[:, None]).clamp(min=0)
+    hidden = model(tokens_BT, positions_BT, cache=cache, mask_BTS=mask_BTS).hidden[:, -1]
+    return model.logits(hidden).cpu()
