@@ -16,6 +16,7 @@ import typer
 from gnomon.base.errors import ConfigError, GnomonError
 from gnomon.base.log import tame_libraries
 from gnomon.verbs.artifacts import checkpoints, report, verify
+from gnomon.verbs.ask import ask
 from gnomon.verbs.bench import bench_app
 from gnomon.verbs.calibrate import calibrate
 from gnomon.verbs.common import ConfigPath, Json, Overrides, RunPath, config_of, print_json
@@ -125,6 +126,7 @@ def plan(config: ConfigPath, overrides: Overrides = None, as_json: Json = False)
 
 app.command()(eval)
 app.command()(calibrate)
+app.command()(ask)
 
 
 MaxTokens = Annotated[int, typer.Option(min=1, help="Most tokens to write.")]

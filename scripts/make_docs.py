@@ -16,7 +16,7 @@ from gnomon.presets import LATER, PRESETS, Shape
 ROOT = Path(__file__).parent.parent
 PAGES = ROOT / "docs" / "reference"
 VERBS = (
-    "train", "plan", "eval", "calibrate", "generate", "chat", "export", "verify", "checkpoints", "report",
+    "train", "plan", "eval", "calibrate", "ask", "generate", "chat", "export", "verify", "checkpoints", "report",
     "data prepare", "data ls", "data show", "data verify", "data report", "data diff", "data trace", "data dedup",
     "data decontaminate", "data fetch", "data synth", "data world", "data explain", "data check",
     "data import", "data export", "data stats", "data plan", "data classify train",

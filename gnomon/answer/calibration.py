@@ -171,15 +171,19 @@ def load_calibration(path: Path) -> tuple[Calibration, dict[str, Any] | None]:
         raise DataError("there is no calibration here", where=str(path), do=do)
     said = read_json(path)
     try:
-        if said["format"] != FORMAT or said["kind"] not in ("temperature", "beta"):
+        if said["format"] != FORMAT:
             raise ValueError
-        marks = said["fitted_on"]["marks"]
-        if sha256_bytes(canonical_json(marks)) != said["fitted_on"]["digest"]:
-            raise ValueError
-        signals = {name: Signal(**one) for name, one in said["signals"].items()}
-        weights = {name: float(said["weights"][name]) for name in signals}
-        found = Calibration(said["kind"], signals, weights, float(said["bias"]), said["l2"], tuple(marks))
-        return found, said["certificate"]
+        return calibration_of(said), said["certificate"]
     except (KeyError, TypeError, ValueError):
         do = "name a whole file that `gnomon calibrate --save` wrote, or make it anew"
         raise IntegrityError("this is no calibration of this version of Gnomon", where=str(path), do=do) from None
+
+
+def calibration_of(said: Mapping[str, Any]) -> Calibration:
+    """Return what `as_dict` said. Raises KeyError, TypeError or ValueError for anything else."""
+    marks, digest = said["fitted_on"]["marks"], said["fitted_on"]["digest"]
+    if said["kind"] not in ("temperature", "beta") or sha256_bytes(canonical_json(marks)) != digest:
+        raise ValueError("this is no calibration")
+    signals = {name: Signal(**one) for name, one in said["signals"].items()}
+    weights = {name: float(said["weights"][name]) for name in signals}
+    return Calibration(said["kind"], signals, weights, float(said["bias"]), said["l2"], tuple(marks))

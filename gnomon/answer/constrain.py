@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gnomon.answer.grammar import SLICES, grammar
-from gnomon.base.errors import ConfigError
+from gnomon.base.errors import ConfigError, DependencyError
 from gnomon.base.optional import need
 from gnomon.tokenizer.tokenizer import Tokenizer
 
@@ -119,6 +119,15 @@ class _Words:
         tokenizer = self._tokenizer()
         assert tokenizer is not None
         return tokenizer.encode(text if isinstance(text, str) else text.decode(errors="replace"))
+
+
+def has_constraints() -> bool:
+    """Return whether the package is there that constraints are made with."""
+    try:
+        need("llguidance", extra="constrain", why="answering by the rules of a type")
+    except DependencyError:
+        return False
+    return True
 
 
 _OF: WeakKeyDictionary[Tokenizer, Constraints] = WeakKeyDictionary()

@@ -4,7 +4,7 @@ Two guards that know nothing of each other: the grammar keeps a model from sayin
 """
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from gnomon.answer.dates import is_date
 from gnomon.answer.grammar import QUOTED, TEXT_CHARACTERS
@@ -38,12 +38,16 @@ def problem_of(answer: str, type_: str, evidence: Sequence[str] | None = None) -
 
 def is_quoted(answer: str, passage: str) -> bool:
     """Return whether an answer stands in a passage, letter by letter, and cuts no word of it."""
-    at = passage.find(answer)
+    return next(quoted_at(answer, passage), None) is not None
+
+
+def quoted_at(answer: str, passage: str) -> Iterator[int]:
+    """Yield every place where an answer begins in a passage, letter by letter, and cuts no word of it."""
+    at = passage.find(answer) if answer else -1
     while at >= 0:
         if _is_edge(passage, at) and _is_edge(passage, at + len(answer)):
-            return True
+            yield at
         at = passage.find(answer, at + 1)
-    return False
 
 
 def _is_edge(passage: str, at: int) -> bool:

@@ -10,7 +10,20 @@ from gnomon.verbs.common import Json, print_json
 
 
 def calibrate(
-    file: Annotated[Path, typer.Argument(help="A .jsonl file of predictions, also .gz or .zst.", metavar="FILE")],
+    file: Annotated[
+        Path, typer.Argument(help="A .jsonl file of predictions, also .gz or .zst; or a run.", metavar="FILE|RUN")
+    ],
+    questions: Annotated[
+        Path | None, typer.Option(help="Of a run: the questions it is to answer, with their answers.", metavar="FILE")
+    ] = None,
+    evidence: Annotated[
+        Literal["shown", "none"] | None, typer.Option(help="Whether questions keep their evidence. [default: shown]")
+    ] = None,
+    ablate: Annotated[bool, typer.Option("--ablate", help="Of a run: what each part of answering adds.")] = False,
+    constrain: Annotated[
+        bool | None,
+        typer.Option("--constrain/--free", help="Of a run: keep answers to their types. [default: if it is installed]"),
+    ] = None,
     shift: Annotated[
         Path | None, typer.Option(help="Predictions of another kind: what the threshold does there.", metavar="FILE")
     ] = None,
@@ -38,6 +51,10 @@ def calibrate(
     the confidence, which are fused. Questions are parted in three by a hash of their ids: a quarter fits each signal, a
     quarter fuses, half certifies and is what all figures are of. Give 2,000 questions or more.
 
+    Given a run and --questions, the run answers them as `gnomon ask` does, and what is fitted and certified is kept
+    beside the run, for `gnomon ask`. Lines are {"question": "Who wrote Emma?", "answers": ["Jane Austen"]}, or
+    "answerable": false for an answer.
+
     Examples:
 
       gnomon calibrate predictions.jsonl --out report.html
@@ -47,7 +64,22 @@ def calibrate(
       gnomon calibrate predictions.jsonl --save calibration.json
 
       gnomon calibrate later.jsonl --use calibration.json
+
+      gnomon calibrate runs/knowing --questions held_out.jsonl --risk 0.05 --ablate
     """
+    if questions is not None or file.is_dir():
+        if questions is None:
+            raise ConfigError("a run is calibrated on questions", do="add --questions FILE, with their answers")
+        if shift or as_given or use or save or out:
+            raise ConfigError("--questions goes with none of --shift, --as-given, --use, --save and --out")
+        from gnomon.evaluate.selective.confident import Choice
+        from gnomon.verbs.calibrate_run import calibrate_answers
+
+        choice = Choice(risk, confidence, kind, False, seed)
+        calibrate_answers(file, questions, evidence or "shown", choice, constrain, ablate, as_json)
+        return
+    if ablate or evidence or constrain is not None:
+        raise ConfigError("--ablate, --evidence and --constrain are for a run", do="give a run and --questions FILE")
     if as_given and (use or save):
         raise ConfigError("--as-given fits nothing that could be used or saved", do="leave it out")
     from gnomon.answer.calibration import load_calibration, save_calibration

@@ -34,13 +34,15 @@ POINTS = 200
 
 @dataclass(frozen=True)
 class Assessment:
-    """What was found, as scripts read it; the calibration it was found with, if there is one; and the marks of the
-    questions that certified.
+    """What was found, as scripts read it; the calibration it was found with, if there is one; the marks of the
+    questions that certified; and their confidences, with the order of thresholds, and which of them are wrong.
     """
 
     found: dict[str, Any]
     calibration: Calibration | None
     certified_on: list[str]
+    made: Confident
+    wrong: np.ndarray
 
 
 def assess(
@@ -84,7 +86,7 @@ def assess(
         "resplits": of_resplits(found["resplits"], choice.risk, choice.trust),
         **({"shift": of_shift(found["shift"], choice.risk)} if shift is not None else {}),
     }
-    return Assessment(found, made.calibration, sorted({predictions.marks[i] for i in made.at.tolist()}))
+    return Assessment(found, made.calibration, sorted({predictions.marks[i] for i in made.at.tolist()}), made, ~right)
 
 
 def _scores(predictions: Predictions, at: np.ndarray, confidence: np.ndarray, seed: int) -> dict[str, dict[str, Any]]:

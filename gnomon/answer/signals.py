@@ -1,0 +1,41 @@
+"""What speaks for an answer and against it, as numbers by name: from these its confidence is fused."""
+
+import math
+from collections.abc import Mapping
+
+from gnomon.answer.ask import Found, Try
+from gnomon.answer.validate import problem_of
+
+
+def signals(found: Found, one: Try) -> dict[str, float]:
+    """Return the signals of an answer; those of evidence only where there was some.
+
+    Probabilities lie from 0 to 1, and all other numbers but `tokens` are logs of such, at most 0: of the answer's
+    tokens, as the model left to itself had them (`mean_`, `min_log_prob`), as it would have had them in the mean (less
+    their entropy), and of all that was allowed; and what the fine types' would be in the mean, which are sure where it
+    is near 0.
+    """
+    assert found.question is not None and one.utterance.text is not None
+    said, logs = one.utterance, one.utterance.log_probs
+    names = ("well_posed", "known", "retrieve")
+    router = found.question.router
+    every = {name: router[name] for name in names} | {"correct": one.correct}
+    if one.evidence is not None:
+        every["sufficient"] = one.evidence.router["sufficient"]
+    every |= {
+        "mean_log_prob": sum(logs) / len(logs),
+        "min_log_prob": min(logs),
+        "expected_log_prob": -sum(said.entropies) / len(said.entropies),
+        "log_mass": said.log_mass,
+        "tokens": float(len(logs)),
+    }
+    if coarse := found.question.coarse:
+        likeliest = max(coarse, key=coarse.__getitem__)
+        holds = problem_of(said.text or "", likeliest, one.attempt.evidence) is None
+        every |= {"type_valid": float(holds), "expected_type_log_prob": -entropy(found.question.fine)}
+    return every
+
+
+def entropy(chances: Mapping[str, float]) -> float:
+    """Return the entropy in nats of probabilities that sum to one."""
+    return -math.fsum(p * math.log(p) for p in chances.values() if p > 0)

@@ -1,0 +1,133 @@
+"""What a model says after `<|a|>`, row by row of a session, with how sure of each token it was by itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gnomon.answer.constrain import ABSTAIN, STOP, Constraint
+from gnomon.answer.session import Session
+from gnomon.model.reading import Reading
+from gnomon.tokenizer.tokenizer import Tokenizer
+
+ANSWER = "<|a|>"
+MOST_TOKENS = 96
+"""Of an answer; the open types end after 200 characters by themselves."""
+
+
+@dataclass
+class Utterance:
+    """One answer as it was said: `text`, None for an abstention or where it did not come to its end; `ids`, but for
+    the one that ends it.
+
+    Of each token, the one that ends it included: `log_probs`, of the model left to itself, `entropies` of what it would
+    have said, and `log_masses`, the log of the probability of all that was allowed there. `reading` is the heads' at
+    its end.
+    """
+
+    text: str | None = None
+    ids: list[int] = field(default_factory=list)
+    abstained: bool = False
+    finished: bool = False
+    log_probs: list[float] = field(default_factory=list)
+    entropies: list[float] = field(default_factory=list)
+    log_masses: list[float] = field(default_factory=list)
+    reading: Reading | None = None
+
+    @property
+    def log_mass(self) -> float:
+        """The log of the allowed mass of the whole."""
+        return sum(self.log_masses)
+
+
+class Free:
+    """No constraint but that an answer is text, or an abstention: control tokens of other use are no part of one."""
+
+    def __init__(self, tokenizer: Tokenizer, vocabulary: int) -> None:
+        self._abstain, self._stop = tokenizer.special_id(ABSTAIN), tokenizer.special_id(STOP)
+        self._text_V = np.arange(vocabulary) < tokenizer.tokens
+        self._text_V[sorted(tokenizer.special_ids)] = False
+        self._said: list[int] = []
+
+    def allowed(self) -> np.ndarray:
+        """Return, for each id of the vocabulary, whether it may come next."""
+        allowed_V = self._text_V.copy()
+        if self._said == [self._abstain]:
+            allowed_V[:] = False
+        allowed_V[self._stop if self._said else self._abstain] = True
+        return allowed_V
+
+    def advance(self, token: int) -> None:
+        """Take the token that came."""
+        self._said.append(token)
+
+    @property
+    def may_stop(self) -> bool:
+        """Whether what came so far is a whole answer."""
+        return bool(self._said)
+
+
+@torch.no_grad()
+def say(
+    session: Session, tokenizer: Tokenizer, constraints: Sequence[Constraint | None], room: Sequence[int]
+) -> list[Utterance | None]:
+    """Return what each row says, likeliest token first, under a fresh constraint each; None for a row with none.
+
+    `room` is how many tokens a row may have at most. When a row is done, its end is read, so that the heads speak of
+    the whole answer.
+    """
+    abstain, stop, opening = (tokenizer.special_id(name) for name in (ABSTAIN, STOP, ANSWER))
+    found = [None if one is None else Utterance() for one in constraints]
+    session.read([[] if one is None else [opening] for one in constraints])
+    running = [row for row, one in enumerate(constraints) if one is not None and room[row] > 0]
+    while running:
+        scores_RV = session.scores_BV[running]
+        allowed_RV = _allowed([constraints[row] for row in running], scores_RV.shape[1])
+        tokens, *figures = _next(scores_RV, allowed_RV)
+        pieces: list[list[int]] = [[] for _ in constraints]
+        going = []
+        for row, token, log_prob, entropy, mass in zip(running, tokens, *figures, strict=True):
+            one, constraint = found[row], constraints[row]
+            assert one is not None and constraint is not None
+            one.log_probs.append(log_prob)
+            one.entropies.append(entropy)
+            one.log_masses.append(mass)
+            pieces[row] = [token]
+            if token == stop:
+                one.finished, one.abstained = True, one.ids == [abstain]
+                one.text = None if one.abstained else tokenizer.decode_bytes(one.ids).decode(errors="replace").strip()
+                continue
+            one.ids.append(token)
+            if len(one.ids) < room[row]:
+                constraint.advance(token)
+                going.append(row)
+        for row, readings in zip(range(len(pieces)), session.read(pieces), strict=True):
+            if readings and (one := found[row]) is not None:
+                one.reading = readings[-1]
+        running = going
+    return found
+
+
+def _allowed(constraints: Sequence[Constraint | None], vocabulary: int) -> Tensor:
+    """Return which tokens each row may say, bool [R, V]; the model may know more of them than the tokenizer."""
+    allowed_RV = torch.zeros(len(constraints), vocabulary, dtype=torch.bool)
+    for i, one in enumerate(constraints):
+        assert one is not None
+        known_V = torch.from_numpy(one.allowed())[:vocabulary]
+        allowed_RV[i, : len(known_V)] = known_V
+    return allowed_RV
+
+
+def _next(scores_RV: Tensor, allowed_RV: Tensor) -> tuple[list[int], list[float], list[float], list[float]]:
+    """Return the likeliest allowed token of each row, its log probability and the entropy of what the model would say,
+    both left to itself, and the log of the mass of what is allowed.
+    """
+    log_RV = scores_RV.log_softmax(-1)
+    kept_RV = log_RV.masked_fill(~allowed_RV, -torch.inf)
+    tokens_R = kept_RV.argmax(-1)
+    entropy_R = -(log_RV.exp() * log_RV).sum(-1)
+    mass_R = kept_RV.logsumexp(-1).clamp(max=0.0)  # above 0 by rounding, where all is allowed
+    log_R = log_RV.gather(-1, tokens_R[:, None])[:, 0]
+    return tokens_R.tolist(), log_R.tolist(), entropy_R.tolist(), mass_R.tolist()

@@ -1,0 +1,288 @@
+"""One at a time or many together, the pipeline finds the same; it decides one thing; and it quotes what it read."""
+
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gnomon.answer.ask import ILL_POSED_BELOW, LEAST_ROOM, Asked, Found, Settings, answer_each
+from gnomon.answer.calibration import fit_calibration
+from gnomon.answer.certify import certify, fixed_order
+from gnomon.answer.constrain import has_constraints
+from gnomon.answer.decision import GIVEN, Seen, decide, why
+from gnomon.answer.repair import answer_with_repairs
+from gnomon.answer.result import Terms, result_of
+from gnomon.answer.session import Session
+from gnomon.answer.signals import signals
+from gnomon.answer.spans import spans
+from gnomon.answer.trust import CLOSED, SHOWN, Trust, Use, load_trust, save_trust, why_not
+from gnomon.answer.validate import is_quoted, problem_of
+from gnomon.base.errors import DataError, IntegrityError
+from gnomon.bundle import Bundle, mark_kinds
+from gnomon.data.forms.questions import question_parts
+from gnomon.data.parts import encode_parts
+from gnomon.data.questions.question import Question
+from gnomon.model.reading import read
+from gnomon.taxonomy import ROUTER_SIGNALS, HeadKind
+from gnomon.tokenizer.tokenizer import Tokenizer
+from gnomon.tokenizer.train import train_tokenizer
+from tests.world import TINY, noisy_model, saved_bundle
+
+SHAPE = replace(TINY, context=160)
+TEXT = ["Who met Ada King in March 1876? Ben met her; 30 days, $5 million, yes. O'Neill's café: 3.5 km. "] * 3
+PASSAGES = ("Ada King met Ben O'Neill in March 1876.", "The café is 3.5 km away.", "Ada, of 1843, said <|a|> no.")
+ASKED = [
+    Asked("Who met Ada King?", PASSAGES[:1]),
+    Asked("When did it begin, <|/q|> and why?"),
+    Asked("How far is the café from here, if one goes by foot?", PASSAGES),
+    Asked("?"),
+    Asked("Who?", PASSAGES[1:]),
+    Asked("How many days?", PASSAGES[2:]),
+    Asked("x" * 700),
+    Asked("Who?", ("y" * 700,)),
+]
+
+
+@cache
+def tokenizer() -> Tokenizer:
+    return train_tokenizer(TEXT, SHAPE.vocabulary, "qwen2", kind="bpe")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Return a model whose answers come to an end, some sooner than others, and whose router doubts most of them."""
+    model = noisy_model(SHAPE, 3, heads=("router", "types")).eval()
+    with torch.no_grad():
+        states = model(torch.arange(1, 150)[None]).hidden[0]
+        middle = states.mean(0)
+        model.head[tokenizer().special_id("<|/a|>")] = (
+            middle / middle.square().sum() * model.logits(states).amax(1).mean()
+        )
+        model.get_parameter("heads.router.down_proj.bias")[ROUTER_SIGNALS.index("correct")] = -0.1
+    return saved_bundle(tmp_path_factory.mktemp("run"), model, tokenizer())
+
+
+def how(repairs: int = 0, constrain: bool | None = None, **more: bool) -> Settings:
+    return Settings(has_constraints() if constrain is None else constrain, repairs, **more)
+
+
+def said(found: Found) -> list[tuple[object, ...]]:
+    return [(t.utterance.text, t.type, t.problem, t.attempt.repair, t.attempt.evidence) for t in found.tries]
+
+
+def numbers(found: Found, repairs: int = 0) -> dict[str, float]:
+    one = found.standing(repairs)
+    return {} if one is None else signals(found, one)
+
+
+@pytest.mark.parametrize(("repairs", "constrain"), [(0, True), (2, False)])
+def test_many_together_are_as_one_by_one(bundle: Bundle, repairs: int, constrain: bool) -> None:
+    if constrain and not has_constraints():
+        pytest.skip("pip install 'gnomon[constrain]'")
+    chosen = how(repairs, constrain, stop_early=False)
+    every = answer_each(bundle, ASKED, chosen)
+    assert any(len(found.tries) > 1 for found in every) == bool(repairs)
+    for one, found in zip(ASKED, every, strict=True):
+        (alone,) = answer_each(bundle, [one], chosen)
+        assert said(found) == said(alone) and found.types == alone.types and found.used == alone.used
+        assert numbers(found, repairs) == pytest.approx(numbers(alone, repairs), abs=2e-5)
+    assert [found.unread.part if found.unread else None for found in every[-2:]] == ["question", "evidence"]
+    assert any(numbers(found, repairs) for found in every)
+
+
+def test_what_the_heads_say_is_what_a_reading_of_the_whole_layout_says(bundle: Bundle) -> None:
+    kinds = mark_kinds(bundle.tokenizer)
+    for found in answer_each(bundle, ASKED[:6], how(constrain=False, stop_early=False)):
+        one = found.tries[0]
+        whole = Question("", found.asked.question, evidence=found.passages)
+        ((ids, _),) = encode_parts([question_parts(whole)], bundle.tokenizer)
+        opening, ending = (bundle.tokenizer.special_id(name) for name in ("<|a|>", "<|/a|>"))
+        end = [ending] if one.utterance.finished else []
+        text = [bundle.tokenizer.end_of_text, *ids, opening, *one.utterance.ids, *end]
+        readings = read(bundle.model, text, kinds)[1]
+        assert len(readings) == 1 + bool(found.used) + len(end)
+        ours = [found.question, one.evidence, one.utterance.reading]
+        for slow, ours_ in zip(readings, [r for r in ours if r], strict=True):
+            assert ours_.place == slow.place and ours_.kind == slow.kind
+            assert ours_.router == pytest.approx(slow.router, abs=2e-5)
+            assert ours_.coarse == pytest.approx(slow.coarse, abs=2e-5)
+
+
+def test_a_session_that_goes_back_is_as_one_that_never_went_on() -> None:
+    model = noisy_model(TINY, 1, heads=("router",)).eval()
+    draw = np.random.default_rng(0)
+    kinds = {7: 0, 8: 1}
+
+    def pieces(*lengths: int) -> list[list[int]]:
+        return [draw.integers(1, 500, n).tolist() + ([7] if n else []) for n in lengths]
+
+    first, wrong, then = pieces(5, 1, 9), pieces(3, 8, 0), pieces(0, 2, 6)
+    session = Session(model, kinds, 3, 40)
+    session.read(first)
+    place = session.place
+    session.read(wrong)
+    session.rewind(place)
+    found = session.read(then)
+    for row in range(3):
+        text = first[row] + then[row]
+        hidden, slow = read(model, text, kinds)
+        assert torch.allclose(session.scores_BV[row], model.logits(hidden[-1]), atol=1e-4) or not then[row]
+        assert [r.place for r in found[row]] == [r.place for r in slow[1:]]
+        for ours, theirs in zip(found[row], slow[1:], strict=True):
+            assert ours.router == pytest.approx(theirs.router, abs=2e-5)
+
+
+def test_evidence_that_does_not_fit_is_left_out_whole(bundle: Bundle) -> None:
+    long = ("word " * 100,)
+    (found,) = answer_each(bundle, [Asked("Who met Ada?", (PASSAGES[0], *long, PASSAGES[1]))], how(stop_early=False))
+    assert found.used == (0, 2) and found.passages == (PASSAGES[0], PASSAGES[1])
+    assert found.tries[0].attempt.evidence == found.passages
+    assert LEAST_ROOM > 0
+
+
+def test_a_repair_does_what_the_plain_loop_does(bundle: Bundle) -> None:
+    for found in answer_each(bundle, ASKED[:6], how(2, False, stop_early=False)):
+        replies = iter(found.tries)
+        problems = {id(t): t.fault for t in found.tries}
+        current = []
+
+        def decode(attempt: object, replies=replies, current=current):  # type: ignore[no-untyped-def]
+            current.append(next(replies))
+            assert current[-1].attempt == attempt
+            return current[-1].as_tried().reply
+
+        reply, tried = answer_with_repairs(
+            found.tries[0].attempt, decode, lambda *_, c=current, p=problems: p[id(c[-1])], 2
+        )
+        standing = found.standing(2)
+        assert len(tried) == len(found.tries)
+        assert reply.answer == (None if standing is None else standing.utterance.text)
+
+
+EVERY = [
+    Seen(*each)
+    for each in itertools.product(
+        (False, True),
+        (None, 0.0, 0.3, 0.9, 1.0),
+        (False, True),
+        (None, 0.0, 0.5, 0.9),
+        (0.1, 0.5, 0.9),
+        (None, 0.4, 0.5),
+    )
+]
+
+
+def test_every_combination_of_what_is_seen_ends_in_exactly_one_decision() -> None:
+    for seen in EVERY:
+        well, stands = not seen.ill_posed, seen.confidence is not None
+        wanting = seen.sufficient is not None and seen.sufficient < 0.5
+        sure = seen.confidence is not None and seen.calibrated and seen.threshold is not None
+        sure = sure and (seen.confidence or 0) >= (seen.threshold or 0)
+        plainly = stands and not seen.calibrated and not wanting
+        none = well and not sure and not plainly
+        table = {
+            "ill_posed": seen.ill_posed,
+            "answer": well and sure,
+            "uncertified": well and plainly,
+            "insufficient": none and wanting,
+            "needs_evidence": none and seen.sufficient is None and seen.retrieve >= 0.5,
+            "abstain": none and not wanting and not (seen.sufficient is None and seen.retrieve >= 0.5),
+        }
+        assert [name for name, holds in table.items() if holds] == [decide(seen)], seen
+        assert why(decide(seen), seen, 0.05)
+        assert decide(seen) not in GIVEN or stands, "what abstains never has text"
+
+
+@given(
+    st.text("ab A3.5-'’ é", max_size=40), st.text("ab A3.5-'’ é", max_size=40), st.integers(0, 40), st.integers(1, 9)
+)
+@settings(max_examples=150, deadline=None)
+def test_spans_quote_their_passage_exactly(first: str, second: str, start: int, length: int) -> None:
+    answer = first[start : start + length].strip()
+    found = spans(answer, [second, first])
+    for span in found:
+        assert (second, first)[span.passage][span.start : span.end] == span.text == answer
+    assert {span.passage for span in found} == {i for i, p in enumerate((second, first)) if is_quoted(answer, p)}
+
+
+def use(seed: int, names: Sequence[str]) -> Use:
+    draw = np.random.default_rng(seed)
+    every = {name: draw.random(400) for name in names}
+    right = draw.random(400) < every[names[0]] ** 0.2
+    at, ids = np.arange(400), [f"q{i}" for i in range(400)]
+    fitted = fit_calibration(every, right.astype(float), at[:100], at[100:200], ids, ids)
+    order = fixed_order(fitted.left_out, ~right[100:200])
+    confidence = fitted.calibration.confidence({name: values[200:] for name, values in every.items()})
+    return Use(fitted.calibration, order, confidence, ~right[200:])
+
+
+def test_trust_comes_back_from_its_file_and_certifies_any_risk_as_before(tmp_path: Path) -> None:
+    made = {CLOSED: use(0, ["correct", "mean"]), SHOWN: use(1, ["correct", "sufficient"])}
+    trust = Trust("w" * 64, Settings(repairs=2), {"questions": 400}, made)
+    save_trust(trust, path := tmp_path / "answers.json")
+    back = load_trust(path)
+    assert back is not None and (back.weights, back.settings, back.measured) == (
+        trust.weights,
+        trust.settings,
+        trust.measured,
+    )
+    for name, one in made.items():
+        again, values = back.uses[name], dict.fromkeys(one.calibration.signals, 0.37)
+        assert again.confidence_of(values) == one.confidence_of(values)
+        for risk in (0.05, 0.2, 0.4):
+            assert back.certificate(name, risk, 0.9) == certify(one.confidence, one.wrong, one.order, risk, 0.9)
+    assert any(back.certificate(CLOSED, risk, 0.9).certified for risk in (0.2, 0.4))
+    assert load_trust(tmp_path / "none.json") is None
+    text = path.read_text()
+    for damaged in (text[: len(text) // 2], "[]", "{}", text.replace('"format": 1', '"format": 2')):
+        path.write_text(damaged)
+        with pytest.raises(IntegrityError):
+            load_trust(path)
+    said = json.loads(text)
+    said["uses"][CLOSED]["order"]["answered"].pop()
+    path.write_text(json.dumps(said))
+    with pytest.raises(IntegrityError, match="calibration of answers"):
+        load_trust(path)
+
+
+def test_a_calibration_of_other_weights_or_another_way_promises_nothing() -> None:
+    trust = Trust("w", Settings(), {}, {CLOSED: use(0, ["correct", "mean"])})
+    assert why_not(trust, "w", Settings(stop_early=False), CLOSED) is None
+    assert "no calibration" in str(why_not(None, "w", Settings(), CLOSED))
+    assert "other weights" in str(why_not(trust, "v", Settings(), CLOSED))
+    assert "under constraint" in str(why_not(trust, "w", Settings(constrain=False), CLOSED))
+    assert "another way" in str(why_not(trust, "w", Settings(repairs=1), CLOSED))
+    assert "with evidence" in str(why_not(trust, "w", Settings(), SHOWN))
+
+
+def test_what_is_said_follows_from_what_was_found(bundle: Bundle) -> None:
+    terms = Terms(how(constrain=False), None, "")
+    for found in answer_each(bundle, ASKED, terms.settings):
+        told = result_of(found, terms)
+        assert (told["answer"] is not None) == (told["decision"] in GIVEN)
+        if found.question is not None and found.question.router["well_posed"] < ILL_POSED_BELOW:
+            assert told["decision"] == "ill_posed" and not found.tries, "what is ill posed is read no further"
+        if told["answer"] is not None:
+            assert problem_of(told["answer"], told["type"], found.passages or None) is None
+        for span in told["evidence"]:
+            assert found.asked.passages[span["passage"]][span["start"] : span["end"]] == told["answer"]
+        assert sum(step["milliseconds"] for step in told["trace"]) == pytest.approx(
+            sum(found.milliseconds.values()), abs=0.01
+        )
+        json.dumps(told)
+
+
+def test_a_model_without_a_router_is_told_to_train_one(tmp_path: Path) -> None:
+    kinds: tuple[tuple[HeadKind, ...], ...] = ((), ("types",))
+    for heads in kinds:
+        made = saved_bundle(tmp_path / "-".join(("run", *heads)), noisy_model(SHAPE, 0, heads=heads), tokenizer())
+        with pytest.raises(DataError, match="heads"):
+            answer_each(made, [Asked("Who?")], Settings(constrain=False))
