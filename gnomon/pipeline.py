@@ -243,7 +243,7 @@ def evaluate(run: Run, console: Console | None = None) -> dict[str, Any]:
             return known
     plan = read_plan(run.plan_path)
     result = score_split(bundle, open_dataset(Path(plan.dataset_folder or "")), plan, console)
-    kept = {"checkpoint": bundle.checkpoint.path.name, **score_as_dict(result)}
+    kept = {"checkpoint": bundle.checkpoint.path.name, **result.as_dict()}
     write_atomic(run.evaluation_path, pretty_json(kept))
     return kept
 
@@ -264,17 +264,6 @@ def score_split(bundle: Bundle, dataset: Dataset, plan: Plan, console: Console |
                 console.progress("evaluating", seen, split.bearing, "tokens")
 
     return score(bundle.model, told(), bytes_per_token=split.bytes / split.n_tokens, dtype=plan.dtype)
-
-
-def score_as_dict(result: Score) -> dict[str, Any]:
-    """Return a score as scripts read it."""
-    return {
-        "loss": result.loss,
-        "perplexity": result.perplexity,
-        "bits_per_byte": result.bits_per_byte,
-        "tokens": result.tokens,
-        "bytes": round(result.bytes),
-    }
 
 
 def write_report(run: Run) -> Path:

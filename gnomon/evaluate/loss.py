@@ -35,6 +35,16 @@ class Score:
     def bits_per_byte(self) -> float:
         return self.loss * self.tokens / math.log(2) / self.bytes
 
+    def as_dict(self) -> dict[str, float]:
+        """Return it as scripts read it."""
+        return {
+            "loss": self.loss,
+            "perplexity": self.perplexity,
+            "bits_per_byte": self.bits_per_byte,
+            "tokens": self.tokens,
+            "bytes": round(self.bytes),
+        }
+
 
 def whole(parts: Sequence[Score]) -> Score:
     """Return the score of several texts together."""

@@ -82,7 +82,7 @@ def eval(
     from gnomon.evaluate.held_out import compare_texts, prove_parity, score_by_windows, score_file
     from gnomon.evaluate.parity import MOST_TOKENS
     from gnomon.observe.console import Console
-    from gnomon.pipeline import evaluate, score_as_dict
+    from gnomon.pipeline import evaluate
 
     most = MOST_TOKENS if limit is None else None if limit == "all" else tokens_of(limit, "--limit")
     console, bundle = Console(), load_bundle(run)
@@ -99,9 +99,9 @@ def eval(
         _say({**found.as_dict(), "stride": stride or bundle.shape.context}, _delta_lines(found), as_json)
         return
     if stride:
-        result = {**score_as_dict(score_by_windows(bundle, data, stride, console.progress)), "stride": stride}
+        result = {**score_by_windows(bundle, data, stride, console.progress).as_dict(), "stride": stride}
     else:
-        result = evaluate(bundle.run, console) if data is None else score_as_dict(score_file(bundle, data))
+        result = evaluate(bundle.run, console) if data is None else score_file(bundle, data).as_dict()
     console.finish()
     _say(result, [_loss_line(result)], as_json)
 

@@ -272,6 +272,7 @@ def _parts(word: str, inside: int) -> bool:
 
 
 def stem(word: str) -> str:
+    """Return a noun's singular, by its ending alone."""
     if word.endswith("ies") and len(word) > 4:
         return word[:-3] + "y"
     return word[:-1] if word.endswith("s") and not word.endswith("ss") and len(word) > 3 else word
