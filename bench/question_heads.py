@@ -67,21 +67,16 @@ def main() -> None:
         print("SVM: scikit-learn is not installed")
     found |= heads(bundle, questions, others, true, folds, known, args)
     table = {name: _median([scores(one, true) for one in every]) for name, every in found.items()}
-    unseen = folds >= 2
-    for name, every in found.items():
-        parts = [(one[0][unseen], None, one[2][unseen], None, one[4]) for one in every]
-        table[name]["three_fifths"] = _median([scores(one, true[unseen]) for one in parts])
     if args.json:
         print(json.dumps({"questions": len(questions), "unlabelled": len(others), "seeds": args.seeds, **table}))
         return
     print(f"{len(questions):,} questions, {len(others):,} unlabelled, {args.seeds} seeds of heads")
-    print("                  class: right  macro-F1    ECE   fine: right  macro-F1    ECE   three fifths: class   fine")
+    print("                  class: right  macro-F1    ECE   fine: right  macro-F1    ECE")
     for name, s in table.items():
         shown = [f"{s[k]:.4f}" if s[k] is not None else "     -" for k in ("class_ece", "fine_ece")]
-        part = s["three_fifths"]
         print(
             f"{name:<18}      {s['class']:.4f}    {s['class_f1']:.4f} {shown[0]}        {s['fine']:.4f}    "
-            f"{s['fine_f1']:.4f} {shown[1]}                {part['class']:.4f} {part['fine']:.4f}"
+            f"{s['fine_f1']:.4f} {shown[1]}"
         )
 
 

@@ -78,9 +78,9 @@ class Calibration:
 def fit_signal(values: np.ndarray, right: np.ndarray, kind: Kind) -> Signal:
     """Return the calibration of one signal on questions answered rightly or not (1, 0, or between).
 
-    A signal whose values all lie from 0 to 1 is a probability.
+    A signal whose values all lie from 0 to 1, and are not all the same, is a probability.
     """
-    is_probability = bool(((values >= 0) & (values <= 1)).all())
+    is_probability = bool(((values >= 0) & (values <= 1)).all() and values.min() < values.max())
     center, scale = (0.0, 1.0) if is_probability else (float(values.mean()), float(values.std()) or 1.0)
     z = _logit(values) if is_probability else (values - center) / scale
     sign = -1 if fit_logistic(z[:, None], right, LEAST_L2)[0] < 0 else 1

@@ -66,7 +66,7 @@ def why(decision: Decision, seen: Seen, risk: float) -> str:
 
 def _short(seen: Seen, risk: float) -> str:
     if seen.confidence is None:
-        return "the model abstained"
+        return "no answer stands"
     if not seen.calibrated:
         return "nothing is certified"
     if seen.threshold is None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from gnomon.answer.ask import Asked, Found, Settings, Try, Unread, answer_each
 from gnomon.answer.constrain import has_constraints
-from gnomon.answer.decision import GIVEN, WISHED_FROM, Decision, Seen, decide, why
+from gnomon.answer.decision import ENOUGH_FROM, GIVEN, WISHED_FROM, Decision, Seen, decide, why
 from gnomon.answer.signals import signals
 from gnomon.answer.spans import spans
 from gnomon.answer.trust import CLOSED, SHOWN, Trust, load_trust, trust_path, weights_digest, why_not
@@ -150,7 +150,7 @@ def _evidence_saw(found: Found, one: Try, reading: Reading) -> dict[str, Any]:
 
 def _evidence_said(found: Found, one: Try) -> str:
     assert one.evidence is not None
-    said = "enough" if one.evidence.router["sufficient"] >= 0.5 else "not enough"
+    said = "enough" if one.evidence.router["sufficient"] >= ENOUGH_FROM else "not enough"
     left_out = len(found.asked.passages) - len(found.used)
     return f"{said}; {left_out} passages do not fit into the context and were left out" if left_out else said
 
@@ -168,8 +168,8 @@ def notes(found: Sequence[Found], terms: Terms) -> list[str]:
     for use in used:
         if unfit := why_not(terms.trust, terms.weights, terms.settings, use):
             said.append(f"confidence is not calibrated: {unfit}")
-    if short := sum(len(one.used) < len(one.asked.passages) for one in found if one.unread is None):
-        said.append(f"of {short:,} questions not all passages fit into the context")
+    if any(len(one.used) < len(one.asked.passages) for one in found if one.unread is None):
+        said.append("not all passages fit into the context")
     return list(dict.fromkeys(said))
 
 

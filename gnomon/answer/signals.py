@@ -12,8 +12,8 @@ def signals(found: Found, one: Try) -> dict[str, float]:
 
     Probabilities lie from 0 to 1, and all other numbers but `tokens` are logs of such, at most 0: of the answer's
     tokens, as the model left to itself had them (`mean_`, `min_log_prob`), as it would have had them in the mean (less
-    their entropy), and of all that was allowed; and what the fine types' would be in the mean, which are sure where it
-    is near 0.
+    their entropy), and, under a constraint, of all that was allowed; and what the fine types' would be in the mean,
+    which are sure where it is near 0.
     """
     assert found.question is not None and one.utterance.text is not None
     said, logs = one.utterance, one.utterance.log_probs
@@ -26,9 +26,10 @@ def signals(found: Found, one: Try) -> dict[str, float]:
         "mean_log_prob": sum(logs) / len(logs),
         "min_log_prob": min(logs),
         "expected_log_prob": -sum(said.entropies) / len(said.entropies),
-        "log_mass": said.log_mass,
         "tokens": float(len(logs)),
     }
+    if not said.free:
+        every["log_mass"] = round(said.log_mass, 4)  # where all is allowed, what is left of it is rounding
     if coarse := found.question.coarse:
         likeliest = max(coarse, key=coarse.__getitem__)
         holds = problem_of(said.text or "", likeliest, one.attempt.evidence) is None

@@ -35,6 +35,7 @@ class Utterance:
     entropies: list[float] = field(default_factory=list)
     log_masses: list[float] = field(default_factory=list)
     reading: Reading | None = None
+    free: bool = False  # under no constraint but to be text
 
     @property
     def log_mass(self) -> float:
@@ -79,7 +80,7 @@ def say(
     the whole answer.
     """
     abstain, stop, opening = (tokenizer.special_id(name) for name in (ABSTAIN, STOP, ANSWER))
-    found = [None if one is None else Utterance() for one in constraints]
+    found = [None if one is None else Utterance(free=isinstance(one, Free)) for one in constraints]
     session.read([[] if one is None else [opening] for one in constraints])
     running = [row for row, one in enumerate(constraints) if one is not None and room[row] > 0]
     while running:

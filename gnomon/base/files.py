@@ -322,3 +322,9 @@ def raw_lines(path: Path, disk: Disk = DISK) -> Iterator[tuple[int, bytes]]:
                 yield number, line
     if rest:
         yield number + 1, rest
+
+
+def covers(written: str, file: Path) -> bool:
+    """Return whether a path, however it is written, is a file or a folder that the file lies in."""
+    whole, one = Path(written).resolve(), file.resolve()
+    return whole == one or whole in one.parents

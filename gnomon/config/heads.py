@@ -1,7 +1,10 @@
 """Options of heads: which there are, how far they reach into the model, and labels that it measures itself."""
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from gnomon.base.files import covers
 from gnomon.taxonomy import HEAD_OUTPUTS, HeadKind
 
 
@@ -47,6 +50,6 @@ def why_not_measured(heads: HeadsConfig, sharding: str, texts: set[str]) -> str 
     asked = heads.measured.questions
     if asked and sharding == "full":
         return "heads.measured asks each process for other questions, and train.sharding=full has no passes of its own"
-    if both := sorted(texts & set(asked)):
+    if both := [path for path in asked if any(covers(text, Path(path)) for text in texts)]:
         return f"heads.measured.questions has {both[0]!r}, which is trained on as text: ask others"
     return None

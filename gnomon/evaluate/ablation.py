@@ -20,7 +20,7 @@ from gnomon.base.errors import DataError
 from gnomon.base.progress import Progress
 from gnomon.bundle import Bundle
 from gnomon.data.questions.question import Question
-from gnomon.evaluate.answers import Answered, answer_questions
+from gnomon.evaluate.answers import Answered, answer_questions, known_without
 from gnomon.evaluate.selective.confident import Choice, make_confident
 from gnomon.evaluate.selective.predictions import Prediction, of_lines
 from gnomon.evaluate.selective.ranking import aurc, coverage_at_risk, excess_aurc
@@ -34,7 +34,8 @@ SCORES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "excess_aurc": excess_aurc,
     "coverage_at_5": lambda confidence, right: coverage_at_risk(confidence, right, 0.05),
 }
-LESS_IS_MORE = ("aurc", "excess_aurc")
+Scored = tuple[np.ndarray, np.ndarray]
+"""The confidence of every question, float64, and whether its answer is right."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Way:
     """One way to answer: with what was found under some settings, and a confidence fused without some signals.
 
     `together`: one fit for answers with evidence and without, in which both and their product with the router's own
-    word are signals.
+    word are signals. `known`: of which questions it can be said what is right in this way; None: of all.
     """
 
     name: str
@@ -51,13 +52,14 @@ class Way:
     without: Collection[str] = ()
     well_posed: bool = True
     together: bool = False
+    known: np.ndarray | None = None
 
 
 def ablate(
     bundle: Bundle, answered: Sequence[Answered], settings: Settings, choice: Choice, progress: Progress
 ) -> dict[str, Any]:
     """Return, for the whole and for it without each part, the scores on the certifying questions, and how far they are
-    from those of the whole, with an interval of 95 %; `adds` says whether the part adds anything that can be told.
+    from those of the whole on the same questions, with an interval of 95 %; `of` says how many these are.
 
     `answered` are by `settings`, up to the repairs, and before anything was stopped early.
     """
@@ -84,46 +86,48 @@ def ablate(
         ways.insert(2, Way("constraint off", again("constraint off", replace(plain, constrain=False)), 0))
     if any(q.evidence for q in questions):
         closed = again("evidence off", plain, [replace(q, evidence=()) for q in questions])
-        ways.insert(len(ways) - 1, Way("evidence off", closed, 0))
+        known = np.array([known_without(q) for q in questions])
+        ways.insert(len(ways) - 1, Way("evidence off", closed, 0, known=known))
     return _compared(whole, ways, choice)
 
 
 def _compared(whole: Way, ways: Sequence[Way], choice: Choice) -> dict[str, Any]:
     units = np.array([one.unit for one in whole.answered])
     at = np.flatnonzero(split(units.tolist(), seed=choice.seed) == PARTS.index("certify"))
-    _, unit = np.unique(units[at], return_inverse=True)
-    draw, size = np.random.default_rng(choice.seed), int(unit.max()) + 1
-    draws = [np.bincount(draw.integers(size, size=size), minlength=size) for _ in range(DRAWS)]
-    drawn = [np.repeat(np.arange(len(at)), times[unit]) for times in draws]
-    every = {}
+    base, rows = _confidence(whole, choice), list[dict[str, Any]]()
     for way in (whole, *ways):
-        confidence, right = (values[at] for values in _confidence(way, choice))
-        scored = {name: score(confidence, right) for name, score in SCORES.items()}
-        spread = {name: np.array([score(confidence[i], right[i]) for i in drawn]) for name, score in SCORES.items()}
-        every[way.name] = (scored, spread, {"answers": int((confidence > 0).sum()), "right": int(right.sum())})
-    base, base_spread, _ = every[whole.name]
-    rows = []
-    for name, (scored, spread, counts) in every.items():
-        row: dict[str, Any] = {"way": name, **counts, **scored}
-        if name != whole.name:
-            row["difference"] = {
-                score: [scored[score] - base[score], *_interval(spread[score] - base_spread[score])] for score in SCORES
-            }
-            row["adds"] = [score for score, (_, low, high) in row["difference"].items() if _adds(score, low, high)]
-        rows.append(row)
-    return {"questions": len(at), "units": size, "draws": DRAWS, "ways": rows}
+        places = at if way.known is None else at[way.known[at]]
+        rows.append({"way": way.name, "of": len(places)})
+        if len(places):
+            rows[-1] |= _row(base, _confidence(way, choice) if way is not whole else None, places, units, choice.seed)
+    return {"questions": len(at), "units": len(set(units[at].tolist())), "draws": DRAWS, "ways": rows}
 
 
-def _adds(score: str, low: float, high: float) -> bool:
-    """Whether it is clearly worse without the part."""
-    return low > 0 if score in LESS_IS_MORE else high < 0
+def _row(base: Scored, other: Scored | None, places: np.ndarray, units: np.ndarray, seed: int) -> dict[str, Any]:
+    """Return the scores of a way at some places, and its differences from the whole there; of the whole without."""
+    _, unit = np.unique(units[places], return_inverse=True)
+    draw, size = np.random.default_rng(seed), int(unit.max()) + 1
+    draws = [np.bincount(draw.integers(size, size=size), minlength=size) for _ in range(DRAWS)]
+    drawn = [places[np.repeat(np.arange(len(places)), times[unit])] for times in draws]
+    confidence, right = base if other is None else other
+    scored = {name: score(confidence[places], right[places]) for name, score in SCORES.items()}
+    row: dict[str, Any] = {"answers": int((confidence[places] > 0).sum()), "right": int(right[places].sum()), **scored}
+    if other is not None:
+        row["difference"] = {
+            name: [
+                scored[name] - score(base[0][places], base[1][places]),
+                *_interval(np.array([score(confidence[i], right[i]) - score(base[0][i], base[1][i]) for i in drawn])),
+            ]
+            for name, score in SCORES.items()
+        }
+    return row
 
 
 def _interval(values: np.ndarray) -> list[float]:
     return np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
 
 
-def _confidence(way: Way, choice: Choice) -> tuple[np.ndarray, np.ndarray]:
+def _confidence(way: Way, choice: Choice) -> Scored:
     """Return the confidence of every question of a way, 0 where it is not answered, and whether the answer is right."""
     confidence, right = np.zeros(len(way.answered)), np.zeros(len(way.answered), bool)
     standing = [one.standing(way.repairs, way.well_posed) for one in way.answered]
@@ -131,7 +135,8 @@ def _confidence(way: Way, choice: Choice) -> tuple[np.ndarray, np.ndarray]:
         right[i] = try_ is not None and one.is_right(try_.utterance.text)
     uses = [one.use if not way.together else "" for one in way.answered]
     for use in sorted(set(uses)):
-        places = [i for i, one in enumerate(uses) if one == use and standing[i] is not None]
+        known = np.ones(len(uses), bool) if way.known is None else way.known
+        places = [i for i, one in enumerate(uses) if one == use and standing[i] is not None and known[i]]
         if places:
             confidence[places] = _fused(way, places, standing, right, choice)
     return confidence, right

@@ -48,7 +48,7 @@ def spoken_of(bundle: Bundle, questions: Sequence[Question], progress: Progress)
 
 
 def agree_with_heads(bundle: Bundle, questions: Sequence[Question], progress: Progress) -> dict[str, Any]:
-    """Return how far what a model says of questions agrees with its own heads; see `agreement`."""
+    """Return how far what a model says of questions agrees with its own heads at 0.5; see `agreement`."""
     meant = [one.decision for one in speak(bundle, questions, Thresholds(), progress)]
     return agreement(spoken_of(bundle, questions, progress), meant)
 

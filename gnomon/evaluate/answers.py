@@ -18,10 +18,10 @@ from gnomon.answer.ask import Asked, Found, Settings, Try, answer_each
 from gnomon.answer.repair import MOST_REPAIRS, Reply, Tally, tally
 from gnomon.answer.result import Terms, result_of
 from gnomon.answer.signals import signals
-from gnomon.answer.split import PARTS, split, together
+from gnomon.answer.split import PARTS, plain, split, together
 from gnomon.answer.trust import CLOSED, SHOWN, Trust, Use, save_trust, trust_path, weights_digest
 from gnomon.base.errors import DataError
-from gnomon.base.files import sha256_file, write_atomic
+from gnomon.base.files import covers, read_json, sha256_file, write_atomic
 from gnomon.base.progress import Progress
 from gnomon.bundle import Bundle
 from gnomon.data.questions.match import is_accepted
@@ -30,6 +30,7 @@ from gnomon.evaluate.selective.assess import Assessment, assess
 from gnomon.evaluate.selective.confident import Choice
 from gnomon.evaluate.selective.predictions import Prediction, of_lines
 from gnomon.observe.selective import selective_html
+from gnomon.store.runs import Run
 
 Evidence = Literal["shown", "none"]
 USES = {CLOSED: "without evidence", SHOWN: "with evidence"}
@@ -65,14 +66,34 @@ class Answered:
 
 
 def judged_questions(path: Path, evidence: Evidence) -> list[Question]:
-    """Return the questions of a file whose right answers are known, or that have none; without their evidence where
-    none is to be shown. Raises DataError where there is none.
+    """Return the questions of a file whose right answers are known, or that have none; where no evidence is to be
+    shown, those of which that is known without it, equal ones once. Raises DataError where there is none.
     """
     every = [q for q in read_questions(path) if q.answers or q.answerable is False or q.well_posed is False]
+    if evidence == "none":
+        every = list({plain(q.question): replace(q, evidence=()) for q in every if known_without(q)}.values())
     if not every:
         do = 'give "answers", or "answerable": false, to the questions'
         raise DataError("of no question in this file it is known what is right", where=str(path), do=do)
-    return every if evidence == "shown" else [replace(q, evidence=()) for q in every]
+    return every
+
+
+def known_without(question: Question) -> bool:
+    """Return whether what is known to be right also is so where no evidence is shown: that passages do not hold an
+    answer says nothing of the question by itself.
+    """
+    return not (question.evidence and question.answerable is False and question.well_posed is not False)
+
+
+def refuse_taught(run: Run, path: Path) -> None:
+    """Raise DataError where a run, or its heads, learned from a file: what it then promised would hold for no other."""
+    config: Any = read_json(run.config_path) if run.config_path.exists() else {}
+    data, heads = config.get("data", {}), config.get("heads", {})
+    named = [*data.get("train", []), *(name for source in data.get("sources", []) for name in source.get("paths", []))]
+    named += heads.get("measured", {}).get("questions", [])
+    if taught := [name for name in named if covers(name, path)]:
+        what = f"the run has learned from these questions, as from all of {taught[0]}"
+        raise DataError(what, where=str(path), do="ask others, or a certificate would promise too much")
 
 
 def answer_questions(
@@ -110,10 +131,13 @@ def calibrate_run(
 
     Raises DataError for a file of which nothing can be learned, and where neither use has enough answers.
     """
+    refuse_taught(bundle.run, path)
     questions = judged_questions(path, evidence)
     settings = Settings(constrain, MOST_REPAIRS, stop_early=False)
     answered = answer_questions(bundle, questions, settings, progress)
-    counted = tally(_tries(answered))
+    part = split([one.unit for one in answered], seed=choice.seed)
+    free = [one for one, place in zip(answered, part, strict=True) if place != PARTS.index("certify")]
+    counted = tally(_tries(free))  # what certifies may not choose the way of answering
     settings = replace(settings, repairs=MOST_REPAIRS if counted.worth_it else 0, stop_early=True)
     assessments, skipped = dict[str, Assessment](), dict[str, str]()
     for use, some in _by_use(answered).items():
@@ -126,6 +150,9 @@ def calibrate_run(
             skipped[use] = e.what
             if len(skipped) == len(_by_use(answered)):
                 raise
+    if not assessments:
+        what = "no question fits into the context of the model"
+        raise DataError(what, where=str(path), do="ask shorter ones, or with fewer passages")
     measured = {
         "file": path.name,
         "sha256": sha256_file(path),
@@ -138,7 +165,7 @@ def calibrate_run(
     uses = {use: _use(one) for use, one in assessments.items()}
     trust = Trust(weights_digest(bundle), settings, measured, uses)
     terms = Terms(settings, trust, trust.weights, choice.risk, choice.trust)
-    every = {use: _figures(some, assessments.get(use), terms) for use, some in _by_use(answered).items()}
+    every = {use: _figures(some, assessments.get(use), terms, choice.seed) for use, some in _by_use(answered).items()}
     return Calibrated({**measured, "uses": every}, assessments, trust, answered)
 
 
@@ -155,6 +182,9 @@ def keep(bundle: Bundle, made: Calibrated) -> list[Path]:
         for suffix, data in (("jsonl", lines), ("html", page.encode())):
             written.append(kept.with_name(f"answers-{use}.{suffix}"))
             write_atomic(written[-1], data)
+    for use in USES.keys() - made.assessments.keys():  # of an earlier calibration, which this one replaces
+        for suffix in ("jsonl", "html"):
+            kept.with_name(f"answers-{use}.{suffix}").unlink(missing_ok=True)
     save_trust(made.trust, kept)
     return [*written, kept]
 
@@ -177,12 +207,18 @@ def _by_use(answered: Sequence[Answered]) -> dict[str, list[Answered]]:
 
 
 def _tries(answered: Sequence[Answered]) -> Iterator[Any]:
-    """Yield what `tally` counts: the questions that were tried, each with its tries and what stands in the end."""
+    """Yield what `tally` counts: the questions that were tried, each with its tries and what stands in the end. A first
+    answer that would not be given without repairs either is none.
+    """
     for one in answered:
         if one.found.tries and not one.found.ill_posed:
-            standing = one.found.standing(MOST_REPAIRS)
-            reply = Reply(None) if standing is None else Reply(standing.utterance.text, standing.type)
-            yield [each.as_tried() for each in one.found.tries], reply, one.is_right
+            first, last = (_reply(one.found.standing(repairs)) for repairs in (0, MOST_REPAIRS))
+            tries = [each.as_tried() for each in one.found.tries]
+            yield [replace(tries[0], reply=first), *tries[1:]], last, one.is_right
+
+
+def _reply(standing: Try | None) -> Reply:
+    return Reply(None) if standing is None else Reply(standing.utterance.text, standing.type)
 
 
 def _repairs(counted: Tally) -> dict[str, Any]:
@@ -210,14 +246,14 @@ def _use(one: Assessment) -> Use:
     return Use(one.calibration, one.made.order, one.made.confidence, one.wrong)
 
 
-def _figures(some: Sequence[Answered], assessment: Assessment | None, terms: Terms) -> dict[str, Any]:
+def _figures(some: Sequence[Answered], assessment: Assessment | None, terms: Terms, seed: int) -> dict[str, Any]:
     """Return what becomes of the questions of a use: of all, and of those in the part that certifies, of the answers
     given under the certified threshold.
     """
     repairs = terms.settings.repairs
     standing = [one.standing(repairs) for one in some]
     right = sum(one.is_right(s.utterance.text) for one, s in zip(some, standing, strict=True) if s is not None)
-    part = split([one.unit for one in some]) if some else np.zeros(0)
+    part = split([one.unit for one in some], seed=seed)
     certifying = [one for one, place in zip(some, part, strict=True) if place == PARTS.index("certify")]
     decided = [(one, result_of(one.found, terms)) for one in certifying]
     given = [one.is_right(said["answer"]) for one, said in decided if said["answer"] is not None]

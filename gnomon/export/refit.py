@@ -75,10 +75,8 @@ def read_asked(bundle: Bundle, files: Sequence[Path], teacher: Teacher | None) -
 def refit(bundle: Bundle, asked: Asked, lessons: Lessons, progress: Progress) -> tuple[LanguageModel, Learned, int]:
     """Return a copy of the bundle's model with heads learned from questions, how that went, and from how many marks.
 
-    Kinds of heads that the questions say nothing of stay as they are. Raises DataError for a model with loops.
+    Kinds of heads that the questions say nothing of stay as they are.
     """
-    if bundle.shape.loops > 1:
-        raise DataError("heads read every layer once, and this model loops", where=str(bundle.run.folder))
     had = [] if bundle.model.heads is None else bundle.model.heads.kinds
     model = with_heads(bundle.model, list(HEAD_OUTPUTS), lessons.seed)
     places = read_places(model, asked.tokens, asked.known, mark_kinds(bundle.tokenizer), progress)
@@ -124,6 +122,8 @@ def write_refitted(
         for path in (source.tokenizer_path, source.events_path, source.journal_path):
             if path.exists():
                 shutil.copyfile(path, staged.path / path.name)
+        if source.measured.folder.is_dir():  # the journal names what is in it
+            shutil.copytree(source.measured.folder, run.measured.folder)
         write_atomic(run.config_path, pretty_json(config))
         write_atomic(run.plan_path, pretty_json(plan.model_copy(update=changes).model_dump(mode="json")))
         files = {"model.safetensors": save(weights), "state.json": pretty_json(state)}

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 
 from gnomon.base.errors import ConfigError, IntegrityError
 from gnomon.base.files import canonical_json, read_json, sha256_bytes
 from gnomon.config import Config, ModelConfig, TokenizerConfig
+from gnomon.config.load import make_config
 from gnomon.events.journal import read_events
 from gnomon.presets import Shape, read_shape
 from gnomon.store.checkpoint import Checkpoint
@@ -75,7 +77,9 @@ def settled(config: Config) -> Config:
     if "heads" not in config.model_fields_set and "heads" in said:
         kinds = {kind: bool(said["heads"].get(kind)) for kind in HEAD_OUTPUTS}
         taken["heads"] = config.heads.model_copy(update=kinds)
-    return config.model_copy(update=taken)
+    plain = {name: one.model_dump() if isinstance(one, BaseModel) else one for name, one in taken.items()}
+    written = config.model_dump(exclude_unset=True) | plain
+    return make_config(written, where=f"this config, begun from {config.init}")  # what is taken over is checked too
 
 
 def tokenizer_of(config: Config) -> TokenizerConfig:

@@ -135,7 +135,7 @@ def read_places(
             progress("reading questions", first, len(order), "questions")
     finally:
         hook.remove()
-    width = (model.shape.layers + 1, model.shape.width)
+    width = (model.shape.states, model.shape.width)
     return Places(
         torch.cat([torch.zeros(0, *width, dtype=torch.float16), *states]),
         torch.from_numpy(np.array(tables, np.float32).reshape(len(tables), known.shape[1])),

@@ -124,7 +124,8 @@ def _all(run: Path, path: Path, out: Path | None, asking: Asking, as_json: bool)
     if out:
         write_atomic(out, b"".join(line + b"\n" for line in lines))
     decisions = dict(Counter(record["decision"] for record in records).most_common())
-    said = list(dict.fromkeys(note for record in records for note in record["notes"]))
+    notes = Counter(note for record in records for note in record["notes"])
+    said = [note if n == len(records) else f"{note} ({n:,} questions)" for note, n in notes.items()]
     found = {"questions": len(every), "decisions": decisions, "seconds": round(seconds, 3), "notes": said}
     if as_json:
         print_json({**found, "out": None if out is None else str(out), **({} if out else {"answers": records})})

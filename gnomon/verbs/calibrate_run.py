@@ -87,14 +87,15 @@ def _table(found: dict[str, Any]) -> list[str]:
     lines = [
         f"\nWithout each part, on {found['questions']:,} questions of {found['units']:,} units, fitted anew; in "
         f"brackets the difference with its 95 % interval, of {found['draws']} draws:",
-        f"{'':<22} {'answers':>7} {'right':>6}  {'AURC':<34} {'excess AURC':<34} coverage at 5 %",
+        f"{'':<22} {'questions':>9} {'answers':>7} {'right':>6}  {'AURC':<34} {'excess AURC':<34} coverage at 5 %",
     ]
     for row in found["ways"]:
+        if "aurc" not in row:
+            continue  # of no question is it known what would be right
         cells = [_cell(row, score) for score in ("aurc", "excess_aurc", "coverage_at_5")]
-        lines.append(
-            f"{row['way']:<22} {row['answers']:>7,} {row['right']:>6,}  {cells[0]:<34} {cells[1]:<34} {cells[2]}"
-        )
-    for row in found["ways"][1:]:
+        counts = f"{row['of']:>9,} {row['answers']:>7,} {row['right']:>6,}"
+        lines.append(f"{row['way']:<22} {counts}  {cells[0]:<34} {cells[1]:<34} {cells[2]}")
+    for row in (row for row in found["ways"][1:] if "difference" in row):
         lines.append(f"{row['way']:<22} {_says(row)}")
     return lines
 

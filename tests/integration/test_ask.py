@@ -149,12 +149,20 @@ def test_the_parts_are_compared_on_the_same_questions(calibrated: tuple[Path, di
     ways = {row["way"]: row for row in found["ablation"]["ways"]}
     assert {"all", "router off", "types off", "evidence off", "log mass off", "one fit for both uses"} < ways.keys()
     for name, row in ways.items():
-        if name != "all":
+        if name not in ("all", "evidence off"):
             for score, (more, low, high) in row["difference"].items():
                 assert low <= high and more == pytest.approx(row[score] - ways["all"][score])
+    assert 0 < ways["evidence off"]["of"] < ways["all"]["of"], "of some it is only known what is right with evidence"
     assert found["repairs"]["asked"] > 0 and found["types"]["predicted"] > 0.9
     counts = [one["questions"] for one in found["uses"].values()]
     assert sum(counts) + found["too_long"] == found["questions"] == 900
+
+
+def test_what_taught_the_run_calibrates_nothing(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["calibrate", str(run), "--questions", str(run.parent / "q.jsonl"), "--json"])
+    error = json.loads(capsys.readouterr().out.splitlines()[-1])["error"]
+    assert stopped.value.code == 3 and "has learned from" in error["what"]
 
 
 def test_a_calibration_is_of_its_weights_alone(calibrated: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:

@@ -170,6 +170,25 @@ def test_a_kill_between_a_measurement_and_the_next_checkpoint_changes_nothing(
     assert Journal(run.journal_path).entries == Journal(whole.journal_path).entries
 
 
+def test_heads_fitted_anew_leave_a_run_with_all_that_was_measured(folder: Path) -> None:
+    out = folder / "fitted"
+    done = gnomon("heads", "fit", folder / "whole", "--questions", folder / "shown.jsonl", "--out", out)
+    assert done.returncode == 0, done.stderr
+    found = verify(out)
+    assert not found.damage, found.damage
+    kept = {path.name: path.read_bytes() for path in (folder / "whole" / "measured").iterdir()}
+    assert kept and {path.name: path.read_bytes() for path in (out / "measured").iterdir()} == kept
+
+
+def test_training_text_is_known_again_however_its_path_is_written(folder: Path) -> None:
+    written_ = json.loads(written(folder, "again").read_text())
+    for path in (f"{folder}/./shown.jsonl", str(folder)):
+        sources = [{"paths": [path], "form": "questions"}]
+        asked = {"measured": {"questions": [str(folder / "shown.jsonl")]}, "router": True}
+        with pytest.raises(ConfigError, match="trained on as text"):
+            make_config({**written_, "data": {"sources": sources}, "heads": asked})
+
+
 def test_while_heads_are_detached_the_language_is_untouched(folder: Path) -> None:
     with_, without = Run(folder / "with"), Run(folder / "without")
     go(written(folder, "with", detached_share=1))

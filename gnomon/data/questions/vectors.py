@@ -47,22 +47,33 @@ def load_vectors(path: Path) -> Vectors:
     row, tables, width, number = dict[str, int](), list[np.ndarray](), 0, 1
     with open_unpacked(path) as (lines, _):
         while some := list(islice(lines, AT_ONCE)):
-            pairs = [line.decode("utf-8", "replace").rstrip("\n").rstrip().partition(" ") for line in some]
+            if not some[-1].endswith(b"\n"):
+                raise DataError("the last line is cut", where=str(path), do=DO)
+            texts = [line.decode("utf-8", "replace").rstrip() for line in some]
             if not width:
-                if len(pairs[0][2].split()) == 1:  # how many words, and how many numbers each
-                    pairs, number = pairs[1:], 2
-                width = len(pairs[0][2].split()) if pairs else 0
-            for i, (word, _, numbers) in enumerate(pairs):
+                if len(texts[0].split()) == 2:  # how many words, and how many numbers each
+                    texts, number = texts[1:], 2
+                width = len(texts[0].split(" ")) - 1 if texts else 0
+            if not texts:
+                continue
+            pairs = [_cut(text, width) for text in texts]
+            for i, (word, numbers) in enumerate(pairs):
                 if not word or numbers.count(" ") != width - 1 or not 1 < width <= MOST_WIDE:
                     raise _wrong(path, number + i)
                 row.setdefault(word, number + i)
-            tables.append(_numbers([numbers for _, _, numbers in pairs], width, path, number))
+            tables.append(_numbers([numbers for _, numbers in pairs], width, path, number))
             number += len(pairs)
     if not tables or not row:
         raise DataError("there are no vectors in it", where=str(path), do=DO)
     table = np.concatenate(tables)
     first = number - len(table)
     return Vectors(table, {word: at - first for word, at in row.items()}, sha256_file(path))
+
+
+def _cut(text: str, width: int) -> tuple[str, str]:
+    """Return a line's word, which may have spaces in it, and its numbers."""
+    parts = text.rsplit(" ", width) if width > 0 else [text]
+    return parts[0], " ".join(parts[1:])
 
 
 def _numbers(texts: list[str], width: int, path: Path, first: int) -> np.ndarray:

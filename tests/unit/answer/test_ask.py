@@ -140,6 +140,13 @@ def test_a_session_that_goes_back_is_as_one_that_never_went_on() -> None:
             assert ours.router == pytest.approx(theirs.router, abs=2e-5)
 
 
+def test_what_is_allowed_is_a_signal_only_under_a_constraint(bundle: Bundle) -> None:
+    for constrain in (False, True) if has_constraints() else (False,):
+        settings = Settings(constrain=constrain, stop_early=False)
+        every = answer_each(bundle, [Asked("Who met Ada?"), Asked("When?")], settings)
+        assert {"log_mass" in numbers(found) for found in every if found.standing(0)} <= {constrain}
+
+
 def test_evidence_that_does_not_fit_is_left_out_whole(bundle: Bundle) -> None:
     long = ("word " * 100,)
     (found,) = answer_each(bundle, [Asked("Who met Ada?", (PASSAGES[0], *long, PASSAGES[1]))], how(stop_early=False))

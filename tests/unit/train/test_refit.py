@@ -1,5 +1,7 @@
 """Heads learn what is planted in a model's states, the model stays, and what nobody labels stays as it was."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from gnomon.model.reading import read_each
 from gnomon.store.labels import COARSE, FINE, ROUTER, WEIGHT, WIDTH
 from gnomon.taxonomy import ANSWER_TYPES, COARSE_OF, FINE_TYPES, ROUTER_SIGNALS
 from gnomon.train.refit import Learned, Lessons, Places, fit_heads, read_places, with_heads
-from tests.world import noisy_model
+from tests.world import TINY, noisy_model
 
 KINDS = {5: 0, 6: 1, 7: 2}
 QUICK = Lessons(rate=1e-2, rows=64, epochs=12)
@@ -68,6 +70,19 @@ def test_states_of_a_batch_are_those_of_each_text_alone() -> None:
         assert torch.allclose(row.states.float(), alone.states.float(), atol=2e-3)
         assert torch.allclose(row.states.float().square().mean(-1), torch.ones(()), atol=1e-2)
         assert torch.equal(row.known, alone.known) or bool(row.known.isnan().any())
+
+
+def test_states_of_a_model_with_loops_are_those_that_its_heads_read() -> None:
+    model = with_heads(noisy_model(replace(TINY, layers=3, loops=3), 0, heads=["types"]).eval(), ["types"], 1)
+    assert model.heads is not None
+    texts, known = asked(20, 5)
+    places = read_places(model, texts, known, KINDS, silent)
+    assert places.states.shape[1] == model.shape.states > model.shape.layers + 1
+    with torch.no_grad():
+        said = model.heads(list(places.states.float().unbind(1)))["fine"]
+    read = read_each(model, texts, KINDS)
+    expected = torch.tensor([read[i][0].logits["fine"] for i in places.text.tolist()])
+    assert torch.allclose(said, expected, atol=2e-2) and expected.std() > 0.05
 
 
 def test_a_head_without_labels_stays_and_a_signal_without_labels_says_what_it_said() -> None:

@@ -96,9 +96,19 @@ def test_a_line_that_is_no_vector_is_named(tmp_path: Path, line: str, at: int) -
     with pytest.raises(DataError) as e:
         load_vectors(path)
     assert e.value.where == f"{path}:{at}"
-    path.write_text("")
-    with pytest.raises(DataError, match="no vectors"):
+    for nothing in ("", "400000 100\n"):
+        path.write_text(nothing)
+        with pytest.raises(DataError, match="no vectors"):
+            load_vectors(path)
+    path.write_text(good + "b 1 2 3 4 5 0.")
+    with pytest.raises(DataError, match="cut"):
         load_vectors(path)
+
+
+def test_a_word_may_have_spaces_in_it(tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_text("a 1 0\n. . . 0 1\n")
+    vectors = load_vectors(tmp_path / "v.txt")
+    assert vectors.of(". . .").tolist() == [0, 1] and vectors.of("a").tolist() == [1, 0]
 
 
 def test_a_row_is_what_it_is_without_knowledge_and_more_and_the_same_in_any_company(tmp_path: Path) -> None:
