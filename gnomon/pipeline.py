@@ -4,7 +4,7 @@ short goes on.
 
 import time
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -59,7 +59,7 @@ from gnomon.store.runs import Run
 from gnomon.store.verify import Findings, verify_run
 from gnomon.tokenizer.foreign import import_tokenizer
 from gnomon.tokenizer.tokenizer import Tokenizer
-from gnomon.train.beginning import begin_with, settled, tokenizer_of
+from gnomon.train.beginning import begin_with, has_chatted, settled, tokenizer_of
 from gnomon.train.hands import settle
 from gnomon.train.interrupts import Interrupts
 from gnomon.train.kernels import compile_errors, refuse_without_compiler
@@ -182,6 +182,7 @@ def plan_of(config: Config, dataset: Dataset | None, console: Console, processes
     text, split = (None, None) if dataset is None else (text_of(dataset), dataset.split("train"))
     shape = shape_of(config, text.vocabulary if text else None)
     init = begin_with(config, shape, dataset)
+    text = text and replace(text, chat=text.chat or has_chatted(config))
     planned = partial(make_plan, config, machine, device=device, dtype=dtype, text=text, processes=processes, init=init)
     guess = guessed(shape.flops_per_token(shape.context), shape.parameters)
     if 40 * shape.parameters > machine.memory_bytes or (device == "cpu" and shape.parameters > MOST_TRIED):

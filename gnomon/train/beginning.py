@@ -99,6 +99,14 @@ def _begun_or_before(config: Config) -> Run:
     return beginning_of(str(config.init)).run
 
 
+def has_chatted(config: Config) -> bool:
+    """Return whether the run that a config begins from has read conversations, or one before it."""
+    if config.init is None:
+        return False
+    plan: Any = read_json(beginning_of(config.init).run.plan_path)
+    return plan.get("chat") is True
+
+
 def begin_with(config: Config, shape: Shape, dataset: Dataset | None) -> dict[str, str] | None:
     """Return what a plan keeps of the checkpoint that a run begins with; None where it begins from its seed.
 

@@ -1,5 +1,6 @@
 """A run that begins from another's weights: those and no others, once, on the record, and only where they fit."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from gnomon.config import Config, make_config
 from gnomon.events.types import RunStopped, Save
 from gnomon.plan import shape_of
 from gnomon.train.act import act
-from gnomon.train.beginning import begin_with, beginning_of, first_weights, settled, tokenizer_of
+from gnomon.train.beginning import begin_with, beginning_of, first_weights, has_chatted, settled, tokenizer_of
 from gnomon.train.state import load_checkpoint
 from tests.unit.train.test_act import assert_equal, go
 from tests.world import Started, start
@@ -112,6 +113,21 @@ def test_shape_heads_and_tokenizer_are_taken_over(before: Started) -> None:
     assert without.heads.kinds == []
     plain = make_config({"data": "x"})
     assert settled(plain) is plain and tokenizer_of(plain) == plain.learned
+
+
+def test_what_is_taken_over_is_checked_with_the_rest_and_conversations_are_remembered(before: Started) -> None:
+    run = before.run
+    config, plan = run.config_path.read_text(), run.plan_path.read_text()
+    assert not has_chatted(asking(before))
+    try:
+        run.config_path.write_text(json.dumps({**json.loads(config), "model": {"loops": 3}, "heads": {}}))
+        run.plan_path.write_text(json.dumps({**json.loads(plan), "chat": True}))
+        with pytest.raises(ConfigError, match="sharding=full cannot hold a model with loops"):
+            settled(asking(before, train={"sharding": "full"}))
+        assert has_chatted(asking(before))
+    finally:
+        run.config_path.write_text(config)
+        run.plan_path.write_text(plan)
 
 
 def test_another_shape_or_tokenizer_is_refused_and_named(before: Started) -> None:
