@@ -4,7 +4,7 @@ short goes on.
 
 import time
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -182,7 +182,7 @@ def plan_of(config: Config, dataset: Dataset | None, console: Console, processes
     text, split = (None, None) if dataset is None else (text_of(dataset), dataset.split("train"))
     shape = shape_of(config, text.vocabulary if text else None)
     init = begin_with(config, shape, dataset)
-    text = text and replace(text, chat=text.chat or has_chatted(config))
+    text = text and text.model_copy(update={"chat": text.chat or has_chatted(config)})
     planned = partial(make_plan, config, machine, device=device, dtype=dtype, text=text, processes=processes, init=init)
     guess = guessed(shape.flops_per_token(shape.context), shape.parameters)
     if 40 * shape.parameters > machine.memory_bytes or (device == "cpu" and shape.parameters > MOST_TRIED):
