@@ -139,12 +139,7 @@ def make_plan(
     optimizer, reasons["optimizer"] = choose_optimizer(config)
     rows, reasons["rows_per_step"] = _rows_per_step(config, shape, processes * pace.tokens_per_second)
     step_tokens = rows * shape.context
-    if text and text.train_tokens < step_tokens:
-        raise DataError(
-            f"the text has {text.train_tokens:,} tokens and one batch needs {step_tokens:,}",
-            where=text.folder,
-            do="add text, or ask for less with train.batch_tokens and model.context",
-        )
+    _refuse_short(text, step_tokens)
     steps, seconds, work = _steps(config, shape, pace, rows, processes, text)
     rate = work.learnt / pace.training_seconds(work, processes)
     reasons["steps"] = f"{_why_steps(config, steps * step_tokens, rate)}, at {step_tokens:,} a step"
@@ -159,10 +154,8 @@ def make_plan(
     training, reasons["memory_bytes"] = training_bytes(
         config, shape, micro, dtype[0], optimizer, processes, device=device, compiled=compiled[0]
     )
-    if device == "cpu" and training > machine.memory_bytes:
-        reasons["memory_bytes"] += (
-            f"; this machine has {machine.memory_bytes / 2**30:.1f} GiB, and would refuse to train it"
-        )
+    if device == "cpu" and training > (there := machine.memory_bytes):
+        reasons["memory_bytes"] += f"; this machine has {there / 2**30:.1f} GiB, and would refuse to train it"
     validation_tokens, validate_every = _validation(config, steps, step_tokens)
     heads = head_table(shape, config.heads.kinds)
     measure_every, measure_from, reasons["measure_every"] = measuring(config, steps, step_tokens)
@@ -204,6 +197,16 @@ def make_plan(
         disk_bytes=disk_bytes(config, shape, optimizer),
         reasons=_with_defaults(reasons, config, machine, shape, steps),
     )
+
+
+def _refuse_short(text: Text | None, step_tokens: int) -> None:
+    """Raise DataError for a text smaller than one batch."""
+    if text and text.train_tokens < step_tokens:
+        raise DataError(
+            f"the text has {text.train_tokens:,} tokens and one batch needs {step_tokens:,}",
+            where=text.folder,
+            do="add text, or ask for less with train.batch_tokens and model.context",
+        )
 
 
 def _weights(config: Config, text: Text | None, rows: int, context: int) -> tuple[Stages, str]:

@@ -1,12 +1,15 @@
 """The verb that calibrates the confidence in a file of predictions, and certifies a threshold of it."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from gnomon.base.errors import ConfigError
 from gnomon.verbs.common import Json, print_json
+
+if TYPE_CHECKING:
+    from gnomon.evaluate.selective.confident import Choice
 
 
 def calibrate(
@@ -82,13 +85,27 @@ def calibrate(
         raise ConfigError("--ablate, --evidence and --constrain are for a run", do="give a run and --questions FILE")
     if as_given and (use or save):
         raise ConfigError("--as-given fits nothing that could be used or saved", do="leave it out")
+    from gnomon.evaluate.selective.confident import Choice
+
+    _calibrate_file(file, Choice(risk, confidence, kind, as_given, seed), shift, use, save, out, as_json)
+
+
+def _calibrate_file(
+    file: Path,
+    choice: "Choice",
+    shift: Path | None,
+    use: Path | None,
+    save: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Calibrate and certify predictions, and write what is asked for."""
     from gnomon.answer.calibration import load_calibration, save_calibration
     from gnomon.base.files import write_atomic
-    from gnomon.evaluate.selective.assess import Choice, assess
+    from gnomon.evaluate.selective.assess import assess
     from gnomon.evaluate.selective.predictions import read_predictions
     from gnomon.observe.selective import selective_html
 
-    choice = Choice(risk, confidence, kind, as_given, seed)
     fitted = load_calibration(use)[0] if use else None
     others = read_predictions(shift) if shift else None
     done = assess(read_predictions(file), choice, calibration=fitted, shift=others, where=str(file))

@@ -64,20 +64,31 @@ def eval(
 
       gnomon eval runs/spoken --spoken questions.jsonl
     """
-    if questions and (parity or stride or compare or data):
-        raise ConfigError("--questions goes with no other way to score", do="ask for one after the other")
+    for name, alone in (("--questions", questions), ("--spoken", spoken)):
+        others = {"--questions": questions, "--spoken": spoken, "text": parity or stride or compare or data}
+        if alone and any(one for other, one in others.items() if other != name):
+            raise ConfigError(f"{name} goes with no other way to score", do="ask for one after the other")
     if parity and (stride or compare):
         raise ConfigError("--parity goes with neither --stride nor --compare", do="ask for one after the other")
     if limit is not None and not parity:
         raise ConfigError("only a proof of parity is of so many tokens", where="--limit", do="add --parity")
-    if spoken and (questions or parity or stride or compare or data):
-        raise ConfigError("--spoken goes with no other way to score", do="ask for one after the other")
     if questions:
         _score_heads(run, questions, as_json)
-        return
-    if spoken:
+    elif spoken:
         _score_spoken(run, spoken, as_json)
-        return
+    else:
+        _score_text(run, data, stride, compare, parity, limit, as_json)
+
+
+def _score_text(
+    run: Path,
+    data: Path | None,
+    stride: int | None,
+    compare: Path | None,
+    parity: bool,
+    limit: str | None,
+    as_json: bool,
+) -> None:
     from gnomon.bundle import load_bundle
     from gnomon.evaluate.held_out import compare_texts, prove_parity, score_by_windows, score_file
     from gnomon.evaluate.parity import MOST_TOKENS
