@@ -326,7 +326,7 @@ def build_measuring(state: State, hands: Hands, plan: Plan, config: Config, toke
             mine = measure(model, examiner, wanted, at, world.rank, world.size)
         every = world.gather(mine)
         answered = sorted((one for some, _ in every for one in some), key=lambda one: one.number)
-        pairs = [pair for _, some in every for pair in some]
+        pairs = sorted(pair for _, some in every for pair in some)  # sums in an order of their own
         file = None if state.finished else _keep(buffer, Measurement(at, tuple(answered)), world)
         before = {one.number for one, _ in known}
         yield QuestionsMeasured(

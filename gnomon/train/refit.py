@@ -208,7 +208,8 @@ def _with_what_was_said(heads: Heads, places: Places, had: Sequence[HeadKind]) -
     labelled = (~known[:, ROUTER].isnan()).any(0).tolist()
     if "router" not in had or not any(labelled):
         return known
-    said = torch.cat([heads(part.unbind(1))["router"].sigmoid().cpu() for part in places.states.split(TOKENS)])
+    parts = (part.to(heads.mix.device) for part in places.states.split(TOKENS))
+    said = torch.cat([heads(part.unbind(1))["router"].sigmoid().cpu() for part in parts])
     for signal, kind in enumerate(SIGNAL_KINDS):
         if not labelled[signal]:
             here = torch.from_numpy(places.kind == kind)

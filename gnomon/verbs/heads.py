@@ -64,5 +64,6 @@ def fit(
         return
     soft = f", {asked.soft:,} labelled by the teacher" if asked.soft else ""
     typer.echo(f"{found['questions']:,} questions{soft}; {marks:,} marks")
-    typer.echo(f"loss {learned.loss_before:.4f} before, {learned.loss:.4f} after {learned.epoch} epochs, held out")
+    after = f"{learned.loss:.4f} after {learned.epoch} epochs, its least"
+    typer.echo(f"loss {learned.loss_before:.4f} before, {after}, on questions held out to say when to end")
     typer.echo(str(written.folder))
