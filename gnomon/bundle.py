@@ -104,6 +104,16 @@ def _misfit(why: str, checkpoint: Checkpoint) -> IntegrityError:
     return IntegrityError(f"the weights do not fit the run's plan: {why}", where=str(checkpoint.path))
 
 
+def refuse_without_heads(bundle: Bundle, kinds: Sequence[HeadKind] = ()) -> None:
+    """Raise DataError for a model without heads, or without those of the kinds asked for."""
+    heads = bundle.model.heads
+    missing = [kind for kind in kinds if heads is None or kind not in heads.kinds]
+    if heads is None or missing:
+        do = 'train with `heads`, such as {"heads": {"router": true, "types": true}}'
+        what = f"no heads of {' and '.join(missing)}" if heads is not None else "no heads"
+        raise DataError(f"the model has {what}", where=str(bundle.run.folder), do=do)
+
+
 def mark_kinds(tokenizer: Tokenizer) -> dict[int, int]:
     """Return which ids are marks where heads are read, and of which kind. Raises DataError where there are none."""
     try:

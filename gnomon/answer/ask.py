@@ -14,9 +14,8 @@ from gnomon.answer.repair import MOST_REPAIRS, Attempt, Reply, Tried, next_attem
 from gnomon.answer.session import Session
 from gnomon.answer.utterance import ANSWER, MOST_TOKENS, Free, Utterance, say
 from gnomon.answer.validate import problem_of, type_of
-from gnomon.base.errors import DataError
 from gnomon.base.progress import Progress, silent
-from gnomon.bundle import Bundle, mark_kinds
+from gnomon.bundle import Bundle, mark_kinds, refuse_without_heads
 from gnomon.model.reading import Reading
 from gnomon.taxonomy import ANSWER_TYPES, QUESTION
 
@@ -132,7 +131,7 @@ def answer_each(bundle: Bundle, asked: Sequence[Asked], settings: Settings, prog
     Raises DataError for a model without a router, DependencyError where `settings.constrain` needs a package that is
     not there.
     """
-    refuse_without_router(bundle)
+    refuse_without_heads(bundle, ("router",))
     if not 0 <= settings.repairs <= MOST_REPAIRS:
         raise ValueError(f"{settings.repairs} repairs: from 0 to {MOST_REPAIRS}")
     rows = [_Row(Found(one), question, passages) for one, question, passages in _encoded(bundle, asked)]
@@ -143,15 +142,6 @@ def answer_each(bundle: Bundle, asked: Sequence[Asked], settings: Settings, prog
         _Batch(bundle, settings, fitting[first : first + TOGETHER]).answer()
         progress("answering", min(first + TOGETHER, len(fitting)), len(fitting), "questions")
     return [row.found for row in rows]
-
-
-def refuse_without_router(bundle: Bundle) -> None:
-    """Raise DataError for a model that does not say what it knows of a question."""
-    heads = bundle.model.heads
-    if heads is None or "router" not in heads.kinds:
-        what = "the model has no heads" if heads is None else "the model's heads have no router"
-        do = 'train with `heads`, such as {"heads": {"router": true, "types": true}}'
-        raise DataError(f"{what}, which says what it knows of a question", where=str(bundle.run.folder), do=do)
 
 
 def _encoded(bundle: Bundle, asked: Sequence[Asked]) -> Iterator[tuple[Asked, list[int], list[list[int]]]]:

@@ -9,11 +9,11 @@ import numpy as np
 
 from gnomon.base.errors import DataError
 from gnomon.base.progress import Progress
-from gnomon.bundle import Bundle
+from gnomon.bundle import Bundle, refuse_without_heads
 from gnomon.data.document import Document
 from gnomon.data.forms.form import Form, document_of
 from gnomon.data.questions.question import each_record
-from gnomon.evaluate.readings import readings_of, refuse_without_heads
+from gnomon.evaluate.readings import readings_of
 from gnomon.evaluate.selective.classes import confusion
 from gnomon.evaluate.selective.probability import brier, calibration_error
 from gnomon.evaluate.selective.ranking import auroc

@@ -2,26 +2,14 @@
 
 from collections.abc import Sequence
 
-from gnomon.base.errors import DataError
 from gnomon.base.progress import Progress
 from gnomon.bundle import Bundle, mark_kinds
 from gnomon.data.document import Part
 from gnomon.data.parts import encode_parts
 from gnomon.model.reading import Reading, read_each
-from gnomon.taxonomy import HeadKind
 
 TOGETHER = 64
 """Texts read in one batch, with others about as long."""
-
-
-def refuse_without_heads(bundle: Bundle, kinds: Sequence[HeadKind] = ()) -> None:
-    """Raise DataError for a model without heads, or without those of the kinds asked for."""
-    heads = bundle.model.heads
-    missing = [kind for kind in kinds if heads is None or kind not in heads.kinds]
-    if heads is None or missing:
-        do = 'train with `heads`, such as {"heads": {"router": true, "types": true}}'
-        what = f"no heads of {' and '.join(missing)}" if heads is not None else "no heads"
-        raise DataError(f"the model has {what}", where=str(bundle.run.folder), do=do)
 
 
 def readings_of(

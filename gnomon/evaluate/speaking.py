@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gnomon.base.progress import Progress
-from gnomon.bundle import Bundle
+from gnomon.bundle import Bundle, refuse_without_heads
 from gnomon.data.forms.questions import question_parts
 from gnomon.data.questions.question import Question
 from gnomon.data.questions.spoken import Decision, Thresholds, decide, user_words
-from gnomon.evaluate.readings import readings_of, refuse_without_heads
+from gnomon.evaluate.readings import readings_of
 
 
 @dataclass(frozen=True)

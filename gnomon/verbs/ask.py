@@ -137,16 +137,15 @@ def _all(run: Path, path: Path, out: Path | None, asking: Asking, as_json: bool)
 
 def _opened(run: Path, asking: Asking) -> Any:
     """Return the bundle of a run, and on which terms it answers."""
-    from gnomon.answer.ask import refuse_without_router
     from gnomon.answer.constrain import constraints_of
     from gnomon.answer.result import terms_of
-    from gnomon.bundle import load_bundle
+    from gnomon.bundle import load_bundle, refuse_without_heads
     from gnomon.evaluate.selective.confident import Choice
 
     risk, confidence, constrain, repairs = asking
     Choice(risk, confidence)
     bundle = load_bundle(run)
-    refuse_without_router(bundle)
+    refuse_without_heads(bundle, ("router",))
     if constrain:
         constraints_of(bundle.tokenizer)
     return bundle, terms_of(bundle, risk, confidence, constrain, repairs)
