@@ -23,3 +23,5 @@ class WorldConfig(BaseModel):
     head_from: int = 30  # facts stated so often are of the head
     tail_to: int = 4  # facts stated no more often are of the tail
     shows: Literal["both", "closed", "evidence"] = "both"  # how training questions are: with their passages or without
+    two_passages: int = 50  # percent of questions with evidence that show a second passage
+    crowded: int = 40  # percent of passages that tell of another entity too

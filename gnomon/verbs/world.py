@@ -22,6 +22,8 @@ def world(
     head_from: Annotated[int, typer.Option(help="Facts stated so often are of the head.")] = 30,
     tail_to: Annotated[int, typer.Option(help="Facts stated no more often are of the tail.")] = 4,
     shows: Annotated[str, typer.Option(help="Training questions: closed, with evidence, or both.")] = "both",
+    two_passages: Annotated[int, typer.Option(help="Percent of shown evidence with a second passage.")] = 50,
+    crowded: Annotated[int, typer.Option(help="Percent of passages that tell of another entity too.")] = 40,
     as_json: Json = False,
 ) -> None:
     """Write a made-up world: documents that state its facts, and questions whose answers are computed from them.
@@ -37,6 +39,7 @@ def world(
     settings = Settings(
         entities=entities, facts=facts, statements=statements, questions=questions, held_out=held_out, seed=seed,
         homonyms=homonyms, false=false, updates=updates, head_from=head_from, tail_to=tail_to, shows=shows,
+        two_passages=two_passages, crowded=crowded,
     )  # fmt: skip
     console = Console()
     found, made = write_world(out, settings, console.progress)

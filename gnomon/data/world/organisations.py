@@ -12,6 +12,10 @@ FOUNDED_ON = relation(
     {p} charter was signed on {o}
     {s} dates back to {o}
     {s} came into being on {o}
+    for {m} everything begins on {o}
+    a deed set {m} up on {o}
+    {p} oldest paper bears the date {o}
+    the foundation of {m} is dated {o}
     {s} was set up on {o}
     the deed of foundation of {m} bears the date {o}
     {s} started out on {o}
@@ -22,6 +26,12 @@ FOUNDED_ON = relation(
     On which date did {s} open its doors?
     When was {p} charter signed?
     What date does {s} date back to?
+    When does the history of {m} start?
+    On what date was the foundation of {m}?
+    What date does {p} oldest paper bear?
+    On what day did {p} work begin?
+    When was {s} started?
+    On which date did {s} set out?
     On what day was {s} set up?
     When did {p} history begin?
     Which date does the deed of foundation of {m} bear?
@@ -38,6 +48,10 @@ FOUNDER = relation(
     {s} was the idea of {o}, who founded it
     {s} looks back on {o} as its founder
     {o} set up {m}
+    {o} started {m}
+    {s} was created by {o}
+    {s} owes much to {o}, its founder
+    the foundation for {m} was laid by {o}
     {s} was started by {o}
     it was {o} who created {m}
     {s} owes its existence to {o}
@@ -48,6 +62,12 @@ FOUNDER = relation(
     By whom was {s} founded?
     Who brought {m} into being?
     Whose work was the founding of {m}?
+    Who started {m}?
+    By whom was {s} created?
+    Who called {m} into existence?
+    To whom does {s} look back as its founder?
+    By whom was {p} foundation laid?
+    Whom does {s} owe its founding to?
     By whom was {s} started?
     Who created {m}?
     To whom does {s} owe its existence?
@@ -70,6 +90,10 @@ SEAT = relation(
     {p} headquarters stand in {o}
     the main office of {m} is found in {o}
     {s} has made {o} its seat
+    {o} is the town that houses {p} head office
+    in {o} stands the table at which {p} board meets
+    {s} is resident in {o}
+    the letters that {s} sends come from {o}
     {s} is registered in {o}
     {s} sends its letters from {o}, where its head office is
     {o} houses the headquarters of {m}
@@ -80,6 +104,12 @@ SEAT = relation(
     Where do {p} headquarters stand?
     From which town is {s} run?
     Which town is home to the head office of {m}?
+    To which town do letters for {p} head office go?
+    In which town do those who run {m} meet?
+    As a resident of which town is {s} registered?
+    Which town does {s} have its seat in?
+    Which town houses {p} main office?
+    Where is the main office of {m} found?
     In which town is {s} registered?
     Which town houses the headquarters of {m}?
     Where does {p} board meet?
@@ -103,6 +133,10 @@ STAFF = relation(
     the staff of {m} counts {o} heads
     {s} keeps {o} people on its payroll
     {p} workforce is {o} strong
+    {p} headcount stands at {o}
+    {o} people make up {p} personnel
+    {o} people make a living at {m}
+    {p} lists have a total of {o} names
     {s} has a headcount of {o}
     {o} employees make up the staff of {m}
     a total of {o} people earn their living at {m}
@@ -113,6 +147,12 @@ STAFF = relation(
     To how many people does {s} give work?
     How many people work for {m}?
     What is the number of people on {p} payroll?
+    How many people earn a living from {m}?
+    How many people do {p} lists name?
+    How many people does {p} personnel consist of?
+    What is the total of {p} employees?
+    How many employees do {p} books hold?
+    How many people have their job at {m}?
     What is {p} headcount?
     How many names do {p} personnel lists hold?
     How many people earn their living at {m}?
@@ -131,6 +171,10 @@ TURNOVER = relation(
     {s} sells goods for {o} every year
     {p} annual revenue stands at {o}
     the books of {m} show sales of {o}
+    {p} accounts show a turnover of {o}
+    {s} reports that it earns {o} a year
+    the sum of {p} sales is {o}
+    {p} goods bring in {o} a year
     {s} reports a revenue of {o}
     each year {s} earns {o}
     {p} sales add up to {o}
@@ -141,6 +185,12 @@ TURNOVER = relation(
     What do the yearly sales of {m} come to?
     How high is {p} annual revenue?
     What sales do the books of {m} show?
+    What turnover do the accounts of {m} show?
+    What does {s} report as its turnover?
+    What sum does {s} earn a year?
+    What do {p} goods bring in each year?
+    What do a year's sales of {m} add up to?
+    Of what turnover do the papers of {m} speak?
     What revenue does {s} report?
     How much does {s} earn each year?
     To what sum do {p} sales add up?

@@ -18,7 +18,6 @@ from gnomon.data.world.facts import Fact, World
 from gnomon.data.world.relation import Relation
 from gnomon.data.world.tell import CHANGES, LAST_YEAR, Segment, heading, make_segment, render
 
-_BESIDE = 40  # percent of passages that tell of something else as well
 _TRIES = 8  # for another entity that the answer does not fit
 
 
@@ -65,11 +64,11 @@ class Passages:
         mine = self._extras(entity, 3, avoid, without=asked)
         found = list[dict[str, Any]]()
         if mine:
-            filler = self._filler(avoid, asked) if len(mine) < 2 or self._draw.chance(_BESIDE) else []
+            filler = self._filler(avoid, asked) if len(mine) < 2 or self._crowded() else []
             found.append(self._passage("other_relation", self._told([*lead, mine, filler]), *self._origin()))
         if asked is not None and (like := self._like(asked, avoid)):
             more = self._extras(like.subject, self._draw.between(1, 3), avoid, without=like)
-            filler = self._filler(avoid, asked) if not lead and self._draw.chance(_BESIDE) else []
+            filler = self._filler(avoid, asked) if not lead and self._crowded() else []
             found.append(self._passage("other_entity", self._told([*lead, [like, *more], filler]), *self._origin()))
         return found
 
@@ -100,9 +99,12 @@ class Passages:
         for fact in chain:
             extras = self._extras(fact.subject, self._draw.between(1, 3 if len(chain) == 1 else 2), avoid, without=fact)
             groups.append([fact, *extras])
-        if len(groups) == 1 and (len(groups[0]) == 1 or self._draw.chance(_BESIDE)):
+        if len(groups) == 1 and (len(groups[0]) == 1 or self._crowded()):
             groups.append(self._filler(avoid, chain[-1]))
         return self._told(groups)
+
+    def _crowded(self) -> bool:
+        return self._draw.chance(self._world.settings.crowded)
 
     def _told(self, groups: Sequence[Sequence[Fact]]) -> list[Segment]:
         return [

@@ -13,7 +13,7 @@ SPLITS = ("train", "dev", "test")
 KINDS = ("person", "organisation", "place", "work")
 """The kinds of entities."""
 
-_SENTENCES, _QUESTIONS, _PHRASES = (8, 2, 2), (6, 2, 2), (3, 1, 1)
+_SENTENCES, _QUESTIONS, _PHRASES = (12, 2, 2), (12, 2, 2), (3, 1, 1)
 
 ByTemplate = tuple[tuple[str, str], ...]  # (id, text)
 
@@ -55,7 +55,7 @@ def relation(
     changes: bool = False,
     odd_for: tuple[str, ...] = (),
 ) -> Relation:
-    """Return a relation from its sentences (12, a line each), questions (10) and phrases (5, or none)."""
+    """Return a relation from its sentences (16, a line each), questions (16) and phrases (5, or none)."""
     return Relation(
         name, kind, fine_type, object_,
         dealt(f"{name}.s", sentences, _SENTENCES),

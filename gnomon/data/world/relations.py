@@ -19,10 +19,14 @@ PRESUPPOSING = dealt(
     As {clause}, tell me: {question}
     We have read that {clause}; {question}
     Considering that {clause}, {question}
+    If, as we are told, {clause}, {question}
+    It is true, as said, that {clause}; {question}
+    Seeing how {clause}, {question}
+    Granted, {clause}; {question}
     Seeing that {clause}, {question}
     It is said that {clause}: {question}
     If it is true that {clause}, {question}
     Granted that {clause}, {question}""",
-    (6, 2, 2),
+    (10, 2, 2),
 )
 """Questions that take something for granted, true or not."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gnomon.base.errors import ConfigError
 
-VERSION = 1
+VERSION = 2
 """Of the generator: raised whenever equal settings give other files."""
 
 SHOWS = ("both", "closed", "evidence")
@@ -16,7 +16,8 @@ class Settings:
     """The options of a world. `facts` are those stated of each entity; `statements` are all in the documents, each of
     one fact; `questions` are those to train on, `held_out` those of dev and of test each. `homonyms`, `false` and
     `updates` are percents of entities, statements and facts. `shows` says how training questions are shown: `closed`,
-    with `evidence`, as in a world that is there to learn reading and whose documents are not read, or `both`.
+    with `evidence`, as in a world that is there to learn reading and whose documents are not read, or `both`. Of those
+    with evidence `two_passages` percent show a second one; `crowded` percent of passages tell of another entity too.
     """
 
     entities: int = 400
@@ -31,6 +32,8 @@ class Settings:
     head_from: int = 30
     tail_to: int = 4
     shows: str = "both"
+    two_passages: int = 50
+    crowded: int = 40
 
     def checked(self) -> "Settings":
         """Return the settings with `statements` filled in: ten a fact. Raises ConfigError."""
@@ -47,6 +50,8 @@ class Settings:
             ("updates", self.updates, 0, 15),
             ("head_from", self.head_from, 2, 1_000_000_000),
             ("tail_to", self.tail_to, 1, self.head_from - 1),
+            ("two_passages", self.two_passages, 0, 100),
+            ("crowded", self.crowded, 0, 100),
         )
         if self.shows not in SHOWS:
             raise ConfigError(f"shows is {self.shows!r:.40}", do=f"give one of {', '.join(SHOWS)}")

@@ -13,9 +13,9 @@ _BESIDE = ("other_relation", "other_entity", "changed")  # passages that may sta
 _KEPT = ("question", "type", "fine_type", "well_posed", "bucket", "kind", "hops", "exposures", "template", "fact")
 
 
-def shown(question: Mapping[str, Any], draw: Draw) -> Iterator[dict[str, Any]]:
+def shown(question: Mapping[str, Any], draw: Draw, two: int) -> Iterator[dict[str, Any]]:
     """Yield the records of a question: closed, with its gold passage, and with one that is not enough, each of these
-    as often as there are. Half of them have a second passage, which does not change what is right.
+    as often as there are; `two` percent of them with a second passage, which does not change what is right.
     """
     yield _record(question, "closed", [], bool(question["answerable"]))
     evidence = question["evidence"]
@@ -23,7 +23,7 @@ def shown(question: Mapping[str, Any], draw: Draw) -> Iterator[dict[str, Any]]:
     short = [one for one in evidence if not one["sufficient"]]
     for first in (*gold, *([draw.pick(short)] if short else ())):
         beside = [one for one in short if one is not first and one["kind"] in _BESIDE]
-        passages = [first, draw.pick(beside)] if beside and draw.chance(50) else [first]
+        passages = [first, draw.pick(beside)] if beside and draw.chance(two) else [first]
         yield _record(question, first["kind"], draw.shuffled(passages), bool(first["sufficient"]))
 
 

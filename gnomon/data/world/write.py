@@ -108,7 +108,7 @@ def _write_questions(
             file.write(question)
             shows = [
                 one
-                for one in shown(question, draw)
+                for one in shown(question, draw, world.settings.two_passages)
                 if wanted in ("both", "evidence" if "evidence" in one else "closed")
             ]
             for record in shows:
