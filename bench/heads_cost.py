@@ -29,6 +29,8 @@ from torch import Tensor
 from gnomon.assemble import make_state
 from gnomon.bundle import mark_kinds
 from gnomon.config import make_config
+from gnomon.data.forms.questions import question_parts
+from gnomon.data.parts import encode_parts
 from gnomon.data.questions.question import Question, read_questions
 from gnomon.data.streaming.rows import Rows, make_rows
 from gnomon.data.streaming.stream import Batch, Stream, validation_rows
@@ -177,8 +179,8 @@ class Asked:
 
 def ids_of(tokenizer: Tokenizer, question: Question) -> list[int]:
     """Return a question's tokens, from end of text to the mark."""
-    marks = (tokenizer.special_id("<|q|>"), tokenizer.special_id("<|/q|>"))
-    return [tokenizer.end_of_text, marks[0], *tokenizer.encode(question.question), marks[1]]
+    ((ids, _),) = encode_parts([question_parts(Question(question.id, question.question))], tokenizer)
+    return [tokenizer.end_of_text, *ids]
 
 
 def targets_of(questions: Sequence[Question], places: Sequence[int]) -> Targets:

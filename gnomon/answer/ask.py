@@ -16,6 +16,7 @@ from gnomon.answer.utterance import ANSWER, MOST_TOKENS, Free, Utterance, say
 from gnomon.answer.validate import problem_of, type_of
 from gnomon.base.progress import Progress, silent
 from gnomon.bundle import Bundle, mark_kinds, refuse_without_heads
+from gnomon.data.forms.questions import GAP
 from gnomon.model.reading import Reading
 from gnomon.taxonomy import ANSWER_TYPES, QUESTION
 
@@ -145,7 +146,7 @@ def answer_each(bundle: Bundle, asked: Sequence[Asked], settings: Settings, prog
 
 
 def _encoded(bundle: Bundle, asked: Sequence[Asked]) -> Iterator[tuple[Asked, list[int], list[list[int]]]]:
-    texts = [text for one in asked for text in (one.question, *one.passages)]
+    texts = [GAP + text for one in asked for text in (one.question, *one.passages)]
     ids = iter(bundle.tokenizer.encode_batch(texts))
     for one in asked:
         yield one, next(ids), [next(ids) for _ in one.passages]

@@ -77,7 +77,7 @@ def test_scores_are_those_counted_by_hand(run: Path, tmp_path: Path) -> None:
     assert (found["questions"], found["too_long"]) == (41, 1)
     kinds, right, six, sure, brier = mark_kinds(bundle.tokenizer), 0, 0, [], 0.0
     for record in records[:40]:
-        ids = bundle.tokenizer.encode(record["question"])
+        ids = bundle.tokenizer.encode(" " + record["question"])
         mark = {kind: i for i, kind in kinds.items()}[0]
         opening = bundle.tokenizer.special_id("<|q|>")
         (said,) = read(bundle.model, [bundle.tokenizer.end_of_text, opening, *ids, mark], kinds)[1]

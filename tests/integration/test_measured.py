@@ -125,7 +125,7 @@ def test_labels_are_what_plain_generation_from_that_checkpoint_says(folder: Path
         mark, seed = bundle.tokenizer.special_id, derive(bundle.plan["seed"], "measured", measurement.step)
         for one in measurement.answered:
             record = asked[one.number]
-            question = [bundle.tokenizer.end_of_text, mark("<|q|>"), *bundle.tokenizer.encode(record["question"])]
+            question = [bundle.tokenizer.end_of_text, mark("<|q|>"), *bundle.tokenizer.encode(" " + record["question"])]
             closed = [*question, mark("<|/q|>"), mark("<|a|>")]
             said = [answer(bundle, closed, one.number, sample, seed) for sample in range(1 + SAMPLES)]
             rights = [is_accepted(text, record["answers"]) for text in said]
@@ -134,7 +134,7 @@ def test_labels_are_what_plain_generation_from_that_checkpoint_says(folder: Path
             if not record["answers"]:
                 assert (one.known, one.retrieve) == (0, False)
                 continue
-            passage = [mark("<|ctx|>"), mark("<|doc|>"), *bundle.tokenizer.encode(record["evidence"][0]["text"])]
+            passage = [mark("<|ctx|>"), mark("<|doc|>"), *bundle.tokenizer.encode(" " + record["evidence"][0]["text"])]
             shown = [*closed[:-1], *passage, mark("<|/doc|>"), mark("<|/ctx|>"), mark("<|a|>")]
             helped = is_accepted(answer(bundle, shown, one.number, 0, seed), record["answers"])
             assert next(s for s in one.said if s.evidence == 1).right == helped

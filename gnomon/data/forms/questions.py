@@ -1,7 +1,9 @@
 """Questions in the one layout that they have everywhere, and what is known of them as labels.
 
-    <|q|>question<|/q|><|ctx|><|doc|>passage<|/doc|>…<|/ctx|><|a|>answer<|/a|>
+    <|q|> question<|/q|><|ctx|><|doc|> passage<|/doc|>…<|/ctx|><|a|> answer<|/a|>
 
+A space stands before every text, so that a name that begins it is the same tokens as within a sentence: a model can say
+what it read, and need not learn each name in two spellings.
 Evidence bears no loss unless that is wanted, for the store holds it and the model need not; nor do the marks that who
 asks writes. The answer does, with the mark that ends it and the end of the text behind it, and the question does unless
 that is not wanted.
@@ -19,6 +21,8 @@ from gnomon.taxonomy import ANSWER_TYPES, FINE_TYPES, QUESTION, ROUTER_SIGNALS
 
 Q, Q_END, CONTEXT, CONTEXT_END, _, _, PASSAGE, PASSAGE_END, A, A_END = QUESTION
 ABSTAIN = "<|abstain|>"
+GAP = " "
+"""Before every text of the layout."""
 
 
 def read_question(record: Mapping[str, Any], origin: str) -> tuple[Question, Mapping[str, Any]]:
@@ -40,19 +44,23 @@ def question_parts(
     """Return the parts of a question: the answer is the first accepted one, and abstention where there can be none,
     if such questions are to abstain; no answer is given where none is known.
     """
-    parts = [Part("mark", Q), Part("content", question.question, question_loss), Part("mark", Q_END)]
+    parts = [Part("mark", Q), *_text(question.question, question_loss), Part("mark", Q_END)]
     if question.evidence:
         parts.append(Part("mark", CONTEXT))
         for passage in question.evidence:
-            parts += [Part("mark", PASSAGE), Part("content", passage, evidence_loss), Part("mark", PASSAGE_END)]
+            parts += [Part("mark", PASSAGE), *_text(passage, evidence_loss), Part("mark", PASSAGE_END)]
         parts.append(Part("mark", CONTEXT_END))
     if question.answerable is False or question.well_posed is False:
         if abstain == "never" or (abstain == "evidence" and not question.evidence):
             return parts
         parts += [Part("mark", A), Part("mark", ABSTAIN, True), Part("mark", A_END, True)]
     elif question.answers:
-        parts += [Part("mark", A), Part("content", question.answers[0], True), Part("mark", A_END, True)]
+        parts += [Part("mark", A), *_text(question.answers[0], True), Part("mark", A_END, True)]
     return parts
+
+
+def _text(text: str, loss: bool) -> list[Part]:
+    return [Part("frame", GAP, loss), Part("content", text, loss)]
 
 
 def question_labels(question: Question, record: Mapping[str, Any]) -> tuple[float, ...]:

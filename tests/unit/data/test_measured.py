@@ -208,7 +208,7 @@ def test_files_say_what_is_enough_and_what_nobody_knows_is_left_out(tmp_path: Pa
     marks = [tokenizer.special_id(mark) for mark in (*MARKS[:2], "<|a|>")]
     assert enough is not None and short is not None and enough[-2:] == marks[1:] and prompt[-2:] == [marks[0], marks[2]]
     assert tokenizer.decode(enough, specials=True) == (
-        "<|endoftext|><|q|>Of a world?<|/q|><|ctx|><|doc|>Lamp 1 is red.<|/doc|><|/ctx|><|a|>"
+        "<|endoftext|><|q|> Of a world?<|/q|><|ctx|><|doc|> Lamp 1 is red.<|/doc|><|/ctx|><|a|>"
     )
     labels = asked.questions[1].labels
     assert (labels[KNOWN], labels[RETRIEVE]) == (0, 0) and math.isnan(labels[SUFFICIENT])

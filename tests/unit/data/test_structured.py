@@ -114,15 +114,15 @@ def slow_chat(record: dict[str, Any]) -> list[tuple[str, bool]]:
 def slow_question(
     record: dict[str, Any], asked: bool = True, read: bool = False, abstain: str = "always"
 ) -> list[tuple[str, bool]]:
-    parts = [("\x00<|q|>", False), (record["question"], asked), ("\x00<|/q|>", False)]
+    parts = [("\x00<|q|>", False), (" " + record["question"], asked), ("\x00<|/q|>", False)]
     if record["evidence"]:
-        passages = [(("\x00<|doc|>", False), (one, read), ("\x00<|/doc|>", False)) for one in record["evidence"]]
+        passages = [(("\x00<|doc|>", False), (" " + one, read), ("\x00<|/doc|>", False)) for one in record["evidence"]]
         parts += [("\x00<|ctx|>", False), *(p for passage in passages for p in passage), ("\x00<|/ctx|>", False)]
     if record.get("answerable") is False or record.get("well_posed") is False:
         if abstain == "always" or (abstain == "evidence" and record["evidence"]):
             parts += [("\x00<|a|>", False), ("\x00<|abstain|>", True), ("\x00<|/a|>", True)]
     elif record.get("answers"):
-        parts += [("\x00<|a|>", False), (record["answers"][0], True), ("\x00<|/a|>", True)]
+        parts += [("\x00<|a|>", False), (" " + record["answers"][0], True), ("\x00<|/a|>", True)]
     return parts
 
 
