@@ -235,6 +235,7 @@ def test_what_is_foretold_of_the_sources_is_what_is_served(
     stages = [(0, dict(zip("abc", first, strict=True))), (200, dict(zip("abc", later, strict=True)))]
     foretold = several(sources, weights=stages, stride=stride).shares(steps * 8)
     batches = list(islice(several(sources, weights=stages, stride=stride).batches(0), steps))
+    assert [batch.accept for batch in batches] == [batch.first_row <= 200 < batch.next_row for batch in batches]
     rows = Counter(source for batch in batches for source in batch.row_sources)
     tokens: Counter[int] = Counter()
     for batch in batches:

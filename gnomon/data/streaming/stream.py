@@ -199,7 +199,7 @@ class Stream:
             rate_factor=self.decisions.rate_factor(start) * math.sqrt(share),
             share=share,
             evenness=self._evenness(tokens.tolist(), micro_rows),
-            accept=self.decisions.accepts(row, start + rows),
+            accept=self.decisions.accepts(row, start + rows) or self._other_text(row, start + rows),
             labelled=labelled,
         )
 
@@ -264,6 +264,12 @@ class Stream:
             for i, number, said, start, size in known:
                 found[i] = Span(int(row_of[i]), names[source], number, said["id"], said["origin"], start, start + size)
         return [span for span in found if span is not None]
+
+    def _other_text(self, row: int, next_row: int) -> bool:
+        """Return whether a planned change of the sources' weights falls into these rows: what was usual of the text
+        before says nothing of the text then.
+        """
+        return any(row <= at < next_row for at, _ in self.planned["weights"][1:])
 
     def _pieces(self, first: int, count: int) -> tuple[Pieces, np.ndarray]:
         """Return what lies in `count` global rows from `first` on, and the source of each."""
