@@ -209,7 +209,7 @@ class TokenizerConfig(_Section):
     kind: Literal["bpe", "words"] = "bpe"  # what is learned; words: the most frequent ones whole, all others in bytes
     vocabulary: int | None = None  # ids in all, a multiple of 64; None: the size's own
     pretokenizer: Literal["qwen2", "llama-bpe"] = "qwen2"  # qwen2: single digits; llama-bpe: 1 to 3, as for words
-    sample_bytes: int = Field(default=64 << 20, gt=0)  # of text that merges or words are learned from
+    sample_bytes: int = Field(default=64 << 20, gt=0)  # of text to learn from; weights are idle where there is less
     sample_weights: dict[str, float] | Literal["mix"] | None = None  # of sources in it; mix: as in mix; None: by size
     sample_temperature: float | None = None  # of sources in it: (share of the tokens)^(1/temperature)
 
