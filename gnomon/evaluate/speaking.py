@@ -6,7 +6,7 @@ from typing import Any
 
 from gnomon.base.progress import Progress
 from gnomon.bundle import Bundle, refuse_without_heads
-from gnomon.data.forms.questions import question_parts
+from gnomon.data.forms.questions import GAP, question_parts
 from gnomon.data.questions.question import Question
 from gnomon.data.questions.spoken import Decision, Thresholds, decide, user_words
 from gnomon.evaluate.readings import readings_of
@@ -30,7 +30,8 @@ class Spoken:
         made, answers = self.decision, self.question.answers
         if made is None or (made.answers and not answers):
             return None
-        said = {"role": "assistant", "control": list(made.control), "content": answers[0] if made.answers else ""}
+        content = GAP + answers[0] if made.answers else ""  # as the model has learned to say it
+        said = {"role": "assistant", "control": list(made.control), "content": content}
         messages = [{"role": "user", "content": user_words(self.question)}, said]
         return {"id": self.question.id, "messages": messages}
 

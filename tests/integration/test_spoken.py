@@ -86,7 +86,7 @@ def test_the_stage_has_taken_over_shape_tokenizer_and_heads_and_says_from_where(
 def test_what_is_written_says_what_heads_say_and_gives_only_answers_that_are_known(stages: Path) -> None:
     for line in (stages / "spoken.jsonl").read_text().splitlines():
         (_, said) = json.loads(line)["messages"]
-        assert bool(said["content"]) == decision_of(said["control"]).answers and said["content"] in ("", "seven")
+        assert bool(said["content"]) == decision_of(said["control"]).answers and said["content"] in ("", " seven")
 
 
 def test_it_says_of_new_questions_what_its_heads_do(stages: Path) -> None:
