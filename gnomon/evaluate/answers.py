@@ -26,6 +26,7 @@ from gnomon.base.progress import Progress
 from gnomon.bundle import Bundle
 from gnomon.data.questions.match import is_accepted
 from gnomon.data.questions.question import Question, read_questions
+from gnomon.evaluate.refusal import refusal
 from gnomon.evaluate.selective.assess import Assessment, assess
 from gnomon.evaluate.selective.confident import Choice
 from gnomon.evaluate.selective.predictions import Prediction, of_lines
@@ -258,6 +259,7 @@ def _figures(some: Sequence[Answered], assessment: Assessment | None, terms: Ter
     decided = [(one, result_of(one.found, terms)) for one in certifying]
     given = [one.is_right(said["answer"]) for one, said in decided if said["answer"] is not None]
     refused = [said["answer"] is None for one, said in decided if not one.answerable]
+    meant = [one.standing(repairs, well_posed=False) for one in certifying]
     found: dict[str, Any] = {
         "questions": len(some),
         "answerable": sum(one.answerable for one in some),
@@ -266,6 +268,11 @@ def _figures(some: Sequence[Answered], assessment: Assessment | None, terms: Ter
         "answers": sum(s is not None for s in standing),
         "right": right,
         "certifying": {
+            "refusal": refusal(
+                [said["confidence"] for _, said in decided],
+                [one.is_right(s.utterance.text if s else None) for one, s in zip(certifying, meant, strict=True)],
+                [one.answerable for one in certifying],
+            ),
             "questions": len(certifying),
             "answerable": sum(one.answerable for one in certifying),
             "decisions": dict(sorted(Counter(said["decision"] for _, said in decided).items())),

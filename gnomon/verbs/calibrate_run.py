@@ -67,6 +67,13 @@ def _lines(found: dict[str, Any]) -> list[str]:
             + ("" if refused is None else f"; of those that cannot be answered {refused:.1%} get none")
             + f": {', '.join(f'{name} {count:,}' for name, count in held['decisions'].items())}."
         )
+        told = held["refusal"]
+        if told["refused"] is not None:
+            lines.append(
+                f"A threshold that refuses {told['false_refusal']:.0%} of its {told['right']:,} right answers refuses "
+                f"{told['refused']:.1%} of the {told['unanswerable']:,} questions without one "
+                f"(AUROC {told['auroc']:.4f})."
+            )
     fixed, types = found["repairs"], found["types"]
     lines.append(
         f"\nrepairs      {fixed['repaired']:,} answers tried again: {fixed['fixed']:,} wrong ones became right "
