@@ -2,10 +2,11 @@
 
     python bench/question_heads.py RUN trec.jsonl [--unlabelled asked.jsonl] [--seeds 3] [--json]
 
-The run was trained without these questions; its weights stay. In each of five folds, in which near-duplicates stay
-together, heads learn from the gold types of the other four, and with --unlabelled also from those questions, labelled
-by a teacher that was taught on the same four: nothing has seen the fold. Questions near any of the file's own are left
-out of the others. Medians over seeds of the heads; columns are those of question_types.py.
+The run was trained without these questions. In each of five folds, in which near-duplicates stay together, heads learn
+from the gold types of the other four, and with --unlabelled also from those questions, labelled by a teacher that was
+taught on the same four; "trunk too": the run's weights learn with them, as by `gnomon heads fit --trunk`, also from
+altered questions of the four, none near one of the fold. Nothing has seen the fold. Questions near any of the file's
+own are left out of the others. Medians over seeds of the heads; columns are those of question_types.py.
 """
 
 import argparse
@@ -28,9 +29,13 @@ from gnomon.data.questions.folds import FOLDS, folds_of, near_any
 from gnomon.data.questions.knowledge import Knowledge, load_knowledge
 from gnomon.data.questions.question import Question, read_questions
 from gnomon.data.questions.teacher import Labels, teach
+from gnomon.export.refit import Asked
+from gnomon.export.tune import ALTERED, tuned
+from gnomon.model.heads import Heads
 from gnomon.store.labels import COARSE, FINE, WIDTH
 from gnomon.taxonomy import ANSWER_TYPES, CLASSES, COARSE_OF, FINE_TYPES
-from gnomon.train.refit import Lessons, Places, fit_heads, read_places, with_heads
+from gnomon.train.refit import Learned, Lessons, Places, fit_heads, read_places, with_heads
+from gnomon.train.tune import Course
 
 HELD_OUT = 10
 """Of so many groups of a fold's questions, one is kept to judge by."""
@@ -44,8 +49,13 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--unlabelled", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=40, help="of heads that learn from gold types alone, at most")
-    parser.add_argument("--soft-epochs", type=int, default=12, help="of those that learn from the teacher too")
+    parser.add_argument(
+        "--epochs", type=int, default=40, help="of heads that learn from gold types alone, at most; 0: none"
+    )
+    parser.add_argument("--soft-epochs", type=int, default=12, help="of those that learn from the teacher too; 0: none")
+    parser.add_argument("--trunk-epochs", type=int, default=3, help="of those whose model learns too; 0: none")
+    parser.add_argument("--language", type=float, default=0.0, help="what text counts beside their questions")
+    parser.add_argument("--folds", type=int, default=FOLDS, help="of five, the first so many alone")
     parser.add_argument("--vectors", type=Path, help="of words, for the teacher")
     parser.add_argument("--wordnet", type=Path, help="folder of database files, for the teacher")
     parser.add_argument("--json", action="store_true")
@@ -56,6 +66,7 @@ def main() -> None:
     texts = [q.question for q in questions]
     folds = folds_of(texts, [q.fine_type for q in questions])
     true = np.array([FINE_TYPES.index(str(q.fine_type)) for q in questions])
+    shown = folds < args.folds
     others = [] if args.unlabelled is None else list(read_questions(args.unlabelled))
     close = near_any([q.question for q in others], texts)
     others = [question for question, too in zip(others, close, strict=True) if not too]
@@ -66,7 +77,7 @@ def main() -> None:
     except ImportError:
         print("SVM: scikit-learn is not installed")
     found |= heads(bundle, questions, others, true, folds, known, args)
-    table = {name: _median([scores(one, true) for one in every]) for name, every in found.items()}
+    table = {name: _median([scores(_of(one, shown), true[shown]) for one in every]) for name, every in found.items()}
     if args.json:
         print(json.dumps({"questions": len(questions), "unlabelled": len(others), "seeds": args.seeds, **table}))
         return
@@ -92,11 +103,14 @@ def heads(
     """Return what the teacher and the heads of each kind and seed say of questions whose fold they have not seen."""
     every, texts = [*questions, *others], [q.question for q in questions]
     model = with_heads(bundle.model, ["types"], 0)
-    read = read_places(model, _ids(bundle, every), _gold(every), mark_kinds(bundle.tokenizer), silent)
-    order = torch.from_numpy(np.argsort(read.text))
-    states, count = read.states[order], len(questions)
+    marks = mark_kinds(bundle.tokenizer)
+    count = len(questions)
+    states = torch.zeros(len(every), 0)
+    if args.epochs or args.soft_epochs:
+        read = read_places(model, _ids(bundle, every), _gold(every), marks, silent)
+        states = read.states[torch.from_numpy(np.argsort(read.text))]
     said: dict[str, list[Said]] = {}
-    for fold in range(FOLDS):
+    for fold in range(args.folds):
         rest, mine = np.flatnonzero(folds != fold).tolist(), np.flatnonzero(folds == fold).tolist()
         teacher = teach([questions[i] for i in rest], known)
         _take(said, "teacher", 0, mine, teacher.label([texts[i] for i in mine]), count)
@@ -114,23 +128,60 @@ def heads(
                 args.soft_epochs,
             ),
         ):
-            for seed in range(args.seeds if name == "head" or others else 0):
+            for seed in range(args.seeds if epochs and (name == "head" or others) else 0):
                 fresh = with_heads(bundle.model, ["types"], seed).heads
                 assert fresh is not None
                 fresh.mix.data.fill_(1.0)
                 started = time.process_time()
                 learned = fit_heads(fresh, places, held_out, [], Lessons(epochs=epochs, seed=seed), silent)
-                with torch.no_grad():
-                    fine = fresh(states[mine].float().unbind(1))["fine"].softmax(1).numpy()
-                six = np.stack([fine[:, members].sum(1) for members in _SIX], 1)
-                _take(said, name, seed, mine, Labels(fine, fine, six), count)
-                spent = time.process_time() - started
-                print(
-                    f"fold {fold}, {name}, seed {seed}: {learned.epoch} epochs, {spent:.1f} s, "
-                    f"{np.mean(fine.argmax(1) == true[mine]):.4f}",
-                    flush=True,
-                )
+                fine = _take_heads(said, name, seed, mine, (fresh, states[mine]), count)
+                _tell(fold, name, seed, learned, started, fine == true[mine])
+        for seed in range(args.seeds if others and args.trunk_epochs else 0):
+            started, course = time.process_time(), Course(epochs=args.trunk_epochs, language=args.language, seed=seed)
+            taught = [questions[i] for i in rest]
+            asked = Asked(
+                _ids(bundle, [*taught, *others]),
+                np.concatenate([gold, table]),
+                [q.question for q in [*taught, *others]],
+                0,
+                len(others),
+            )
+            one = tuned(bundle, asked, teacher, ALTERED, course, silent, [texts[i] for i in mine])
+            assert one.model.heads is not None
+            asked_here = [questions[i] for i in mine]
+            own = read_places(one.model, _ids(bundle, asked_here), _gold(asked_here), marks, silent)
+            own = (one.model.heads, own.states[torch.from_numpy(np.argsort(own.text))])
+            fine = _take_heads(said, "trunk too", seed, mine, own, count)
+            _tell(fold, f"trunk too, {one.altered:,} altered", seed, one.learned, started, fine == true[mine])
+            print(f"loss on held-out text {one.language_before} before, {one.language}", flush=True)
     return said
+
+
+def _take_heads(
+    said: dict[str, list[Said]], name: str, seed: int, mine: list[int], own: tuple[Heads, torch.Tensor], count: int
+) -> np.ndarray:
+    """Put beside the others what heads say at states of a fold's questions, and return the likeliest fine types."""
+    with torch.no_grad():
+        fine = own[0](own[1].float().unbind(1))["fine"].softmax(1).numpy()
+    six = np.stack([fine[:, members].sum(1) for members in _SIX], 1)
+    _take(said, name, seed, mine, Labels(fine, fine, six), count)
+    return fine.argmax(1)
+
+
+def _tell(fold: int, name: str, seed: int, learned: Learned, started: float, right: np.ndarray) -> None:
+    spent = time.process_time() - started
+    print(f"fold {fold}, {name}, seed {seed}: {learned.epoch} epochs, {spent:.1f} s, {np.mean(right):.4f}", flush=True)
+
+
+def _of(said: Said, which: np.ndarray) -> Said:
+    fine, sure, six, six_sure, micros = said
+    return (
+        fine[which],
+        sure if sure is None else sure[which],
+        six[which],
+        six_sure if six_sure is None else six_sure[which],
+        micros,
+    )
 
 
 def _take(said: dict[str, list[Said]], name: str, seed: int, mine: list[int], labels: Labels, count: int) -> None:

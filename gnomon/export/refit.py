@@ -1,4 +1,6 @@
-"""A run with other heads: those of a run refitted on questions, over its own weights, which stay bit for bit."""
+"""A run with other heads: those of a run refitted on questions, over its own weights, which stay bit for bit or have
+learned with them (`tune.py`).
+"""
 
 import hashlib
 import shutil
@@ -61,15 +63,25 @@ def read_asked(bundle: Bundle, files: Sequence[Path], teacher: Teacher | None) -
     texts = [read[i].group for i in fitting]
     unknown = np.flatnonzero(np.isnan(known[:, COARSE]).all(1) & np.isnan(known[:, FINE]).all(1))
     if teacher is not None:
-        labels = teacher.label([texts[i] for i in unknown])
-        known[unknown, COARSE] = labels.coarse
-        yes = labels.coarse.argmax(1) == ANSWER_TYPES.index("boolean")  # which has no fine type
-        known[unknown, FINE] = np.where(yes[:, None], np.float32(np.nan), labels.fine)
+        known[unknown, COARSE], known[unknown, FINE] = types_by(teacher, [texts[i] for i in unknown])
     if np.isnan(known).all():
         do = 'give some of "type", "fine_type", "answerable", "well_posed" or "labels", or a teacher'
         raise DataError("nothing is known of the questions", where=", ".join(map(str, files)), do=do)
     soft = 0 if teacher is None else len(unknown)
     return Asked([every[i] for i in fitting], known, texts, len(read) - len(fitting), soft)
+
+
+def types_by(teacher: Teacher, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the coarse and the fine types of questions by a teacher; no fine ones where the answer is yes or no."""
+    labels = teacher.label(texts)
+    yes = labels.coarse.argmax(1) == ANSWER_TYPES.index("boolean")  # which has no fine type
+    return labels.coarse, np.where(yes[:, None], np.float32(np.nan), labels.fine)
+
+
+def kept_out(asked: Asked, seed: int) -> np.ndarray:
+    """Return which questions are kept to judge by: one group of near-duplicates in HELD_OUT."""
+    named = [FINE_TYPES[int(row.argmax())] if not np.isnan(row).any() else None for row in asked.known[:, FINE]]
+    return folds_of(asked.texts, named, HELD_OUT, seed) == 0
 
 
 def refit(bundle: Bundle, asked: Asked, lessons: Lessons, progress: Progress) -> tuple[LanguageModel, Learned, int]:
@@ -84,9 +96,7 @@ def refit(bundle: Bundle, asked: Asked, lessons: Lessons, progress: Progress) ->
     kinds: list[HeadKind] = [kind for kind in HEAD_OUTPUTS if kind in found or kind in had]
     model = with_heads(bundle.model, kinds, lessons.seed)
     assert model.heads is not None
-    named = [FINE_TYPES[int(row.argmax())] if not np.isnan(row).any() else None for row in asked.known[:, FINE]]
-    held_out = folds_of(asked.texts, named, HELD_OUT, lessons.seed) == 0
-    learned = fit_heads(model.heads, places, held_out, had, lessons, progress)
+    learned = fit_heads(model.heads, places, kept_out(asked, lessons.seed), had, lessons, progress)
     return model, learned, len(places.text)
 
 
@@ -95,7 +105,8 @@ def write_refitted(
 ) -> Run:
     """Write a run of the model beside the one it comes from, with that run's settings and record, and return it.
 
-    `said` goes into the checkpoint's manifest, with the digest of the weights that were kept. Raises ConfigError where
+    `said` goes into the checkpoint's manifest, with the digests of the weights below the heads and of those that they
+    come from, which are the same where these were kept. Raises ConfigError where
     the folder is there already.
     """
     source, target = bundle.run, Run(out)
@@ -115,7 +126,12 @@ def write_refitted(
     config = {**config, "out": str(out), "heads": {**config.get("heads", {}), **dict.fromkeys(kinds, True)}}
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     trunk = {name: tensor for name, tensor in weights.items() if not name.startswith("heads.")}
-    metrics = {**bundle.checkpoint.manifest.metrics, **said, "trunk": digest_of(trunk)}
+    metrics = {
+        **bundle.checkpoint.manifest.metrics,
+        **said,
+        "trunk": digest_of(trunk),
+        "trunk_before": digest_of(bundle.weights),
+    }
     metrics["trunk_checkpoint"] = bundle.checkpoint.path.name
     with staged_folder(out.parent, out.name) as staged:
         run = Run(staged.path)

@@ -120,9 +120,7 @@ def read_places(
             marked = list[tuple[int, int, int]]()
             for row, i in enumerate(some):
                 tokens[row, : len(texts[i])] = texts[i]
-                for at, token in enumerate(texts[i]):
-                    if token in kinds and not np.isnan(known[i][READ[kinds[token]]]).all():
-                        marked.append((row * longest + at, i, kinds[token]))
+                marked += [(row * longest + at, i, kind) for at, kind in marks_in(texts[i], known[i], kinds)]
             if marked:
                 places = torch.tensor([place for place, _, _ in marked], device=model.head.device)
                 model(torch.from_numpy(tokens).to(model.head.device), marks=Marks(places))
@@ -144,6 +142,12 @@ def read_places(
     )
 
 
+def marks_in(text: Sequence[int], known: np.ndarray, kinds: Mapping[int, int]) -> list[tuple[int, int]]:
+    """Return place and kind of the marks in a text at which something of what is known of it is read."""
+    found = [(at, kinds[token]) for at, token in enumerate(text) if token in kinds]
+    return [(at, kind) for at, kind in found if not np.isnan(known[READ[kind]]).all()]
+
+
 def fit_heads(
     heads: Heads, places: Places, held_out: np.ndarray, had: Sequence[HeadKind], lessons: Lessons, progress: Progress
 ) -> Learned:
@@ -152,7 +156,7 @@ def fit_heads(
     `had` are the kinds that said something before. What is held out says when to end and how sure types are; then the
     heads learn once more from all places for as long.
     """
-    known = _with_what_was_said(heads, places, had)
+    known = with_what_was_said(heads, places, had)
     places = Places(places.states.to(heads.mix.device), known.to(heads.mix.device), places.text, places.kind)
     kinds = taught(places)
     moving = [p for name, p in heads.named_parameters() if _moves(name, heads, kinds)]
@@ -163,12 +167,12 @@ def fit_heads(
         rest = places.some(~kept)
     gold = kept & _gold(places)
     judged = places.some(gold if gold.sum() >= LEAST else kept)
-    before, first = _loss(heads, judged), copy.deepcopy(heads.state_dict())
+    before, first = loss_at(heads, judged), copy.deepcopy(heads.state_dict())
     best, loss, scales = 0, before, dict[str, float]()
     for epoch in _epochs(heads, moving, rest, lessons):
-        now = _loss(heads, judged)
+        now = loss_at(heads, judged)
         if now < loss:
-            best, loss, scales = epoch, now, _scales(heads, judged) if "types" in kinds else {}
+            best, loss, scales = epoch, now, scales_of(heads, judged) if "types" in kinds else {}
         progress("teaching heads", epoch, None, "epochs")
         if epoch - best >= lessons.patience:
             break
@@ -177,10 +181,7 @@ def fit_heads(
         for epoch in _epochs(heads, moving, places, lessons):
             if epoch == best:
                 break
-        with torch.no_grad():
-            for name, scale in scales.items():
-                for parameter in heads.get_submodule(f"{name}.down_proj").parameters():
-                    parameter *= scale
+        scale_by(heads, scales)
     return Learned(best, before, loss, scales)
 
 
@@ -202,14 +203,25 @@ def _moves(name: str, heads: Heads, kinds: Sequence[HeadKind]) -> bool:
 
 
 @torch.no_grad()
-def _with_what_was_said(heads: Heads, places: Places, had: Sequence[HeadKind]) -> Tensor:
-    """Return what is known, and of signals without any label what a router that was there before says of them."""
+def with_what_was_said(heads: Heads, places: Places, had: Sequence[HeadKind], *, all_kinds: bool = False) -> Tensor:
+    """Return what is known, and of signals without any label what a router that was there before says of them.
+
+    With `all_kinds` also where no signal has one; and where nothing is known of types, what heads of these say.
+    """
     known = places.known.clone()
     labelled = (~known[:, ROUTER].isnan()).any(0).tolist()
-    if "router" not in had or not any(labelled):
+    router = "router" in had and (all_kinds or any(labelled))
+    types = "types" in had and all_kinds and "types" not in taught(places)
+    if not router and not types:
         return known
-    parts = (part.to(heads.mix.device) for part in places.states.split(TOKENS))
-    said = torch.cat([heads(part.unbind(1))["router"].sigmoid().cpu() for part in parts])
+    parts = [heads(part.to(heads.mix.device).unbind(1)) for part in places.states.split(TOKENS)]
+    if types:
+        here = torch.from_numpy(places.kind == 0)
+        known[here, COARSE] = torch.cat([part["coarse"].sigmoid().cpu() for part in parts])[here]
+        known[here, FINE] = torch.cat([part["fine"].softmax(1).cpu() for part in parts])[here]
+    if not router:
+        return known
+    said = torch.cat([part["router"].sigmoid().cpu() for part in parts])
     for signal, kind in enumerate(SIGNAL_KINDS):
         if not labelled[signal]:
             here = torch.from_numpy(places.kind == kind)
@@ -236,14 +248,14 @@ def _epochs(heads: Heads, moving: Sequence[nn.Parameter], places: Places, lesson
             states = places.states[some].float()
             stays = torch.rand(states.shape, generator=generator, device=device) >= lessons.dropout
             optimizer.zero_grad()
-            _mean_loss(heads, states * stays, places.known[some]).backward()
+            mean_loss(heads((states * stays).unbind(1)), places.known[some]).backward()
             optimizer.step()
         yield epoch + 1
 
 
-def _mean_loss(heads: Heads, states: Tensor, known: Tensor) -> Tensor:
-    """Return the sum over HEAD_LOSSES of each one's mean over its labels."""
-    sums = head_losses(heads(states.unbind(1)), known[:, ROUTER], known[:, WEIGHT], known[:, COARSE], known[:, FINE])
+def mean_loss(said: Mapping[str, Tensor], known: Tensor) -> Tensor:
+    """Return the sum over HEAD_LOSSES of each one's mean over its labels, of logits by the head's name."""
+    sums = head_losses(said, known[:, ROUTER], known[:, WEIGHT], known[:, COARSE], known[:, FINE])
     there = ~known.isnan()
     types = [there[:, COARSE].any(1).sum(), there[:, FINE].any(1).sum(), there[:, COARSE].any(1).sum()]
     counts = torch.stack([*there[:, ROUTER].sum(0).unbind(), *types])
@@ -251,8 +263,9 @@ def _mean_loss(heads: Heads, states: Tensor, known: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _loss(heads: Heads, places: Places) -> float:
-    return float(_mean_loss(heads, places.states.float(), places.known)) if len(places.text) else math.inf
+def loss_at(heads: Heads, places: Places) -> float:
+    """Return the heads' loss at places; infinite where there are none."""
+    return float(mean_loss(heads(places.states.float().unbind(1)), places.known)) if len(places.text) else math.inf
 
 
 def _gold(places: Places) -> np.ndarray:
@@ -260,7 +273,7 @@ def _gold(places: Places) -> np.ndarray:
     return (places.known[:, FINE].amax(1) >= SURE).cpu().numpy()
 
 
-def _scales(heads: Heads, places: Places) -> dict[str, float]:
+def scales_of(heads: Heads, places: Places) -> dict[str, float]:
     """Return by how much the logits of each head of types must be scaled, so that it is as sure as it is right."""
     with torch.no_grad():
         logits = {name: one.double() for name, one in heads(places.states.float().unbind(1)).items()}
@@ -280,3 +293,11 @@ def _scales(heads: Heads, places: Places) -> dict[str, float]:
             costs.append(float(each.sum()))
         found[name] = SCALES[int(np.argmin(costs))]
     return found
+
+
+@torch.no_grad()
+def scale_by(heads: Heads, scales: Mapping[str, float]) -> None:
+    """Multiply the logits of heads by these, by name."""
+    for name, scale in scales.items():
+        for parameter in heads.get_submodule(f"{name}.down_proj").parameters():
+            parameter *= scale
