@@ -65,7 +65,7 @@ class Course:
     rate: float = 4e-3
     decay: float = 0.05
     rows: int = 128
-    epochs: int = 6
+    epochs: int = 3
     language: float = 0.25
     seed: int = 1337
 

@@ -38,7 +38,7 @@ def fit(
     ] = 25,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="40 at most, and as many as held-out questions ask for; with --trunk 4."),
+        typer.Option(min=1, help="40 at most, and as many as held-out questions ask for; with --trunk 3."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of new heads, the order of questions, and dropout.")] = 1337,
     as_json: Json = False,
@@ -72,12 +72,12 @@ def fit(
     asked = read_asked(bundle, questions, labels)
     said: dict[str, bool | float | str | None] = {"questions": len(asked.tokens), "labelled_by_teacher": asked.soft}
     if trunk:
-        course = Course(epochs=epochs or 4, language=language, seed=seed)
+        course = Course(epochs=epochs or 3, language=language, seed=seed)
         one = tuned(bundle, asked, labels, altered, course, console.progress)
         model, learned, marks = one.model, one.learned, one.marks
         cost = {"altered": one.altered, "language_before": one.language_before, "language": one.language}
     else:
-        model, learned, marks = refit(bundle, asked, Lessons(epochs=epochs or 40, seed=seed), console.progress)
+        model, learned, marks = refit(bundle, asked, Lessons(epochs=epochs or 30, seed=seed), console.progress)
         cost = {}
     written = write_refitted(bundle, model, out, said | cost | {"heads_seed": seed})
     console.finish()

@@ -43,30 +43,24 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
 
-def test_planted_types_are_learned_by_all_weights_and_the_same_each_time() -> None:
+def test_planted_types_are_learned_by_all_weights_the_same_each_time_and_not_from_what_is_held_out() -> None:
+    texts, known = asked(160, 1)
+    held_out, other = np.arange(160) % 4 == 0, known.copy()
+    for i in np.flatnonzero(held_out)[:4]:
+        other[i, FINE] = np.roll(known[i, FINE], 1)
+    other_texts = [[*text[:4], 7 + i % 90, *text[4:]] if held_out[i] else text for i, text in enumerate(texts)]
     bare = noisy_model().eval()
     before, (model, again) = trunk(bare), (with_heads(bare, ["types"], 1) for _ in range(2))
-    learned = tuned(model, *asked(160, 1))
-    assert tuned(again, *asked(160, 1)) == learned and same(model.state_dict(), again.state_dict())
+    learned = tuned(model, texts, known)
+    assert tuned(again, other_texts, other).epoch == learned.epoch == QUICK.epochs
+    assert same(trunk(model), trunk(again))
     assert same(before, trunk(bare)), "the model that it comes from stays"
     still = {name for name, tensor in before.items() if torch.equal(tensor, trunk(model)[name])}
     assert still == {"norm.weight"}, "no head reads behind the last norm"
-    assert learned.epoch > 0 and learned.loss < 0.5 * learned.loss_before
-    new, known = asked(200, 2)
+    assert learned.loss < 0.5 * learned.loss_before
+    new, known = asked(80, 2)
     said = [max(one[0].fine, key=one[0].fine.__getitem__) for one in read_each(model, new, KINDS)]
     assert np.mean([FINE_TYPES.index(name) == row[FINE].argmax() for name, row in zip(said, known, strict=True)]) > 0.9
-
-
-def test_what_is_held_out_teaches_nothing() -> None:
-    texts, known = asked(160, 1)
-    held_out = np.arange(160) % 4 == 0
-    other = known.copy()
-    for i in np.flatnonzero(held_out)[:10]:
-        other[i, FINE] = np.roll(known[i, FINE], 1)
-    other_texts = [[*text[:4], 7 + i % 90, *text[4:]] if held_out[i] else text for i, text in enumerate(texts)]
-    model, again = (with_heads(noisy_model().eval(), ["types"], 1) for _ in range(2))
-    assert tuned(model, texts, known).epoch == tuned(again, other_texts, other).epoch > 0
-    assert same(trunk(model), trunk(again))
 
 
 def test_a_router_of_which_nothing_is_known_goes_on_saying_what_it_said() -> None:
@@ -83,7 +77,7 @@ def test_rows_of_text_keep_the_language() -> None:
     losses = []
     for rows in (None, TEXT):
         model = with_heads(noisy_model().eval(), ["types"], 1)
-        tuned(model, *asked(200, 1), rows=rows)
+        tuned(model, *asked(80, 1), rows=rows)
         with torch.no_grad():
             hidden = model(TEXT.tokens, TEXT.positions, Segments(TEXT.buckets, TEXT.inverse)).hidden
         losses.append(float(next_token_loss(hidden, model.head.detach(), TEXT.labels)[0]) / TEXT.loss_tokens)
@@ -105,5 +99,5 @@ def test_a_teacher_s_labels_never_make_types_surer() -> None:
     scales = []
     for labels in (known, soft):
         model = with_heads(noisy_model().eval(), ["types"], 1)
-        scales.append(tuned(model, texts, labels, course=replace(QUICK, epochs=2)).scales["fine"])
+        scales.append(tuned(model, texts, labels, course=replace(QUICK, epochs=1)).scales["fine"])
     assert scales[1] <= 1.0 < scales[0]
