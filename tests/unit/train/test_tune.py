@@ -1,10 +1,9 @@
-"""A model learns from questions with all its weights: what is held out does not teach, what was said goes on being said."""
+"""A model learns from questions with all its weights: not from what is held out; and goes on saying what it said."""
 
 from dataclasses import replace
 
 import numpy as np
 import torch
-from tests.unit.train.test_refit import KINDS, asked
 
 from gnomon.base.progress import silent
 from gnomon.data.streaming.rows import Rows
@@ -16,6 +15,7 @@ from gnomon.store.labels import FINE, ROUTER
 from gnomon.taxonomy import FINE_TYPES
 from gnomon.train.refit import Learned, with_heads
 from gnomon.train.tune import Course, tune
+from tests.unit.train.test_refit import KINDS, asked
 from tests.world import noisy_model, packed_rows
 
 QUICK = Course(rate=1e-2, rows=16, epochs=3, language=1.0)

@@ -17,7 +17,9 @@ def shape(word: str) -> tuple[bool, bool]:
 
 
 @settings(max_examples=30)
-@given(st.lists(st.tuples(st.sampled_from(FRAMES), *[st.sampled_from(WORDS)] * 2), min_size=1, max_size=6), st.integers())
+@given(
+    st.lists(st.tuples(st.sampled_from(FRAMES), *[st.sampled_from(WORDS)] * 2), min_size=1, max_size=6), st.integers()
+)
 def test_what_changes_keeps_its_shape_and_nothing_else_changes(made: list[tuple[str, str, str]], seed: int) -> None:
     questions = [frame.format(*words) for frame, *words in made]
     found = altered(questions, [*WORDS, *questions, *FILLER], 3 * len(questions), seed)
