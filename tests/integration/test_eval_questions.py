@@ -118,14 +118,16 @@ def test_heads_fitted_anew_are_a_run_of_their_own_over_the_same_weights(run: Pat
 
 
 def test_a_model_that_learned_too_is_a_run_of_its_own_and_says_what_that_cost(run: Path, tmp_path: Path) -> None:
-    asked, out = write(tmp_path / "more.jsonl", questions(300, 4)), tmp_path / "tuned"
-    done = gnomon("heads", "fit", run, "--trunk", "--questions", asked, "--epochs", "3", "--out", out, "--json")
+    other = {"HUM:ind": "HUM:gr", "NUM:date": "NUM:money", "NUM:count": "NUM:dist"}
+    records = [record | {"fine_type": other[record["fine_type"]]} for record in questions(300, 4)]
+    asked, out = write(tmp_path / "more.jsonl", records), tmp_path / "tuned"
+    done = gnomon("heads", "fit", run, "--trunk", "--questions", asked, "--epochs", "12", "--out", out, "--json")
     assert done.returncode == 0, done.stderr
     found, before, after = json.loads(done.stdout.splitlines()[-1]), load_bundle(run), load_bundle(out)
     assert not any(torch.equal(t, after.weights[name]) for name, t in before.weights.items() if name != "norm.weight")
     said = after.checkpoint.manifest.metrics
     assert said["trunk"] == digest_of(after.weights) and said["trunk_before"] == digest_of(before.weights)
-    assert found["altered"] == 0 and found["epoch"] == 3 and found["language"] == said["language"]
+    assert found["altered"] == 0 and found["epoch"] == 12 and found["language"] == said["language"]
     whole = json.loads(gnomon("eval", run, "--json").stdout.splitlines()[-1])
     assert found["language_before"] == pytest.approx(whole["loss"], rel=0.02), "nearly all of so short a held-out part"
     assert gnomon("verify", out).returncode == 0
