@@ -77,7 +77,7 @@ def fit(
         model, learned, marks = one.model, one.learned, one.marks
         cost = {"altered": one.altered, "language_before": one.language_before, "language": one.language}
     else:
-        model, learned, marks = refit(bundle, asked, Lessons(epochs=epochs or 30, seed=seed), console.progress)
+        model, learned, marks = refit(bundle, asked, Lessons(epochs=epochs or 40, seed=seed), console.progress)
         cost = {}
     written = write_refitted(bundle, model, out, said | cost | {"heads_seed": seed})
     console.finish()
