@@ -34,7 +34,7 @@ def test_every_decision_is_read_back_from_its_tokens_its_text_and_its_record(evi
         said = [part for part in parts[at:] if part.text and part.loss]
         marks = tuple(part.text for part in said if part.kind == "mark")
         assert marks == (*decision.control, "<|im_end|>")
-        assert [part.text for part in said if part.kind != "mark"] == ["1912"] * decision.answers
+        assert [part.text for part in said if part.kind != "mark"] == [" 1912"] * decision.answers
         assert document_of(record, Form("chat"), "here").text.startswith("When?")
 
 
