@@ -20,6 +20,7 @@ from gnomon.answer.certify import (
     resplit,
     shifted,
 )
+from gnomon.answer.logistic import sigmoid
 from gnomon.evaluate.selective.classes import confusion
 from gnomon.evaluate.selective.confident import Choice, Confident, confidence_of, make_confident
 from gnomon.evaluate.selective.predictions import OWN, Predictions
@@ -110,7 +111,7 @@ def _signals(predictions: Predictions, made: Confident) -> dict[str, dict[str, A
             said["ece"] = calibration_error(here, soft)
         if made.calibration is not None and name in made.calibration.signals:
             one = made.calibration.signals[name]
-            alone = 1 / (1 + np.exp(-one.logits(here)))
+            alone = sigmoid(one.logits(here))
             weight = made.calibration.weights[name]
             said |= {"ece_calibrated": calibration_error(alone, soft), "weight": weight, **asdict(one)}
         found[name] = said
