@@ -14,8 +14,6 @@ COMMON = 60
 """So many words, the commonest, stay: they are what makes a question of this kind."""
 CHANGED = 0.5
 """Of the other words, about so many are changed, and one at least."""
-POWER = 0.5
-"""Words are drawn as often as they occur, to this power."""
 
 _PARTS = re.compile(r"\w+|\W+")
 
@@ -33,7 +31,8 @@ def altered(questions: Sequence[str], words: Sequence[str], count: int, seed: in
     for word in sorted(counts):
         if word.lower() not in common:
             pools[_shape(word)].append(word)
-    ends = [np.cumsum(np.array([counts[word] for word in pool], float) ** POWER) for pool in pools]
+    # drawn by the root of how often they occur, which is the same number on any machine
+    ends = [np.cumsum(np.sqrt([float(counts[word]) for word in pool])) for pool in pools]
     parts = [_PARTS.findall(question) for question in questions]
     open_ = [
         [i for i, part in enumerate(one) if part[0].isalnum() and part.lower() not in common and pools[_shape(part)]]
