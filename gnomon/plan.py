@@ -154,8 +154,7 @@ def make_plan(
     training, reasons["memory_bytes"] = training_bytes(
         config, shape, micro, dtype[0], optimizer, processes, device=device, compiled=compiled[0]
     )
-    if device == "cpu" and training > (there := machine.memory_bytes):
-        reasons["memory_bytes"] += f"; this machine has {there / 2**30:.1f} GiB, and would refuse to train it"
+    reasons["memory_bytes"] += _beyond(machine, training) if device == "cpu" else ""
     validation_tokens, validate_every = _validation(config, steps, step_tokens)
     heads = head_table(shape, config.heads.kinds)
     measure_every, measure_from, reasons["measure_every"] = measuring(config, steps, step_tokens)
@@ -197,6 +196,12 @@ def make_plan(
         disk_bytes=disk_bytes(config, shape, optimizer),
         reasons=_with_defaults(reasons, config, machine, shape, steps),
     )
+
+
+def _beyond(machine: Machine, training: int) -> str:
+    """Return what is said where training takes more memory than the machine has."""
+    there = machine.memory_bytes
+    return f"; this machine has {there / 2**30:.1f} GiB, and would refuse to train it" if training > there else ""
 
 
 def _refuse_short(text: Text | None, step_tokens: int) -> None:
