@@ -19,6 +19,7 @@ from gnomon.answer.certify import Certificate, Order, certify
 from gnomon.base.errors import IntegrityError
 from gnomon.base.files import canonical_json, pretty_json, read_json, sha256_bytes, write_atomic
 from gnomon.bundle import Bundle
+from gnomon.data.forms.questions import LAYOUT
 from gnomon.store.runs import Run
 
 FORMAT = 1
@@ -85,9 +86,9 @@ def trust_path(run: Run) -> Path:
 
 
 def weights_digest(bundle: Bundle) -> str:
-    """Return a digest of what answers come from: the checkpoint's weights and the tokenizer."""
+    """Return a digest of what answers come from: weights, tokenizer, and the layout of questions."""
     files = sorted((one.path, one.sha256) for one in bundle.checkpoint.manifest.files if one.path.startswith("model"))
-    return sha256_bytes(canonical_json([files, bundle.tokenizer.digest]))
+    return sha256_bytes(canonical_json([files, bundle.tokenizer.digest, LAYOUT]))
 
 
 def save_trust(trust: Trust, path: Path) -> None:
@@ -133,7 +134,7 @@ def why_not(trust: Trust | None, weights: str, settings: Settings, use: str) -> 
     if trust is None:
         return "the run has no calibration"
     if trust.weights != weights:
-        return "the calibration was made from other weights"
+        return "the calibration was made from other weights, or for another layout of questions"
     if trust.settings.constrain != settings.constrain:
         how = "under constraint" if trust.settings.constrain else "without constraint"
         return f"the calibration is of answers made {how}"

@@ -7,7 +7,7 @@ from typing import Any
 from gnomon.config.options import AbstainKind, SourceConfig
 from gnomon.data.document import Document, Part, plain_text
 from gnomon.data.forms.chat import chat_parts
-from gnomon.data.forms.questions import question_labels, question_parts, read_question
+from gnomon.data.forms.questions import LAYOUT, question_labels, question_parts, read_question
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Form:
             return {}
         later = {"evidence_loss": True} if self.evidence_loss else {}
         later |= {} if self.abstain == "always" else {"abstain": self.abstain}
+        later |= {"layout": LAYOUT} if self.name == "questions" else {}
         return {"form": self.name, "question_loss": self.question_loss, **later}
 
 

@@ -23,6 +23,8 @@ Q, Q_END, CONTEXT, CONTEXT_END, _, _, PASSAGE, PASSAGE_END, A, A_END = QUESTION
 ABSTAIN = "<|abstain|>"
 GAP = " "
 """Before every text of the layout."""
+LAYOUT = 2
+"""Raised whenever equal questions become other parts: what was prepared or calibrated before holds no more."""
 
 
 def read_question(record: Mapping[str, Any], origin: str) -> tuple[Question, Mapping[str, Any]]:

@@ -126,6 +126,19 @@ def slow_question(
     return parts
 
 
+def test_questions_of_another_layout_are_prepared_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write_structured(tmp_path)
+    before = made(data)
+    assert made(data).digest == before.digest and shown(before, "asked")
+    monkeypatch.setattr("gnomon.data.forms.questions.GAP", "  ")
+    assert made(data).digest == before.digest, "equal settings find what is there"
+    monkeypatch.setattr("gnomon.data.forms.form.LAYOUT", 99)
+    after = made(data)
+    assert shown(after, "chat") == shown(before, "chat")
+    for name, entries in shown(after, "asked").items():
+        assert entries[1:3] == [(" ", entries[1][1])] * 2 and entries != shown(before, "asked")[name]
+
+
 def test_a_conversation_is_laid_out_exactly_and_the_assistant_alone_bears_loss(dataset: Dataset) -> None:
     found = shown(dataset, "chat")
     assert len(found) == len(chat_records())
