@@ -25,18 +25,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gnomon.answer.constrain import Constraint, constraints_of
-from gnomon.answer.decode import Guide
 from gnomon.answer.grammar import QUOTED
+from gnomon.answer.session import Session
+from gnomon.answer.utterance import say
 from gnomon.answer.validate import type_of
 from gnomon.data.reading.read import find_sources, read_documents
-from gnomon.model.generate import Sampling, generate
 from gnomon.model.lm import LanguageModel, first_weight
+from gnomon.model.reading import Reading
 from gnomon.presets import Shape
 from gnomon.taxonomy import ANSWER_TYPES
 from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.tokenizer.train import train_tokenizer
 
-BATCH, MOST_TOKENS, TRAINING_CHARACTERS = 64, 64, 24_000_000
+BATCH, PROMPT, MOST_TOKENS, TRAINING_CHARACTERS = 64, 4, 64, 24_000_000
 STOP_BIAS, ABSTAIN_BIAS = 8.0, -2.0
 
 
@@ -59,6 +60,24 @@ class Timed:
     @property
     def may_stop(self) -> bool:
         return self._inner.may_stop
+
+
+class Drawing(Session):
+    """A session in which the likeliest token is one drawn at a temperature of 1, from biased logits: they have Gumbel
+    noise on them.
+    """
+
+    def __init__(self, model: LanguageModel, rows: int, bias_V: Tensor, seed: int) -> None:
+        super().__init__(model, {}, rows, PROMPT + MOST_TOKENS)
+        self._bias_V, self._generator = bias_V, torch.Generator().manual_seed(seed)
+
+    def read(self, pieces: Sequence[Sequence[int]]) -> list[list[Reading]]:
+        """Read on, and draw the noise of the rows that did."""
+        found = super().read(pieces)
+        rows = [row for row, piece in enumerate(pieces) if piece]
+        noise_RV = torch.empty(len(rows), len(self._bias_V)).exponential_(generator=self._generator).log_()
+        self.scores_BV[rows] += self._bias_V - noise_RV
+        return found
 
 
 def main() -> None:
@@ -161,19 +180,11 @@ def _said(
     model: LanguageModel, tokenizer: Tokenizer, constraints: Sequence[Constraint], bias_V: Tensor, seed: int
 ) -> list[list[int] | None]:
     """Return the ids of each answer; None for one that did not end."""
-    guide = Guide(constraints)
-    prompt = tokenizer.special_id("<|q|>"), tokenizer.special_id("<|/q|>"), tokenizer.special_id("<|a|>")
-    stop = constraints_of(tokenizer).stop
-    prompts = [[prompt[0], 300 + (seed + row) % 30_000, *prompt[1:]] for row in range(len(constraints))]
-
-    def narrow(row: int, drawn: Sequence[int], scores_V: Tensor) -> Tensor:
-        return guide(row, drawn, scores_V + bias_V)
-
-    said: list[list[int]] = [[] for _ in constraints]
-    for drawn in generate(model, prompts, MOST_TOKENS, Sampling(1.0, seed=seed), frozenset([stop]), narrow):
-        for ids, token in zip(said, drawn, strict=True):
-            ids.extend([] if token is None else [token])
-    return [ids if len(masses) > len(ids) else None for ids, masses in zip(said, guide.log_masses, strict=True)]
+    opening, closing = tokenizer.special_id("<|q|>"), tokenizer.special_id("<|/q|>")
+    session = Drawing(model, len(constraints), bias_V, seed)
+    session.read([[opening, 300 + (seed + row) % 30_000, closing] for row in range(len(constraints))])
+    said = say(session, tokenizer, constraints, [MOST_TOKENS] * len(constraints))
+    return [one.ids if one is not None and one.finished else None for one in said]
 
 
 def _model(tokenizer: Tokenizer, width: int, seed: int) -> LanguageModel:

@@ -41,34 +41,12 @@ class Tried:
     problem: str | None = None
 
 
-def answer_with_repairs(
-    first: Attempt,
-    decode: Callable[[Attempt], Reply],
-    problem_of: Callable[[Attempt, Reply], str | None],
-    most_repairs: int = 0,
-) -> tuple[Reply, list[Tried]]:
-    """Return the reply that stands, and all that were tried, in order.
-
-    An answer with a problem is banned and asked for anew, at most `most_repairs` times; the second repair also leaves
-    out the best passage, or, where there is no other, the type of the answer. An abstention stands, and so does one
-    in place of an answer that no repair mended.
-    """
-    if not 0 <= most_repairs <= MOST_REPAIRS:
-        raise ValueError(f"{most_repairs} repairs: from 0 to {MOST_REPAIRS}")
-    tried: list[Tried] = []
-    attempt: Attempt | None = first
-    while attempt is not None:
-        reply = decode(attempt)
-        problem = None if reply.answer is None else problem_of(attempt, reply)
-        tried.append(Tried(attempt, reply, problem))
-        if problem is None:
-            return reply, tried
-        attempt = next_attempt(tried[-1], len(tried)) if len(tried) <= most_repairs else None
-    return Reply(None), tried
-
-
 def next_attempt(failed: Tried, repair: int) -> Attempt | None:
-    """Return what to ask for in repair 1 or 2 after a try that failed; None where nothing is left to ask for."""
+    """Return what to ask for in repair 1 or 2 after a try that failed; None where nothing is left to ask for.
+
+    Its answer is banned; the second repair also leaves out the best passage, or, where there is no other, the type of
+    the answer.
+    """
     attempt, answer = failed.attempt, failed.reply.answer
     assert answer is not None
     banned = replace(attempt, banned=attempt.banned | {answer}, repair="without that answer")

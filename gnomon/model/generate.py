@@ -1,6 +1,6 @@
 """Token ids in, token ids out: sampling with a key/value cache, for one prompt or a batch of them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,11 +8,6 @@ from torch import Tensor
 
 from gnomon.model.cache import Cache
 from gnomon.model.lm import LanguageModel
-
-Narrow = Callable[[int, Sequence[int], Tensor], Tensor]
-"""Says what may come next: from a prompt's number, the tokens drawn for it so far and its float32 logits [V] on the
-CPU to logits with -inf for what may not. It is asked once a step, until the prompt stops.
-"""
 
 
 @dataclass(frozen=True)
@@ -35,15 +30,13 @@ def generate(
     max_tokens: int,
     sampling: Sampling | None = None,
     stop_tokens: frozenset[int] = frozenset(),
-    narrow: Narrow | None = None,
 ) -> Iterator[list[int | None]]:
     """Yield, at every step, the next token of each prompt; None for a prompt that has met a stop token.
 
     Ends after `max_tokens` steps or when all prompts have stopped; the stop token itself is not yielded. With learned
     positions a prompt ends with the context too, and of one that fills the context the end is read, half of it.
     A batch gives the same tokens as its prompts one by one: shorter prompts are padded on the left and masked, and
-    every prompt draws from its own generator, seeded with `sampling.seed`. `narrow` may take tokens out before each is
-    drawn; it sees the model's own logits, before any of the sampling's rules.
+    every prompt draws from its own generator, seeded with `sampling.seed`.
     """
     sampling = sampling or Sampling()
     if not prompts or any(len(p) == 0 for p in prompts):
@@ -64,8 +57,6 @@ def generate(
         for row, scores_V in enumerate(scores_BV):
             if model.shape.positions == "learned" and len(seen[row]) >= limit:
                 running[row] = False  # there is no position for one more
-            if narrow is not None and running[row]:
-                scores_V = narrow(row, seen[row][len(prompts[row]) :], scores_V)
             token = pick(scores_V, seen[row], sampling, generators[row]) if running[row] else None
             running[row] = token is not None and token not in stop_tokens
             drawn.append(token if running[row] else None)

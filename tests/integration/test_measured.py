@@ -17,7 +17,6 @@ from gnomon.data.questions.match import is_accepted
 from gnomon.evaluate.measured import TEMPERATURE
 from gnomon.events.journal import Journal, read_events
 from gnomon.model.answers import chances
-from gnomon.model.generate import Sampling, generate
 from gnomon.pipeline import train, verify
 from gnomon.store.runs import Run
 from tests.world import gnomon
@@ -87,19 +86,20 @@ def weights(run: Run) -> dict[str, np.ndarray]:
 
 def answer(bundle: Bundle, prompt: list[int], number: int, sample: int, seed: int) -> str | None:
     """Return the answer to one prompt alone: the likeliest, or of a sample above 0 one that is drawn by hand."""
-    stops = frozenset([bundle.tokenizer.special_id("<|/a|>"), bundle.tokenizer.end_of_text])
-
-    def narrow(_: int, drawn: Any, scores: torch.Tensor) -> torch.Tensor:
-        u = chances(np.array([number]), np.array([sample]), len(drawn), seed)[0]
-        rising = np.cumsum(np.exp(torch.log_softmax(scores.double() / TEMPERATURE, 0).numpy()))
-        only = torch.full_like(scores, -torch.inf)
-        only[int(np.searchsorted(rising, u * rising[-1], side="right"))] = 0.0
-        return only
-
-    most = max(len(bundle.tokenizer.encode(word)) for word in COLOURS) + 8
-    drawn = generate(bundle.model, [prompt], most + 1, Sampling(temperature=0.0), stops, narrow if sample else None)
-    ids = [token for (token,) in drawn if token is not None]
-    return None if len(ids) >= most else bundle.tokenizer.decode(ids, specials=True)
+    stops = (bundle.tokenizer.special_id("<|/a|>"), bundle.tokenizer.end_of_text)
+    most, ids = max(len(bundle.tokenizer.encode(word)) for word in COLOURS) + 8, list[int]()
+    for at in range(most):
+        with torch.no_grad():
+            scores = bundle.model.logits(bundle.model(torch.tensor([prompt + ids])).hidden[0, -1])
+        token = int(scores.argmax())
+        if sample:
+            u = chances(np.array([number]), np.array([sample]), at, seed)[0]
+            rising = np.cumsum(np.exp(torch.log_softmax(scores.double() / TEMPERATURE, 0).numpy()))
+            token = int(np.searchsorted(rising, u * rising[-1], side="right"))
+        if token in stops:
+            return bundle.tokenizer.decode(ids, specials=True)
+        ids.append(token)
+    return None
 
 
 @pytest.fixture(scope="module")

@@ -13,24 +13,25 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gnomon.answer.ask import ILL_POSED_BELOW, LEAST_ROOM, Asked, Found, Settings, answer_each
+from gnomon.answer.ask import ILL_POSED_BELOW, LEAST_ROOM, Asked, Found, Settings, Try, answer_each
 from gnomon.answer.calibration import fit_calibration
 from gnomon.answer.certify import certify, fixed_order
 from gnomon.answer.constrain import has_constraints
 from gnomon.answer.decision import GIVEN, Seen, decide, why
-from gnomon.answer.repair import answer_with_repairs
+from gnomon.answer.repair import MOST_REPAIRS, Attempt, next_attempt
 from gnomon.answer.result import Terms, result_of
 from gnomon.answer.session import Session
 from gnomon.answer.signals import signals
 from gnomon.answer.spans import spans
 from gnomon.answer.trust import CLOSED, SHOWN, Trust, Use, load_trust, save_trust, why_not
+from gnomon.answer.utterance import Utterance
 from gnomon.answer.validate import is_quoted, problem_of
 from gnomon.base.errors import DataError, IntegrityError
 from gnomon.bundle import Bundle, mark_kinds
 from gnomon.data.forms.questions import question_parts
 from gnomon.data.parts import encode_parts
 from gnomon.data.questions.question import Question
-from gnomon.model.reading import read
+from gnomon.model.reading import Reading, read
 from gnomon.taxonomy import ROUTER_SIGNALS, HeadKind
 from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.tokenizer.train import train_tokenizer
@@ -156,22 +157,50 @@ def test_evidence_that_does_not_fit_is_left_out_whole(bundle: Bundle) -> None:
 
 
 def test_a_repair_does_what_the_plain_loop_does(bundle: Bundle) -> None:
-    for found in answer_each(bundle, ASKED[:6], how(2, False, stop_early=False)):
-        replies = iter(found.tries)
-        problems = {id(t): t.fault for t in found.tries}
-        current = []
+    seen = set[int]()
+    for most in (0, 1, MOST_REPAIRS):
+        for found in answer_each(bundle, ASKED[:6], how(most, False, stop_early=False)):
+            attempt, last = Attempt(found.types, found.passages or None), None
+            for repair, one in enumerate(found.tries, 1):
+                last = one
+                assert one.attempt == attempt
+                refused = one.fault is not None and one.utterance.text is not None and repair <= most
+                attempt = next_attempt(one.as_tried(), repair) if refused else None
+            assert last is not None and attempt is None, "a try is missing"
+            seen.add(len(found.tries))
+            holds = last.utterance.text is not None and (last.fault if most else last.problem) is None
+            assert found.standing(most) is (last if holds else None)
+    assert seen == {1, 2, 3}
+    with pytest.raises(ValueError, match="3 repairs"):
+        answer_each(bundle, ASKED[:1], how(MOST_REPAIRS + 1))
 
-        def decode(attempt: object, replies=replies, current=current):  # type: ignore[no-untyped-def]
-            current.append(next(replies))
-            assert current[-1].attempt == attempt
-            return current[-1].as_tried().reply
 
-        reply, tried = answer_with_repairs(
-            found.tries[0].attempt, decode, lambda *_, c=current, p=problems: p[id(c[-1])], 2
-        )
-        standing = found.standing(2)
-        assert len(tried) == len(found.tries)
-        assert reply.answer == (None if standing is None else standing.utterance.text)
+@given(
+    st.lists(st.tuples(st.sampled_from([None, "a"]), st.sampled_from([None, "no"]), st.booleans()), max_size=3),
+    st.integers(0, MOST_REPAIRS),
+)
+def test_what_stands_was_said_and_holds_and_where_repairs_are_on_it_is_not_doubted(
+    said: list[tuple[str | None, str | None, bool]], repairs: int
+) -> None:
+    found = Found(Asked("Who?"))
+    for text, problem, doubted in said:
+        logits = [-1.0 if doubted and name == "correct" else 1.0 for name in ROUTER_SIGNALS]
+        utterance = Utterance(text, finished=True, reading=Reading(9, 2, {"router": logits}))
+        found.tries.append(Try(Attempt(("person",)), utterance, "person", problem, None))
+    text, problem, doubted = (said[-1] if repairs else said[0]) if said else (None, None, False)
+    holds = text is not None and problem is None and not (repairs and doubted)
+    assert found.standing(repairs) is ((found.tries[-1] if repairs else found.tries[0]) if holds else None)
+
+
+def test_the_example_of_the_page_runs(bundle: Bundle) -> None:
+    if not has_constraints():
+        pytest.skip("pip install 'gnomon[constrain]'")
+    page = Path(__file__).parents[3] / "docs" / "answers.md"
+    example = page.read_text().split("```python\n")[1].split("```")[0].replace("runs/knowing", str(bundle.run.folder))
+    names: dict[str, object] = {}
+    exec(example, names)
+    found = names["found"]
+    assert isinstance(found, Utterance) and found.log_masses and found.log_mass <= 0
 
 
 EVERY = [

@@ -14,12 +14,14 @@ import tokenizers
 import torch
 
 from gnomon.answer.constrain import Constraint, Constraints, constraints_of
-from gnomon.answer.decode import Decoded, Guide, decode
 from gnomon.answer.grammar import QUOTED, pattern
+from gnomon.answer.session import Session
+from gnomon.answer.utterance import Free, Utterance, say
 from gnomon.answer.validate import is_quoted, problem_of, type_of
 from gnomon.answer.words import chunks
 from gnomon.base.errors import ConfigError, DependencyError
-from gnomon.model.generate import Sampling, generate
+from gnomon.model.lm import LanguageModel
+from gnomon.model.reading import Reading
 from gnomon.taxonomy import ANSWER_TYPES
 from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.tokenizer.train import train_tokenizer
@@ -161,43 +163,77 @@ def test_an_abstention_is_open_to_every_type_and_nothing_but_the_stop_follows_it
             constraint.advance(every.abstain)
 
 
-def answers(types: Sequence[Sequence[str]], evidence: list[str] | None, seed: int) -> list[Decoded]:
-    """Return what a model of random weights says under constraints, its abstentions made rare."""
-    tokenizer, model = tokenizer_of("bpe"), noisy_model(TINY, seed)
-    every = constraints_of(tokenizer)
-    constraints = [every.start(some, evidence=evidence) for some in types]
-    prompts = [[tokenizer.special_id("<|q|>"), 5 + row, tokenizer.special_id("<|a|>")] for row in range(len(types))]
-    return decode(model, tokenizer, prompts, constraints, Sampling(temperature=1.5, seed=seed), max_tokens=24)
+class Drawing(Session):
+    """A session in which the likeliest token is one drawn at a temperature, each row by noise of its own."""
+
+    def __init__(self, model: LanguageModel, seeds: Sequence[int], temperature: float) -> None:
+        super().__init__(model, {}, len(seeds), 120)
+        self._draws, self._temperature = [np.random.default_rng(seed) for seed in seeds], temperature
+
+    def read(self, pieces: Sequence[Sequence[int]]) -> list[list[Reading]]:
+        found = super().read(pieces)
+        for row, piece in enumerate(pieces):
+            if piece:
+                noise = self._draws[row].gumbel(size=self.scores_BV.shape[1]).astype(np.float32)
+                self.scores_BV[row] = self.scores_BV[row] / self._temperature + torch.from_numpy(noise)
+        return found
+
+
+def said(
+    model: LanguageModel,
+    prompts: Sequence[list[int]],
+    constraints: Sequence[Constraint | None],
+    room: int = 96,
+    session: Session | None = None,
+) -> list[Utterance]:
+    """Return what follows each prompt and `<|a|>`, of which there is one where there is a constraint."""
+    session = session or Session(model, {}, len(prompts), 120)
+    session.read(prompts)
+    every = say(session, tokenizer_of("bpe"), constraints, [room] * len(prompts))
+    assert [one is None for one in every] == [one is None for one in constraints]
+    return [one for one in every if one is not None]
 
 
 @pytest.mark.parametrize("evidence", [None, HOSTILE], ids=["free", "quoted"])
 def test_whatever_a_model_of_random_weights_says_is_an_answer_or_an_abstention(evidence: list[str] | None) -> None:
+    tokenizer = tokenizer_of("bpe")
+    every, first = constraints_of(tokenizer), tokenizer.special_id("<|q|>")
     types = [[type_] for type_ in ANSWER_TYPES] * 2 + [list(ANSWER_TYPES[at : at + 3]) for at in range(16)]
-    whole = 0
+    prompts, whole = [[first, 5 + row] for row in range(len(types))], 0
     for seed in range(2):
-        for some, found in zip(types, answers(types, evidence, seed), strict=True):
+        model = noisy_model(TINY, seed)
+        session = Drawing(model, [100 * seed + row for row in range(len(types))], 1.5)
+        constraints = [every.start(some, evidence=evidence) for some in types]
+        for some, found in zip(types, said(model, prompts, constraints, 24, session), strict=True):
             assert found.log_mass <= 0
+            assert found.finished or found.text is None
             if found.text is not None:
                 whole += 1
+                assert found.text == tokenizer.decode_bytes(found.ids).decode().strip(), "no part of a character"
                 assert type_of(found.text, some, evidence), (some, found.text)
     assert whole > 30  # of 104; most others, of random letters, do not come to an end
 
 
 def test_a_batch_under_constraints_says_what_its_prompts_say_alone() -> None:
-    tokenizer, model, sampling = tokenizer_of("bpe"), noisy_model(), Sampling(temperature=1.0, seed=3)
-    every, prompts, types = constraints_of(tokenizer), [[1, 2, 3, 4], [7], [9, 10]], ["date", "money", "boolean"]
-    together = decode(model, tokenizer, prompts, [every.start([t]) for t in types], sampling)
-    for prompt, type_, found in zip(prompts, types, together, strict=True):
-        alone = decode(model, tokenizer, [prompt], [every.start([type_])], sampling)[0]
-        assert (alone.text, alone.finished) == (found.text, found.finished)
+    every, model = constraints_of(tokenizer_of("bpe")), noisy_model()
+    prompts, types = [[1, 2, 3, 4], [7], [9, 10]], ["date", "money", "boolean"]
+    together = said(model, prompts, [every.start([t]) for t in types], session=Drawing(model, range(3), 1.0))
+    for row, (prompt, type_, found) in enumerate(zip(prompts, types, together, strict=True)):
+        (alone,) = said(model, [prompt], [every.start([type_])], session=Drawing(model, [row], 1.0))
+        assert (alone.text, alone.ids, alone.finished) == (found.text, found.ids, found.finished)
         assert alone.log_masses == pytest.approx(found.log_masses, abs=1e-4)
 
 
-def test_the_allowed_mass_is_what_the_model_itself_gave_to_the_allowed_tokens() -> None:
+@pytest.mark.parametrize("free", [False, True])
+def test_the_allowed_mass_is_what_the_model_itself_gave_to_the_allowed_tokens(free: bool) -> None:
     tokenizer, model = tokenizer_of("bpe"), noisy_model()
     every, prompt = constraints_of(tokenizer), [3, 4, 5]
-    found = decode(model, tokenizer, [prompt], [every.start(["count"])])[0]
-    constraint, ids = every.start(["count"]), list(prompt)
+
+    def fresh() -> Constraint:
+        return Free(tokenizer, TINY.vocabulary) if free else every.start(["count"])
+
+    (found,) = said(model, [prompt], [fresh()], room=12)
+    constraint, ids = fresh(), [*prompt, tokenizer.special_id("<|a|>")]
     for mass in found.log_masses:
         chances = model.logits(model(torch.tensor([ids])).hidden[0, -1]).softmax(0).detach()
         known = torch.from_numpy(constraint.allowed())
@@ -205,22 +241,36 @@ def test_the_allowed_mass_is_what_the_model_itself_gave_to_the_allowed_tokens() 
         assert mass == pytest.approx(float(chances[allowed].sum().log()), abs=1e-4)
         ids.append(int(chances.where(allowed, 0).argmax()))
         constraint.advance(ids[-1])
-    assert found.finished and ids[-1] == every.stop
+    assert found.finished == (not free) == (ids[-1] == every.stop)
+    assert found.ids == ids[4:] if free else [*found.ids, every.stop] == ids[4:]
 
 
 def test_an_answer_that_is_cut_off_is_none() -> None:
-    tokenizer, every = tokenizer_of("bpe"), constraints_of(tokenizer_of("bpe"))
-    found = decode(noisy_model(), tokenizer, [[1]], [every.start(["reason"])], max_tokens=3)[0]
+    (found,) = said(noisy_model(), [[1]], [constraints_of(tokenizer_of("bpe")).start(["reason"])], room=3)
     assert not found.finished and found.text is None and len(found.log_masses) == 3
 
 
-def test_a_row_without_a_constraint_is_as_free_as_ever() -> None:
+def test_a_row_without_a_constraint_says_nothing_and_changes_nothing() -> None:
     model, every = noisy_model(), constraints_of(tokenizer_of("bpe"))
-    free = list(generate(model, [[1, 2], [3]], 12, Sampling(seed=2)))
-    guide = Guide([None, every.start(["reason"])])
-    half = list(generate(model, [[1, 2], [3]], 12, Sampling(seed=2), narrow=guide))
-    assert [row[0] for row in half] == [row[0] for row in free] and [row[1] for row in half] != [row[1] for row in free]
-    assert guide.log_masses[0] == [] and len(guide.log_masses[1]) == 12
+    session = Session(model, {}, 2, 120)
+    (found,) = said(model, [[1, 2], [3]], [None, every.start(["reason"])], 12, session)
+    assert session.place.lengths == (2, 1 + 1 + 12)
+    assert found.ids == said(model, [[3]], [every.start(["reason"])], 12)[0].ids
+    assert torch.allclose(session.scores_BV[0], model.logits(model(torch.tensor([[1, 2]])).hidden[0, -1]), atol=1e-4)
+
+
+def test_without_a_constraint_only_text_is_said_and_an_answer_may_stop_or_abstain() -> None:
+    tokenizer, model = tokenizer_of("bpe"), noisy_model()
+    abstain, stop = (tokenizer.special_id(name) for name in ("<|abstain|>", "<|/a|>"))
+    text = {i for i in range(tokenizer.tokens) if i not in tokenizer.special_ids}
+    free = Free(tokenizer, TINY.vocabulary)
+    assert set(np.flatnonzero(free.allowed()).tolist()) == text | {abstain} and not free.may_stop
+    free.advance(min(text))
+    assert set(np.flatnonzero(free.allowed()).tolist()) == text | {stop} and free.may_stop
+    prompts, open_ = [[row] for row in range(1, 30)], [Free(tokenizer, TINY.vocabulary) for _ in range(29)]
+    for found in said(model, prompts, open_, 12, Drawing(model, range(29), 1.5)):
+        assert set(found.ids) <= text or found.ids == [abstain]
+        assert found.abstained == (found.ids == [abstain]) and (found.text is not None) <= found.finished
 
 
 def test_ids_that_no_text_has_are_never_allowed() -> None:

@@ -1,75 +1,56 @@
 """Repairs stop at an answer that holds, never repeat a refused one, and are counted by what they changed."""
 
-from collections.abc import Callable
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnomon.answer.repair import Attempt, Reply, Tally, Tried, answer_with_repairs, tally
+from gnomon.answer.repair import Attempt, Reply, Tally, Tried, next_attempt, tally
 
 FIRST = Attempt(("person", "group"), ("one", "two"))
 
 
-def model(*replies: str | None) -> Callable[[Attempt], Reply]:
-    left = iter(replies)
-    return lambda attempt: Reply(next(left), "person")
-
-
-def refuse(*wrong: str) -> Callable[[Attempt, Reply], str | None]:
-    def problem(attempt: Attempt, reply: Reply) -> str | None:
-        assert reply.answer is not None, "an abstention is not judged"
-        return "wrong" if reply.answer in wrong else None
-
-    return problem
-
-
-def test_without_repairs_an_answer_with_a_problem_becomes_an_abstention() -> None:
-    reply, tried = answer_with_repairs(FIRST, model("a"), refuse("a"))
-    assert reply.answer is None and [one.problem for one in tried] == ["wrong"]
+def refused(first: Attempt, *answers: str) -> list[Attempt]:
+    """Return what is asked for where answer upon answer, of a person, fails."""
+    attempts = [first]
+    for repair, answer in enumerate(answers, 1):
+        later = next_attempt(Tried(attempts[-1], Reply(answer, "person"), "wrong"), repair)
+        attempts += [] if later is None else [later]
+    return attempts
 
 
 def test_the_first_repair_bans_the_answer_and_the_second_takes_the_next_evidence() -> None:
-    reply, tried = answer_with_repairs(FIRST, model("a", "b", "c"), refuse("a", "b"), 2)
-    assert reply.answer == "c"
-    assert [(t.attempt.evidence, sorted(t.attempt.banned), t.attempt.types) for t in tried] == [
-        (("one", "two"), [], ("person", "group")),
-        (("one", "two"), ["a"], ("person", "group")),
-        (("two",), ["a", "b"], ("person", "group")),
+    assert [(t.evidence, sorted(t.banned), t.types, t.repair) for t in refused(FIRST, "a", "b")] == [
+        (("one", "two"), [], ("person", "group"), None),
+        (("one", "two"), ["a"], ("person", "group"), "without that answer"),
+        (("two",), ["a", "b"], ("person", "group"), "with the next evidence"),
     ]
 
 
 @pytest.mark.parametrize("evidence", [None, (), ("one",)])
 def test_where_no_other_evidence_is_left_the_next_type_is_tried(evidence: tuple[str, ...] | None) -> None:
-    first = Attempt(("person", "group"), evidence)
-    reply, tried = answer_with_repairs(first, model("a", "b", "c"), refuse("a", "b"), 2)
-    assert reply.answer == "c" and tried[-1].attempt.types == ("group",) and tried[-1].attempt.evidence == evidence
+    last = refused(Attempt(("person", "group"), evidence), "a", "b")[-1]
+    assert (last.types, last.evidence, last.banned) == (("group",), evidence, {"a", "b"})
+    assert last.repair == "with the next type"
 
 
-def test_with_nothing_left_to_change_it_abstains_before_the_limit() -> None:
-    reply, tried = answer_with_repairs(Attempt(("person",)), model("a", "b"), refuse("a", "b"), 2)
-    assert reply.answer is None and len(tried) == 2
-
-
-def test_more_than_two_repairs_are_refused() -> None:
-    with pytest.raises(ValueError, match="3 repairs"):
-        answer_with_repairs(FIRST, model("a"), refuse(), 3)
+def test_with_nothing_left_to_change_nothing_is_asked_for() -> None:
+    assert len(refused(Attempt(("person",)), "a", "b")) == 2
 
 
 @given(
-    st.lists(st.sampled_from(["a", "b", None]), min_size=3, max_size=3),
-    st.sets(st.sampled_from("ab")),
-    st.integers(0, 2),
+    st.lists(st.sampled_from("ab"), min_size=2, max_size=2),
+    st.sampled_from([("person",), ("group",), ("person", "group"), ("group", "person", "date")]),
+    st.sampled_from([None, (), ("one",), ("one", "two"), ("one", "two", "three")]),
 )
-def test_what_stands_holds_and_an_abstention_is_never_repaired(
-    said: list[str | None], bad: set[str], most: int
+def test_no_refused_answer_is_open_again_and_no_attempt_is_for_nothing(
+    answers: list[str], types: tuple[str, ...], evidence: tuple[str, ...] | None
 ) -> None:
-    reply, tried = answer_with_repairs(FIRST, model(*said), refuse(*bad), most)
-    assert reply.answer not in bad and len(tried) <= most + 1
-    assert all(one.reply.answer in bad for one in tried[:-1])
-    assert all(one.reply.answer in later.attempt.banned for at, one in enumerate(tried) for later in tried[at + 1 :])
-    if said[0] not in bad:
-        assert reply.answer == said[0] and len(tried) == 1
+    attempts = refused(Attempt(types, evidence), *answers)
+    assert len(attempts) == 3 or (types == ("person",) and len(evidence or ()) < 2)
+    for at, one in enumerate(attempts):
+        assert one.banned == set(answers[:at])
+        assert one.types and set(one.types) <= set(types)
+        assert one.evidence == evidence or (evidence is not None and one.evidence == evidence[1:] != ())
 
 
 def counted(right: str, first: str, *later: str | None) -> Tally:
