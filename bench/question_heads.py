@@ -29,9 +29,9 @@ from gnomon.data.questions.folds import FOLDS, folds_of, near_any
 from gnomon.data.questions.knowledge import Knowledge, load_knowledge
 from gnomon.data.questions.question import Question, read_questions
 from gnomon.data.questions.teacher import Labels, teach
-from gnomon.export.refit import Asked
-from gnomon.export.tune import ALTERED, tuned
 from gnomon.model.heads import Heads
+from gnomon.refit.heads import Asked
+from gnomon.refit.trunk import ALTERED, tuned
 from gnomon.store.labels import COARSE, FINE, WIDTH
 from gnomon.taxonomy import ANSWER_TYPES, CLASSES, COARSE_OF, FINE_TYPES
 from gnomon.train.refit import Learned, Lessons, Places, fit_heads, read_places, with_heads

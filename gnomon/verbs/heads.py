@@ -60,9 +60,9 @@ def fit(
     from gnomon.bundle import load_bundle
     from gnomon.data.questions.knowledge import load_knowledge
     from gnomon.data.questions.teacher import load_teacher
-    from gnomon.export.refit import described, read_asked, refit, refuse_there, write_refitted
-    from gnomon.export.tune import tuned
     from gnomon.observe.console import Console
+    from gnomon.refit.heads import described, read_asked, refit, refuse_there, write_refitted
+    from gnomon.refit.trunk import tuned
     from gnomon.train.refit import Lessons
     from gnomon.train.tune import Course
 

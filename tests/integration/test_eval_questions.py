@@ -13,8 +13,8 @@ from gnomon.base.errors import ConfigError
 from gnomon.base.progress import silent
 from gnomon.bundle import load_bundle, mark_kinds
 from gnomon.evaluate.questions import score_questions
-from gnomon.export.refit import digest_of
 from gnomon.model.reading import read
+from gnomon.refit.heads import digest_of
 from tests.world import gnomon, small_config, write_corpus
 
 FORMS = {"Who met {}?": "HUM:ind", "When did {} begin?": "NUM:date", "How many had {}?": "NUM:count"}

@@ -1,5 +1,5 @@
 """A run with other heads: those of a run refitted on questions, over its own weights, which stay bit for bit or have
-learned with them (`tune.py`).
+learned with them (`trunk.py`).
 """
 
 import hashlib

@@ -21,8 +21,8 @@ from gnomon.data.streaming.source import SourceRows
 from gnomon.data.streaming.stream import validation_rows
 from gnomon.data.streaming.targets import READ
 from gnomon.evaluate.loss import score
-from gnomon.export.refit import Asked, kept_out, types_by
 from gnomon.model.lm import LanguageModel
+from gnomon.refit.heads import Asked, kept_out, types_by
 from gnomon.store.datasets import Dataset, open_dataset
 from gnomon.store.labels import COARSE, FINE, ROUTER, WIDTH
 from gnomon.taxonomy import HEAD_OUTPUTS, HeadKind
