@@ -19,7 +19,7 @@ from gnomon.base.progress import silent
 from gnomon.bundle import load_bundle
 from gnomon.data.questions.question import Question, read_questions
 from gnomon.data.questions.spoken import Decision, Thresholds, read_spoken, user_words
-from gnomon.evaluate.agreement import agreement, asked_ids, spoken_of
+from gnomon.evaluate.agreement import agreement, asked_ids, spoken_of, thresholds_of
 from gnomon.evaluate.speaking import speak
 from gnomon.model.generate import Sampling, generate
 from tests.clients.llama import LlamaCpp, LlamaServer
@@ -60,8 +60,9 @@ def main() -> None:
         "same_tokens": equal,
     }
     runs = {"its own heads": bundle} | ({"heads of the run before": load_bundle(asked.before)} if asked.before else {})
+    at = thresholds_of(bundle, asked.questions[0])
     for name, one in runs.items():
-        result[name] = agreement(said, heads_of(one, questions))
+        result[name] = agreement(said, heads_of(one, questions, at))
     result["our own decoding"] = agreement(said, spoken_of(bundle, questions, silent))
     if asked.json:
         print(json.dumps(result))
@@ -79,9 +80,9 @@ def ask(server: LlamaServer, question: Question) -> str:
     return server.ask("/v1/chat/completions", body)["choices"][0]["message"]["content"] or ""
 
 
-def heads_of(bundle: Any, questions: list[Question]) -> list[Decision | None]:
+def heads_of(bundle: Any, questions: list[Question], at: Thresholds) -> list[Decision | None]:
     """Return what the heads of a run make of each question."""
-    return [one.decision for one in speak(bundle, questions, Thresholds(), silent)]
+    return [one.decision for one in speak(bundle, questions, at, silent)]
 
 
 def same_tokens(server: LlamaServer, bundle: Any, questions: list[Question]) -> tuple[int, int]:

@@ -1,15 +1,18 @@
 """How far what a model says of questions, in its own words, agrees with what heads say of them."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from gnomon.base.errors import DataError
+from gnomon.base.files import read_json
 from gnomon.base.progress import Progress
 from gnomon.bundle import Bundle
 from gnomon.data.forms.chat import asked_parts
 from gnomon.data.parts import encode_parts
-from gnomon.data.questions.question import Question
-from gnomon.data.questions.spoken import Decision, Thresholds, read_spoken, user_words
+from gnomon.data.questions.question import Question, read_questions
+from gnomon.data.questions.spoken import Decision, Thresholds, read_spoken, thresholds_said, user_words
 from gnomon.evaluate.readings import TOGETHER
 from gnomon.evaluate.speaking import speak
 from gnomon.model.generate import Sampling, generate
@@ -47,10 +50,24 @@ def spoken_of(bundle: Bundle, questions: Sequence[Question], progress: Progress)
     return found
 
 
-def agree_with_heads(bundle: Bundle, questions: Sequence[Question], progress: Progress) -> dict[str, Any]:
-    """Return how far what a model says of questions agrees with its own heads at 0.5; see `agreement`."""
-    meant = [one.decision for one in speak(bundle, questions, Thresholds(), progress)]
-    return agreement(spoken_of(bundle, questions, progress), meant)
+def agree_with_heads(bundle: Bundle, path: Path, progress: Progress) -> dict[str, Any]:
+    """Return how far what a model says of a file's questions agrees with its own heads; see `agreement` and, for the
+    `thresholds` of these, `thresholds_of`.
+    """
+    questions, at = list(read_questions(path)), thresholds_of(bundle, path)
+    meant = [one.decision for one in speak(bundle, questions, at, progress)]
+    return {**agreement(spoken_of(bundle, questions, progress), meant), "thresholds": asdict(at)}
+
+
+def thresholds_of(bundle: Bundle, path: Path) -> Thresholds:
+    """Return the thresholds that a file of questions was spoken by, else those of the conversations that a run learned
+    from, where its config names them and they are still there, else 0.5 each.
+    """
+    config: Any = read_json(bundle.run.config_path) if bundle.run.config_path.exists() else {}
+    sources = config.get("data", {}).get("sources", [])
+    chats = [Path(name) for source in sources if source.get("form") == "chat" for name in source.get("paths", [])]
+    files = [path, *(chat for chat in chats if chat.is_file() and ".jsonl" in chat.suffixes)]
+    return next((at for file in files if (at := thresholds_said(file)) is not None), Thresholds())
 
 
 def agreement(said: Sequence[Decision | None], meant: Sequence[Decision | None]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a model's heads say of questions, as conversations: what an instruction stage teaches it to say aloud."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from gnomon.base.progress import Progress
@@ -14,18 +14,20 @@ from gnomon.evaluate.readings import readings_of
 
 @dataclass(frozen=True)
 class Spoken:
-    """A question and what the heads make of it: None where it is longer than the context. `labels` are what they say of
-    it as the form `questions` reads it: signals, and types of at least one in ten thousand.
+    """A question and what the heads make of it, `at` some thresholds: None where it is longer than the context.
+    `labels` are what they say of it as the form `questions` reads it: signals, and types of at least one in ten
+    thousand.
     """
 
     question: Question
     decision: Decision | None
+    at: Thresholds
     labels: dict[str, Any] = field(default_factory=dict)
 
     @property
     def record(self) -> dict[str, Any] | None:
-        """The conversation, as the form `chat` reads it; None where there is none to write: the question is too long,
-        or an answer should follow and none is known.
+        """The conversation, as the form `chat` reads it, with the thresholds; None where there is none to write: the
+        question is too long, or an answer should follow and none is known.
         """
         made, answers = self.decision, self.question.answers
         if made is None or (made.answers and not answers):
@@ -33,7 +35,7 @@ class Spoken:
         content = GAP + answers[0] if made.answers else ""  # as the model has learned to say it
         said = {"role": "assistant", "control": list(made.control), "content": content}
         messages = [{"role": "user", "content": user_words(self.question)}, said]
-        return {"id": self.question.id, "messages": messages}
+        return {"id": self.question.id, "messages": messages, "thresholds": asdict(self.at)}
 
 
 def speak(bundle: Bundle, questions: Sequence[Question], at: Thresholds, progress: Progress) -> Iterator[Spoken]:
@@ -47,12 +49,12 @@ def speak(bundle: Bundle, questions: Sequence[Question], at: Thresholds, progres
     readings = readings_of(bundle, [question_parts(question) for question in bare], progress)
     for question, said in zip(questions, readings, strict=True):
         if said is None:
-            yield Spoken(question, None)
+            yield Spoken(question, None, at)
             continue
         router = {name: p for reading in said for name, p in reading.router.items()}
         labels: dict[str, Any] = {name: round(p, 4) for name, p in router.items()}
         labels |= {"coarse": _likely(said[0].coarse), "fine": _likely(said[0].fine)}
-        yield Spoken(question, decide(router, said[0].coarse, bool(question.evidence), at), labels)
+        yield Spoken(question, decide(router, said[0].coarse, bool(question.evidence), at), at, labels)
 
 
 def _likely(said: Mapping[str, float]) -> dict[str, float]:

@@ -46,6 +46,7 @@ def eval(
     With --stride every token after a document's first window is predicted with at least context - stride tokens before
     it. --compare draws documents anew 2,000 times; those in both texts are drawn for both at once. --parity reads the
     text ten times over, 24 rows of it or more; 10K tokens take a 1M model some 6 s, and a larger one longer.
+    --spoken takes the thresholds of `gnomon questions speak` from the file, else from what the run learned from.
     --questions reads JSON lines such as {"question": "Who wrote Emma?", "fine_type": "HUM:ind", "answerable": true}.
 
     Examples:
@@ -130,15 +131,15 @@ def _score_heads(run: Path, questions: Path, as_json: bool) -> None:
 
 def _score_spoken(run: Path, questions: Path, as_json: bool) -> None:
     from gnomon.bundle import load_bundle
-    from gnomon.data.questions.question import read_questions
     from gnomon.evaluate.agreement import agree_with_heads
     from gnomon.observe.console import Console
 
     console = Console()
-    found = agree_with_heads(load_bundle(run), list(read_questions(questions)), console.progress)
+    found = agree_with_heads(load_bundle(run), questions, console.progress)
     console.finish()
     shares = ", ".join(f"{key} {value:.1%}" for key, value in found.items() if isinstance(value, float))
-    _say({"spoken": found}, [f"{found['questions']:,} questions: {shares}"], as_json)
+    at = ", ".join(f"{name} from {value:g}" for name, value in found["thresholds"].items())
+    _say({"spoken": found}, [f"{found['questions']:,} questions: {shares}", f"the heads count as yes: {at}"], as_json)
 
 
 def _loss_line(result: dict[str, Any]) -> str:

@@ -93,7 +93,7 @@ def test_it_says_of_new_questions_what_its_heads_do(stages: Path) -> None:
     new = write(stages / "new.jsonl", questions(200, 2))
     found = said_by(gnomon("eval", stages / "stage", "--spoken", new, "--json"))["spoken"]
     print(found)
-    assert found["questions"] == 200 and found["spoken"] > 0.97
+    assert found["questions"] == 200 and found["spoken"] > 0.97 and set(found["thresholds"].values()) == {0.5}
     assert found["type"] > 0.95 and found["answer"] > 0.9 and found["retrieve"] > 0.9
     done = gnomon("eval", stages / "run", "--spoken", new, "--json")
     assert done.returncode == 3 and "no conversations" in done.stdout

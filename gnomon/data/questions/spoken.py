@@ -13,10 +13,11 @@ First the type of the answer, then one word of how matters stand, then the answe
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
 
-from gnomon.data.questions.question import Question
+from gnomon.data.questions.question import Question, each_record
 from gnomon.taxonomy import ANSWER_TYPES
 
 State = Literal["known", "retrieve", "unknown", "sufficient", "insufficient", "ill_posed"]
@@ -112,6 +113,25 @@ def decide(
     if router["known"] >= at.known:
         return Decision("known", type_)
     return Decision("retrieve" if router["retrieve"] >= at.retrieve else "unknown", type_)
+
+
+def thresholds_said(path: Path) -> Thresholds | None:
+    """Return the thresholds by which a file was spoken, as its first record has them; None where it has none.
+
+    Raises DataError for a file that cannot be read, and for thresholds that are no probabilities.
+    """
+    return next(each_record(path, _thresholds), None)
+
+
+def _thresholds(record: Any, name: str) -> Thresholds | None:
+    said = record.get("thresholds") if isinstance(record, Mapping) else None
+    if said is None:
+        return None
+    names = sorted(field.name for field in fields(Thresholds))
+    whole = isinstance(said, Mapping) and sorted(said) == names
+    if not whole or not all(isinstance(said[n], int | float) and 0 <= said[n] <= 1 for n in names):
+        raise ValueError(f'"thresholds" is {said!r:.60}: {name} wants a probability for each of {", ".join(names)}')
+    return Thresholds(**{n: float(said[n]) for n in names})
 
 
 def user_words(question: Question) -> str:

@@ -1,0 +1,73 @@
+"""Heads are compared with what a model says at the thresholds by which it learned to say it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from gnomon.base.errors import DataError
+from gnomon.base.files import pretty_json, write_atomic
+from gnomon.base.progress import silent
+from gnomon.bundle import Bundle
+from gnomon.data.questions.question import Question
+from gnomon.data.questions.spoken import Decision, Thresholds, thresholds_said
+from gnomon.evaluate import agreement
+from gnomon.evaluate.speaking import speak
+from gnomon.taxonomy import ROUTER_SIGNALS
+from gnomon.tokenizer.train import train_tokenizer
+from tests.world import TINY, noisy_model, saved_bundle
+
+AT = Thresholds(well_posed=0.1, known=0.9, retrieve=0.2, sufficient=0.7)
+QUESTIONS = [Question(f"q{i}", f"Who met {name}?", answers=("Ada",)) for i, name in enumerate("ABCDEFGH")]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Return a model whose router finds every question known at 0.5, and none at 0.9."""
+    model = noisy_model(TINY, 3, heads=("router", "types"))
+    with torch.no_grad():
+        model.get_parameter("heads.router.down_proj.weight").mul_(0.01)
+        model.get_parameter("heads.router.down_proj.bias")[ROUTER_SIGNALS.index("known")] = 1.0
+    tokenizer = train_tokenizer(["Who met Ada King in March? Evidence: she did."] * 3, TINY.vocabulary, "qwen2")
+    return saved_bundle(tmp_path_factory.mktemp("run"), model, tokenizer)
+
+
+def written(path: Path, records: Sequence[object]) -> Path:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def test_what_is_spoken_names_its_thresholds_and_heads_are_compared_at_those(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = list(speak(bundle, QUESTIONS, AT, silent))
+    learned: list[Decision | None] = [one.decision for one in said]
+    assert {made.state for made in learned if made} == {"retrieve"}, "at 0.5 each would be known"
+    spoken = written(tmp_path / "spoken.jsonl", [one.record for one in said])
+    asked = [{"id": q.id, "question": q.question} for q in QUESTIONS]
+    plain = written(tmp_path / "plain.jsonl", asked)
+    named = written(tmp_path / "named.jsonl", [one | {"thresholds": vars(AT)} for one in asked])
+    assert (thresholds_said(spoken), thresholds_said(named), thresholds_said(plain)) == (AT, AT, None)
+    monkeypatch.setattr(agreement, "spoken_of", lambda *_: learned)
+
+    def agreed(path: Path) -> tuple[float, dict[str, float]]:
+        found = agreement.agree_with_heads(bundle, path, silent)
+        return found["decision"], found["thresholds"]
+
+    assert agreed(named) == (1.0, vars(AT))
+    assert agreed(plain) == (0.0, vars(Thresholds())), "nothing says by which"
+    sources = [{"paths": [str(plain)], "form": "questions"}, {"paths": [str(spoken)], "form": "chat"}]
+    write_atomic(bundle.run.config_path, pretty_json({"data": {"sources": sources}}))
+    assert agreed(plain) == (1.0, vars(AT)), "the run says what it learned from"
+    spoken.unlink()
+    assert agreed(plain) == (0.0, vars(Thresholds()))
+
+
+@pytest.mark.parametrize("said", [0.5, {}, {"known": 0.5}, vars(AT) | {"known": 1.5}, vars(AT) | {"known": "0.5"}])
+def test_thresholds_that_are_none_are_refused_with_their_place(said: object, tmp_path: Path) -> None:
+    path = written(tmp_path / "q.jsonl", [{"question": "Who?", "thresholds": said}])
+    with pytest.raises(DataError, match="thresholds") as e:
+        thresholds_said(path)
+    assert e.value.where == f"{path}:1"
