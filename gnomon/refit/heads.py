@@ -106,12 +106,11 @@ def write_refitted(
     """Write a run of the model beside the one it comes from, with that run's settings and record, and return it.
 
     `said` goes into the checkpoint's manifest, with the digests of the weights below the heads and of those that they
-    come from, which are the same where these were kept. Raises ConfigError where
-    the folder is there already.
+    come from. Where these are the same, what the manifest and the state say of validations is kept; it is not true of
+    others. Raises ConfigError where the folder is there already.
     """
     source, target = bundle.run, Run(out)
     refuse_there(out)
-    state = bundle.checkpoint.state()
     kinds = [] if model.heads is None else model.heads.kinds
     heads = head_table(bundle.shape, kinds)
     plan = read_plan(source.plan_path)
@@ -126,13 +125,11 @@ def write_refitted(
     config = {**config, "out": str(out), "heads": {**config.get("heads", {}), **dict.fromkeys(kinds, True)}}
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     trunk = {name: tensor for name, tensor in weights.items() if not name.startswith("heads.")}
-    metrics = {
-        **bundle.checkpoint.manifest.metrics,
-        **said,
-        "trunk": digest_of(trunk),
-        "trunk_before": digest_of(bundle.weights),
-    }
-    metrics["trunk_checkpoint"] = bundle.checkpoint.path.name
+    now, before = digest_of(trunk), digest_of(bundle.weights)
+    metrics, state = dict(bundle.checkpoint.manifest.metrics), bundle.checkpoint.state()
+    if now != before:
+        metrics, state = {}, {**state, "best_loss": "inf", "since_best": 0}
+    metrics |= {**said, "trunk": now, "trunk_before": before, "trunk_checkpoint": bundle.checkpoint.path.name}
     with staged_folder(out.parent, out.name) as staged:
         run = Run(staged.path)
         for path in (source.tokenizer_path, source.events_path, source.journal_path):

@@ -15,6 +15,7 @@ from gnomon.bundle import load_bundle, mark_kinds
 from gnomon.evaluate.questions import score_questions
 from gnomon.model.reading import read
 from gnomon.refit.heads import digest_of
+from gnomon.train.state import read_numbers
 from tests.world import gnomon, small_config, write_corpus
 
 FORMS = {"Who met {}?": "HUM:ind", "When did {} begin?": "NUM:date", "How many had {}?": "NUM:count"}
@@ -110,7 +111,9 @@ def test_heads_fitted_anew_are_a_run_of_their_own_over_the_same_weights(run: Pat
     assert done.returncode == 0, done.stderr
     before, after = load_bundle(run), load_bundle(out)
     assert all(torch.equal(tensor, after.weights[name]) for name, tensor in before.weights.items())
-    assert after.checkpoint.manifest.metrics["trunk"] == digest_of(before.weights)
+    was, said = before.checkpoint.manifest.metrics, after.checkpoint.manifest.metrics
+    assert said["trunk"] == said["trunk_before"] == digest_of(before.weights)
+    assert was.items() <= said.items() and after.checkpoint.state() == before.checkpoint.state()
     assert not all(torch.equal(after.model.state_dict()[n], t) for n, t in before.model.state_dict().items())
     assert gnomon("verify", out).returncode == 0
     assert score_questions(after, asked, silent)["types"]["fine_accuracy"] > 0.9
@@ -127,6 +130,10 @@ def test_a_model_that_learned_too_is_a_run_of_its_own_and_says_what_that_cost(ru
     assert not any(torch.equal(t, after.weights[name]) for name, t in before.weights.items() if name != "norm.weight")
     said = after.checkpoint.manifest.metrics
     assert said["trunk"] == digest_of(after.weights) and said["trunk_before"] == digest_of(before.weights)
+    validated = {"best_loss", "is_best"}
+    assert validated <= before.checkpoint.manifest.metrics.keys() and not validated & said.keys()
+    numbers = read_numbers(after.checkpoint)
+    assert numbers.best_loss == "inf" and numbers.step == before.checkpoint.step
     assert found["altered"] == 0 and found["epoch"] == 12 and found["language"] == said["language"]
     whole = json.loads(gnomon("eval", run, "--json").stdout.splitlines()[-1])
     assert found["language_before"] == pytest.approx(whole["loss"], rel=0.02), "nearly all of so short a held-out part"
