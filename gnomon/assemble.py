@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from gnomon.base.errors import ConfigError, StorageError
+from gnomon.base.machine import return_freed_memory
 from gnomon.bundle import continue_each, mark_kinds
 from gnomon.config import Config, Dtype, OptimizerKind
 from gnomon.data.measured.asked import ask, read_records
@@ -322,8 +323,10 @@ def build_measuring(state: State, hands: Hands, plan: Plan, config: Config, toke
         names = buffer.names(hands.journal, state.row - 1)  # without this one, where the run comes to it again
         known = buffer.content(names)
         wanted = chosen(buffer.asking, options.at_once, len(names), plan.seed)
+        return_freed_memory()  # of a step's blocks, and below of what is read and said: of many sizes, all others
         with autocast(plan.device, plan.dtype):
             mine = measure(model, examiner, wanted, at, world.rank, world.size)
+        return_freed_memory()
         every = world.gather(mine)
         answered = sorted((one for some, _ in every for one in some), key=lambda one: one.number)
         pairs = sorted(pair for _, some in every for pair in some)  # sums in an order of their own

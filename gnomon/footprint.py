@@ -1,5 +1,6 @@
 """How much memory and disk a model of some shape takes, from its shape alone."""
 
+import math
 from collections.abc import Sequence
 
 from gnomon.config import Config, Dtype, OptimizerKind
@@ -48,6 +49,7 @@ def training_bytes(
     """Return the bytes of training in one of the processes, and their parts in words."""
     product = 4 if dtype == "fp32" else 2
     tokens = micro_rows * shape.context
+    beside = math.ceil(micro_rows * config.heads.measured.rows_share) if config.heads.measured.questions else 0
     keys = 0.0  # whose weights attention keeps, of each query
     if device == "cpu" and dtype == "bf16":  # longer pieces keep none: the longer the context, the more of them
         keys = PIECES * min(shape.context, SHORT_KEYS**2 / shape.context)
@@ -55,7 +57,8 @@ def training_bytes(
         keys = max(keys, (shape.context + 128) / 2)
     per_layer = layer_bytes(shape, product) + shape.heads * keys * product
     passes = shape.passes + (shape.loops - 1) * (shape.halting == "ponder")  # which passes the last layer every time
-    activations = round(tokens * (passes * per_layer + LOOP_STREAMS * 4 * shape.width * (shape.passes - shape.layers)))
+    held = tokens + beside * shape.context  # with the rows from which only heads learn
+    activations = round(held * (passes * per_layer + LOOP_STREAMS * 4 * shape.width * (shape.passes - shape.layers)))
     scored = min(LOSS_TOKENS, tokens) * shape.vocabulary
     logits = scored * product * (1 + compiled) + 12 * (LOSS_PART if device == "cpu" else scored)
     largest = shape.width * max(shape.feed_forward, shape.heads * shape.head_width)

@@ -73,6 +73,19 @@ def keep_freed_memory() -> bool:
     return all(taken)
 
 
+def return_freed_memory() -> bool:
+    """Hand what glibc keeps of freed blocks back to the kernel, once; return whether any was.
+
+    Between works that take blocks of other sizes: what one frees in pieces, the other cannot use, and both are held.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        return bool(ctypes.CDLL(None).malloc_trim(0))
+    except (OSError, AttributeError):
+        return False  # musl has none
+
+
 def keep_compiled_kernels() -> None:
     """Have torch keep compiled kernels in the user's cache folder, where the next run on such a processor finds them.
 

@@ -9,10 +9,14 @@ from torch import Tensor
 from gnomon.base.seeds import scatter
 from gnomon.model.cache import Cache
 from gnomon.model.lm import LanguageModel
+from gnomon.model.reading import LENGTHS
 
 MOST_ANSWERS = 1 << 8  # to a prompt, in the numbering of chances
 MOST_TOKENS = 1 << 12  # of an answer, likewise
-FEW = 0.75  # of the answers in a batch still going on: below it those that ended are worth taking out
+ROWS = 16
+"""Prompts are filled up to a multiple, as their length is, and answers that ended are taken out where half are: oneDNN
+keeps 0.5 MiB for every product of a new shape, and a layer has several.
+"""
 
 
 @torch.no_grad()
@@ -32,8 +36,10 @@ def answer_each(
 
     What is drawn follows from `seed` and the prompt's number (see `chances`), not from the batch.
     """
-    each, device = 1 + samples, model.head.device
-    longest = max(map(len, prompts))
+    asked, each, device = len(prompts), 1 + samples, model.head.device
+    prompts = [*prompts, *[prompts[0]] * (-asked % ROWS)]
+    numbers = [*numbers, *list(numbers[:1]) * (len(prompts) - asked)]
+    longest = -(-max(map(len, prompts)) // LENGTHS) * LENGTHS
     gaps_B = torch.tensor([longest - len(p) for p in prompts], device=device)
     tokens_BT = torch.tensor([[p[0]] * (longest - len(p)) + list(p) for p in prompts], device=device)
     cache = Cache(len(prompts), longest + most_tokens, model.shape, model.head)
@@ -42,7 +48,7 @@ def answer_each(
     cache.take(rows_B)
     gaps_B = gaps_B[rows_B]
     live = np.arange(len(prompts) * each)
-    going = np.ones(len(live), bool)
+    going = live < asked * each
     found, ended = [list[int]() for _ in live], np.zeros(len(live), bool)
     for at in range(most_tokens):
         u = chances(np.array(numbers)[live // each], live % each, at, seed) if samples else np.zeros(len(live))
@@ -54,13 +60,14 @@ def answer_each(
             found[answer].append(token)
         if not going.any() or at + 1 == most_tokens:
             break
-        if going.mean() < FEW:
-            kept = torch.from_numpy(np.flatnonzero(going)).to(device)
+        if 2 * going.sum() <= len(live):
+            first = np.argsort(~going, kind="stable")[: len(live) // 2]  # those that go on, and what fills them up
+            kept = torch.from_numpy(first).to(device)
             cache.take(kept)
-            gaps_B, next_B, live, going = gaps_B[kept], next_B[kept.cpu()], live[going], going[going]
+            gaps_B, next_B, live, going = gaps_B[kept], next_B[kept.cpu()], live[first], going[first]
         scores_BV = _next_scores(model, next_B[:, None].to(device), gaps_B, cache)
     answers = [ids if end else None for ids, end in zip(found, ended.tolist(), strict=True)]
-    return [answers[at : at + each] for at in range(0, len(answers), each)]
+    return [answers[at : at + each] for at in range(0, asked * each, each)]
 
 
 def chances(number: np.ndarray, answer: np.ndarray, token: int, seed: int) -> np.ndarray:

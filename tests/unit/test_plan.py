@@ -152,6 +152,19 @@ def test_a_checkpoint_on_its_way_is_a_share_of_the_run(optimizer: str, each: int
     assert with_one.memory_bytes - without.memory_bytes == expected // 4
 
 
+@pytest.mark.parametrize(("rows", "share", "more"), [(16, 0.0625, 1), (32, 0.0625, 2), (16, 0.5, 8)])
+def test_rows_of_measured_questions_are_held_beside_each_pass(rows: int, share: float, more: int) -> None:
+    measured = {"questions": ["q.jsonl"], "rows_share": share}
+    shape = shape_of(make_config({"data": "a.txt", "size": "1M"}), 2048)
+
+    def held(micro: int, **heads: Any) -> int:
+        config = make_config({"data": "a.txt", "size": "1M", "heads": {"router": True, **heads}})
+        return footprint.training_bytes(config, shape, micro, "fp32", "adamw", 1, device="cpu", compiled=False)[0]
+
+    each = held(rows + 1) - held(rows)
+    assert held(rows, measured=measured) - held(rows) == pytest.approx(more * each, rel=1e-6)
+
+
 def test_what_the_plan_has_memory_for_is_what_the_model_does_at_once() -> None:
     assert (footprint.SHORT_KEYS, footprint.LOSS_TOKENS, footprint.LOSS_PART) == (SHORT, CHUNK_TOKENS, PART)
 

@@ -48,3 +48,12 @@ def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
     share = torch.bincount(drawn, minlength=7) / n
     assert torch.allclose(share, (logits / 0.7).softmax(0), atol=0.012)
     assert 0 <= u.min() and u.max() < 1 and len(np.unique(u)) == n
+
+
+def test_batches_of_any_number_and_length_come_in_few_sizes() -> None:
+    model, texts = noisy_model().eval(), prompts()
+    seen = set[tuple[int, int]]()
+    model.register_forward_pre_hook(lambda _, given: seen.add(tuple(given[0].shape)))
+    for count in range(1, 11):
+        answer_each(model, texts[:count], STOPS, 10, numbers=range(count), samples=1, seed=3)
+    assert seen <= {(16, 32), *((32 >> halved, 1) for halved in range(6))} and len(seen) > 4
