@@ -31,7 +31,7 @@ from gnomon.data.questions.question import Question, read_questions
 from gnomon.data.questions.teacher import Labels, teach
 from gnomon.model.heads import Heads
 from gnomon.refit.heads import Asked
-from gnomon.refit.trunk import ALTERED, tuned
+from gnomon.refit.trunk import tuned
 from gnomon.store.labels import COARSE, FINE, WIDTH
 from gnomon.taxonomy import ANSWER_TYPES, CLASSES, COARSE_OF, FINE_TYPES
 from gnomon.train.refit import Learned, Lessons, Places, fit_heads, read_places, with_heads
@@ -39,6 +39,8 @@ from gnomon.train.tune import Course
 
 HELD_OUT = 10
 """Of so many groups of a fold's questions, one is kept to judge by."""
+ALTERED = 25
+"""Altered questions for each with a gold type, as in `gnomon heads fit`."""
 _SIX = [[i for i, fine in enumerate(FINE_TYPES) if fine.startswith(name)] for name in CLASSES]
 
 

@@ -29,8 +29,6 @@ from gnomon.taxonomy import HEAD_OUTPUTS, HeadKind
 from gnomon.train.refit import SURE, Learned, marks_in, with_heads
 from gnomon.train.tune import Course, TextRows, tune
 
-ALTERED = 25
-"""Altered questions for each with a gold type, where a teacher can label them."""
 TEXT_ROWS = 1
 """Rows of the run's text beside each batch of questions."""
 MEASURED = 50_000
