@@ -60,6 +60,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=FOLDS, help="of five, the first so many alone")
     parser.add_argument("--vectors", type=Path, help="of words, for the teacher")
     parser.add_argument("--wordnet", type=Path, help="folder of database files, for the teacher")
+    parser.add_argument("--encoder", help="of sentences, for the teacher: a folder, or name@commit")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -72,7 +73,7 @@ def main() -> None:
     others = [] if args.unlabelled is None else list(read_questions(args.unlabelled))
     close = near_any([q.question for q in others], texts)
     others = [question for question, too in zip(others, close, strict=True) if not too]
-    known = load_knowledge(args.wordnet, args.vectors)
+    known = load_knowledge(args.wordnet, args.vectors, args.encoder)
     found: dict[str, list[Said]] = {"rules": [rules(questions, true, folds)]}
     try:
         found["SVM"] = [svm(questions, true, folds)]

@@ -1,6 +1,6 @@
 """Answer types of questions by rules, by a linear SVM and by the teacher, on folds that keep near-duplicates together.
 
-    python bench/question_types.py trec.jsonl [--json]
+    python bench/question_types.py trec.jsonl [--wordnet FOLDER] [--vectors FILE] [--encoder FOLDER] [--json]
 
 Accuracy and macro-F1 of the six classes and of the fine types, expected calibration error in 15 bins of equal size, and
 microseconds of one core a question. An undecided rule counts as wrong; of those decided it is told how many are
@@ -12,6 +12,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import torch
 
 from gnomon.data.questions.folds import FOLDS, folds_of
 from gnomon.data.questions.heuristics import form_of, type_of
+from gnomon.data.questions.knowledge import Knowledge, load_knowledge
 from gnomon.data.questions.question import Question, read_questions
 from gnomon.data.questions.teacher import teach
 from gnomon.taxonomy import CLASSES, FINE_TYPES
@@ -33,6 +35,9 @@ def main() -> None:
     """Print a table of the three."""
     parser = argparse.ArgumentParser()
     parser.add_argument("file", type=Path)
+    parser.add_argument("--vectors", type=Path, help="of words, for the teacher")
+    parser.add_argument("--wordnet", type=Path, help="folder of database files, for the teacher")
+    parser.add_argument("--encoder", help="of sentences, for the teacher: a folder, or name@commit")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -42,7 +47,7 @@ def main() -> None:
     kinds: dict[str, Callable[[list[Question], np.ndarray, np.ndarray], Said]] = {
         "rules": rules,
         "SVM": svm,
-        "teacher": taught,
+        "teacher": partial(taught, known=load_knowledge(args.wordnet, args.vectors, args.encoder)),
     }
     found: dict[str, Any] = {}
     for name, kind in kinds.items():
@@ -97,13 +102,13 @@ def svm(questions: list[Question], true: np.ndarray, folds: np.ndarray) -> Said:
     return fine, None, _classes(fine), None, taken / len(texts)
 
 
-def taught(questions: list[Question], true: np.ndarray, folds: np.ndarray) -> Said:
+def taught(questions: list[Question], true: np.ndarray, folds: np.ndarray, known: Knowledge) -> Said:
     """Return what teachers say of the questions of a fold that they have not seen."""
     fine = np.zeros((len(questions), len(FINE_TYPES)), np.float32)
     six = np.zeros((len(questions), len(CLASSES)), np.float32)
     taken = 0.0
     for fold in range(FOLDS):
-        teacher = teach([questions[i] for i in np.flatnonzero(folds != fold)])
+        teacher = teach([questions[i] for i in np.flatnonzero(folds != fold)], known)
         teacher.label(["Who wrote Emma?"])
         started = time.process_time()
         labels = teacher.label([questions[i].question for i in np.flatnonzero(folds == fold)])

@@ -30,7 +30,8 @@ ANSWER_SECONDS, FETCH_SECONDS = 10, 600
 """For one answer of the Hub, and for the whole model."""
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 """What of a folder decides its vectors, or is needed for them."""
-WHY = "data.dedup.embedder names a sentence model, which"
+OPTION = "data.dedup.embedder"
+WHY = f"{OPTION} names a sentence model, which"
 
 _FETCH = """
 import sys
@@ -46,17 +47,19 @@ class SentenceEmbedder:
     """A sentence encoder in a folder of `transformers`."""
 
     folder: Path
+    why: str = WHY
 
     @classmethod
-    def open(cls, where: str) -> "SentenceEmbedder":
+    def open(cls, where: str, why: str = WHY, option: str = OPTION) -> "SentenceEmbedder":
         """Return the model in a folder, or that of `name@commit`, fetched unless it is in the cache.
 
-        Raises DataError for a folder or name without such a model, ConfigError for a name without a commit,
-        DependencyError for a missing library or network. It waits 10 minutes at most.
+        `why` is what it is for and `option` what names it, for errors. Raises DataError for a folder or name without
+        such a model, ConfigError for a name without a commit, DependencyError for a missing library or network. It
+        waits 10 minutes at most.
         """
         folder = Path(where)
         if not folder.is_dir():
-            folder = _fetched(where)
+            folder = _fetched(where, why, option)
         if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
             do = (
                 "name a folder that transformers' save_pretrained wrote, with config.json, model.safetensors, tokenizer"
@@ -66,7 +69,7 @@ class SentenceEmbedder:
         if pooling.is_file() and not read_json(pooling).get("pooling_mode_mean_tokens", True):
             do = "use a model that takes the mean, such as all-MiniLM-L6-v2"
             raise DataError("this model does not take the mean of its tokens", where=str(pooling), do=do)
-        return cls(folder)
+        return cls(folder, why)
 
     @property
     def digest(self) -> str:
@@ -81,12 +84,12 @@ class SentenceEmbedder:
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Return a vector for each text, int16 [texts, width]."""
-        torch: Any = need("torch", extra="minilm", why=WHY)
+        torch: Any = need("torch", extra="minilm", why=self.why)
         found = np.zeros((len(texts), self.width), np.int16)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            for rows, ids, mask in self._batches(texts):
+            for rows, ids, mask in batches(self.tokens(texts), self.longest, ROWS, STEP):
                 with torch.inference_mode():
                     ids_BT, mask_BT = torch.from_numpy(ids), torch.from_numpy(mask)
                     hidden_BTD = self._model(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state.float()
@@ -97,24 +100,18 @@ class SentenceEmbedder:
             torch.set_num_threads(threads)
         return found
 
-    def _batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
-        """Yield rows of one padded length: their numbers, the ids, and which of these are no padding."""
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the tokens of texts, with the marks that the model wants around them, at most `longest`."""
         if not len(texts):
-            return
-        encoded = self._tokenizer(list(texts), truncation=True, max_length=self._longest)["input_ids"]
-        sizes = [min(-(-max(len(ids), 1) // STEP) * STEP, max(self._longest, len(ids))) for ids in encoded]
-        for size in sorted(set(sizes)):
-            mine = [i for i, own in enumerate(sizes) if own == size]
-            for first in range(0, len(mine), ROWS):
-                rows = mine[first : first + ROWS]
-                ids, mask = np.zeros((ROWS, size), np.int64), np.zeros((ROWS, size), np.int64)
-                for row, i in enumerate(rows):
-                    ids[row, : len(encoded[i])], mask[row, : len(encoded[i])] = encoded[i], 1
-                mask[len(rows) :, 0] = 1  # rows that fill up
-                yield rows, ids, mask
+            return []
+        return self._tokenizer(list(texts), truncation=True, max_length=self.longest)["input_ids"]
+
+    def fresh(self) -> Any:
+        """Return a model of `transformers` with the folder's weights, nobody else's."""
+        return self._load("AutoModel", attn_implementation="eager")
 
     @cached_property
-    def _longest(self) -> int:
+    def longest(self) -> int:
         """Tokens that the model reads."""
         said = self.folder / "sentence_bert_config.json"
         wanted = read_json(said).get("max_seq_length") if said.is_file() else None
@@ -123,14 +120,14 @@ class SentenceEmbedder:
 
     @cached_property
     def _model(self) -> Any:
-        return self._load("AutoModel", attn_implementation="eager").eval()
+        return self.fresh().eval()
 
     @cached_property
     def _tokenizer(self) -> Any:
         return self._load("AutoTokenizer")
 
     def _load(self, kind: str, **options: Any) -> Any:
-        transformers: Any = need("transformers", extra="minilm", why=WHY)
+        transformers: Any = need("transformers", extra="minilm", why=self.why)
         try:
             return getattr(transformers, kind).from_pretrained(str(self.folder), local_files_only=True, **options)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as e:
@@ -138,19 +135,37 @@ class SentenceEmbedder:
             raise DataError(f"transformers cannot load this model: {first}", where=str(self.folder)) from e
 
 
-def _fetched(where: str) -> Path:
+def batches(
+    encoded: Sequence[Sequence[int]], longest: int, count: int, step: int
+) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
+    """Yield `count` rows of one length, a multiple of `step` unless that is beyond `longest`: the numbers of the texts,
+    their tokens, and which of these are no padding. Rows without a text fill up.
+    """
+    sizes = [min(-(-max(len(ids), 1) // step) * step, max(longest, len(ids))) for ids in encoded]
+    for size in sorted(set(sizes)):
+        mine = [i for i, own in enumerate(sizes) if own == size]
+        for first in range(0, len(mine), count):
+            rows = mine[first : first + count]
+            ids, mask = np.zeros((count, size), np.int64), np.zeros((count, size), np.int64)
+            for row, i in enumerate(rows):
+                ids[row, : len(encoded[i])], mask[row, : len(encoded[i])] = encoded[i], 1
+            mask[len(rows) :, 0] = 1
+            yield rows, ids, mask
+
+
+def _fetched(where: str, why: str, option: str) -> Path:
     """Return the folder of `name@commit` in the Hub's cache, fetched by a process of its own unless it is there."""
     name, _, commit = where.partition("@")
     if name.count("/") != 1 or where.startswith((".", "/")):
         raise DataError(
             f"{where!r} is neither a folder nor the name of a model",
-            where="data.dedup.embedder",
+            where=option,
             do="name a folder, or a model and its commit, as in sentence-transformers/all-MiniLM-L6-v2@COMMIT",
         )
     if not commit:
         do = f"name it, as in {name}@COMMIT: what lies under a name alone changes, and the duplicates with it"
-        raise ConfigError(f"the model {name} is named without a commit", where="data.dedup.embedder", do=do)
-    need("huggingface_hub", extra="minilm", why=WHY)
+        raise ConfigError(f"the model {name} is named without a commit", where=option, do=do)
+    need("huggingface_hub", extra="minilm", why=why)
     said = ""
     for place in ("here", "there"):
         call = [sys.executable, "-c", _FETCH, name, commit, str(ANSWER_SECONDS), place, *FILES]

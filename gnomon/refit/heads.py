@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gnomon.base.errors import ConfigError, DataError
 from gnomon.base.files import pretty_json, read_json, staged_folder, sync_tree, write_atomic
-from gnomon.base.progress import Progress
+from gnomon.base.progress import Progress, silent
 from gnomon.bundle import Bundle, mark_kinds
 from gnomon.data.forms.form import Form, document_of
 from gnomon.data.parts import encode_parts
@@ -46,7 +46,7 @@ class Asked:
     soft: int  # whose types are a teacher's
 
 
-def read_asked(bundle: Bundle, files: Sequence[Path], teacher: Teacher | None) -> Asked:
+def read_asked(bundle: Bundle, files: Sequence[Path], teacher: Teacher | None, progress: Progress = silent) -> Asked:
     """Return the questions of files that fit into the context, those without types labelled by the teacher.
 
     Raises DataError for a file that cannot be read, and where nothing is known of any question.
@@ -63,7 +63,7 @@ def read_asked(bundle: Bundle, files: Sequence[Path], teacher: Teacher | None) -
     texts = [read[i].group for i in fitting]
     unknown = np.flatnonzero(np.isnan(known[:, COARSE]).all(1) & np.isnan(known[:, FINE]).all(1))
     if teacher is not None:
-        known[unknown, COARSE], known[unknown, FINE] = types_by(teacher, [texts[i] for i in unknown])
+        known[unknown, COARSE], known[unknown, FINE] = types_by(teacher, [texts[i] for i in unknown], progress)
     if np.isnan(known).all():
         do = 'give some of "type", "fine_type", "answerable", "well_posed" or "labels", or a teacher'
         raise DataError("nothing is known of the questions", where=", ".join(map(str, files)), do=do)
@@ -71,9 +71,9 @@ def read_asked(bundle: Bundle, files: Sequence[Path], teacher: Teacher | None) -
     return Asked([every[i] for i in fitting], known, texts, len(read) - len(fitting), soft)
 
 
-def types_by(teacher: Teacher, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def types_by(teacher: Teacher, texts: Sequence[str], progress: Progress = silent) -> tuple[np.ndarray, np.ndarray]:
     """Return the coarse and the fine types of questions by a teacher; no fine ones where the answer is yes or no."""
-    labels = teacher.label(texts)
+    labels = teacher.label(texts, progress)
     yes = labels.coarse.argmax(1) == ANSWER_TYPES.index("boolean")  # which has no fine type
     return labels.coarse, np.where(yes[:, None], np.float32(np.nan), labels.fine)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gnomon.base.errors import GnomonError
-from gnomon.base.progress import Progress
+from gnomon.base.progress import Progress, silent
 from gnomon.base.seeds import derive
 from gnomon.bundle import Bundle, mark_kinds
 from gnomon.data.forms.questions import question_parts
@@ -70,7 +70,7 @@ def tuned(
     held_out = kept_out(asked, course.seed)
     every = asked
     if teacher is not None and per_gold:
-        every = with_altered(bundle, asked, held_out, teacher, per_gold, course.seed, apart)
+        every = with_altered(bundle, asked, held_out, teacher, per_gold, course.seed, apart, progress)
     held_out = np.append(held_out, np.zeros(len(every.tokens) - len(held_out), bool))
     model = with_heads(bundle.model, kinds, course.seed)
     dataset = dataset_of(bundle)
@@ -100,6 +100,7 @@ def with_altered(
     per_gold: int,
     seed: int,
     apart: Sequence[str] = (),
+    progress: Progress = silent,
 ) -> Asked:
     """Return the questions, and behind them altered ones of those with gold types that are not held out; none of them
     is near one that is, or one of `apart`.
@@ -115,7 +116,7 @@ def with_altered(
     fitting = [i for i, one in enumerate(ids) if len(one) <= bundle.shape.context]
     found = [found[i] for i in fitting]
     known = np.full((len(found), WIDTH), np.nan, np.float32)
-    known[:, COARSE], known[:, FINE] = types_by(teacher, found)
+    known[:, COARSE], known[:, FINE] = types_by(teacher, found, progress)
     return replace(
         asked,
         tokens=[*asked.tokens, *(ids[i] for i in fitting)],

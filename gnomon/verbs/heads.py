@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from gnomon.verbs.common import Json, RunPath, print_json
-from gnomon.verbs.questions import Vectors, WordNet
+from gnomon.verbs.questions import Encoder, Vectors, WordNet
 
 heads_app = typer.Typer(help="Teach a model's heads.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -29,6 +29,7 @@ def fit(
     ] = None,
     wordnet: WordNet = None,
     vectors: Vectors = None,
+    encoder: Encoder = None,
     trunk: Annotated[bool, typer.Option("--trunk", help="Let the model's own weights learn too.")] = False,
     language: Annotated[
         float, typer.Option(min=0, help="With --trunk: what the run's text counts beside questions.")
@@ -46,8 +47,8 @@ def fit(
     """Learn the heads of a trained model from questions, and write a new run; the model's own weights stay bit for bit.
 
     Also for a run that was trained without heads. Heads of which the questions say nothing stay as they are. A teacher
-    that was taught with WordNet or vectors needs them here. With --trunk the model's weights learn too: types are told
-    far better, and what that cost the language is said, where the run's dataset is still there.
+    that was taught with WordNet, vectors or an encoder needs them here. With --trunk the model's weights learn too:
+    types are told far better, and what that cost the language is said, where the run's dataset is still there.
 
     Examples:
 
@@ -68,8 +69,8 @@ def fit(
 
     refuse_there(out)
     console, bundle = Console(), load_bundle(run)
-    labels = load_teacher(teacher, load_knowledge(wordnet, vectors)) if teacher else None
-    asked = read_asked(bundle, questions, labels)
+    labels = load_teacher(teacher, load_knowledge(wordnet, vectors, encoder)) if teacher else None
+    asked = read_asked(bundle, questions, labels, console.progress)
     said: dict[str, bool | float | str | None] = {"questions": len(asked.tokens), "labelled_by_teacher": asked.soft}
     if trunk:
         course = Course(epochs=epochs or 3, language=language, seed=seed)

@@ -10,6 +10,7 @@ import typer
 from gnomon.verbs.common import Json, RunPath, print_json
 
 if TYPE_CHECKING:
+    from gnomon.base.progress import Progress
     from gnomon.data.questions.question import Question
     from gnomon.data.questions.teacher import Teacher
 
@@ -26,6 +27,10 @@ WordNet = Annotated[
 Vectors = Annotated[
     Path | None, typer.Option(help="Vectors of words, such as GloVe's: text, also .gz.", metavar="FILE")
 ]
+Encoder = Annotated[
+    str | None,
+    typer.Option(help="A sentence encoder that learns too, such as all-MiniLM-L6-v2.", metavar="FOLDER|NAME@COMMIT"),
+]
 
 
 @questions_app.callback()
@@ -39,6 +44,7 @@ def teach(
     out: Annotated[Path, typer.Option("--out", help="Folder to write the teacher to.")],
     wordnet: WordNet = None,
     vectors: Vectors = None,
+    encoder: Encoder = None,
     as_json: Json = False,
 ) -> None:
     """Learn answer types from questions that have one: a teacher, which labels any other question.
@@ -50,11 +56,16 @@ def teach(
       gnomon questions teach trec.jsonl mine.jsonl.gz --out teacher --json
 
       gnomon questions teach trec.jsonl --wordnet wordnet/dict --vectors glove.txt --out teacher
+
+      gnomon questions teach trec.jsonl --encoder all-MiniLM-L6-v2 --out teacher
     """
     from gnomon.data.questions.knowledge import load_knowledge
     from gnomon.data.questions.teacher import teach as learn
+    from gnomon.observe.console import Console
 
-    teacher = learn([question for question, _ in _read(files)], load_knowledge(wordnet, vectors))
+    console, knowledge = Console(), load_knowledge(wordnet, vectors, encoder)
+    teacher = learn([question for question, _ in _read(files)], knowledge, console.progress)
+    console.finish()
     teacher.save(out)
     if as_json:
         print_json({"teacher": str(out), "questions": teacher.questions, "sha256": teacher.digest})
@@ -69,12 +80,13 @@ def label(
     out: Annotated[Path, typer.Option("--out", help="File to write, .jsonl.")],
     wordnet: WordNet = None,
     vectors: Vectors = None,
+    encoder: Encoder = None,
     as_json: Json = False,
 ) -> None:
     """Write questions with the probabilities of their answer types, and how likely their form is well posed.
 
-    What a file says of a question is kept; the labels stand beside it. A teacher that was taught with WordNet or
-    vectors needs the same here.
+    What a file says of a question is kept; the labels stand beside it. A teacher that was taught with WordNet, vectors
+    or an encoder needs the same here.
 
     Example:  gnomon questions label mine.jsonl --teacher teacher --out labelled.jsonl
     """
@@ -83,10 +95,12 @@ def label(
     from gnomon.base.files import write_atomic
     from gnomon.data.questions.knowledge import load_knowledge
     from gnomon.data.questions.teacher import load_teacher
+    from gnomon.observe.console import Console
 
-    loaded = load_teacher(teacher, load_knowledge(wordnet, vectors))
+    console, loaded = Console(), load_teacher(teacher, load_knowledge(wordnet, vectors, encoder))
     read = _read(files)
-    records, types = _labelled(read, loaded)
+    records, types = _labelled(read, loaded, console.progress)
+    console.finish()
     write_atomic(out, b"".join(orjson.dumps(record) + b"\n" for record in records))
     counts = Counter(types)
     if as_json:
@@ -165,7 +179,7 @@ def _read(files: Sequence[Path]) -> "list[tuple[Question, dict[str, Any]]]":
 
 
 def _labelled(
-    read: "Sequence[tuple[Question, dict[str, Any]]]", teacher: "Teacher"
+    read: "Sequence[tuple[Question, dict[str, Any]]]", teacher: "Teacher", progress: "Progress"
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the record of each question with labels as the form `questions` reads them, and its likeliest type. What
     the record says itself stands: its types, its labels and what they count.
@@ -173,7 +187,7 @@ def _labelled(
     from gnomon.data.questions.heuristics import form_of
     from gnomon.taxonomy import ANSWER_TYPES, FINE_TYPES
 
-    labels = teacher.label([question.question for question, _ in read])
+    labels = teacher.label([question.question for question, _ in read], progress)
     records, types = list[dict[str, Any]](), list[str]()
     for (question, record), coarse, fine in zip(read, labels.coarse, labels.fine, strict=True):
         form, type_ = form_of(question.question), ANSWER_TYPES[int(coarse.argmax())]

@@ -1,12 +1,14 @@
-"""What a teacher may know of words beside its own lists: WordNet's kinds of nouns, and vectors of words.
+"""What a teacher may know beside its own lists: WordNet's kinds of nouns, vectors of words, a sentence encoder.
 
-Both are the user's files. Of WordNet: the kinds of the noun asked for, by its first senses, each also with the word
-that asks, and the kinds of the words behind it. Of vectors: those of the noun, of its words, of the words behind it
-and of all words that bear meaning; and the noun's once more for each way of asking apart.
+All are the user's files. The encoder learns by itself (`encoder.py`) and adds nothing to rows. Of WordNet: the kinds
+of the noun asked for, by its first senses, each also with the word that asks, and the kinds of the words behind it. Of
+vectors: those of the noun, of its words, of the words behind it and of all words that bear meaning; and the noun's once
+more for each way of asking apart.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -14,10 +16,12 @@ from zlib import crc32
 import numpy as np
 
 from gnomon.base.errors import DataError, IntegrityError
+from gnomon.data.questions.encoder import open_encoder
 from gnomon.data.questions.features import ASKS, BUCKETS, KINDS, Focus, bears_meaning, focus_of, rows_of, stem, tokens
 from gnomon.data.questions.ridge import SparseRows, beside
 from gnomon.data.questions.vectors import Vectors, load_vectors
 from gnomon.data.questions.wordnet import WordNet, load_wordnet
+from gnomon.embed.minilm import SentenceEmbedder
 
 SHARE = 0.4
 """Length of each of three parts of a row, beside 1 for all that a teacher has without them."""
@@ -34,6 +38,7 @@ class Knowledge:
 
     wordnet: WordNet | None = None
     vectors: Vectors | None = None
+    encoder: SentenceEmbedder | None = None
 
     @property
     def width(self) -> int:
@@ -41,16 +46,16 @@ class Knowledge:
         of_vectors = 0 if self.vectors is None else (4 + len(_LEADS)) * self.vectors.width
         return BUCKETS + KIND_BUCKETS * (self.wordnet is not None) + of_vectors
 
-    @property
+    @cached_property
     def digests(self) -> dict[str, str]:
         """The hashes of the files that it comes from."""
-        found = {"wordnet": self.wordnet, "vectors": self.vectors}
+        found = {"wordnet": self.wordnet, "vectors": self.vectors, "encoder": self.encoder}
         return {name: one.digest for name, one in found.items() if one is not None}
 
     def rows(self, questions: Sequence[str]) -> SparseRows:
         """Return the features of questions, as `rows_of` does, with what is known of their words."""
         parts, at = [rows_of(questions)], BUCKETS
-        if not self.digests:
+        if self.wordnet is None and self.vectors is None:
             return parts[0]
         split = [(written := tokens(question), [token.lower() for token in written]) for question in questions]
         every = [focus_of(written, low) for written, low in split]
@@ -62,16 +67,23 @@ class Knowledge:
         return beside(parts)
 
 
-def load_knowledge(wordnet: Path | None, vectors: Path | None) -> Knowledge:
-    """Return what is known of words in the files given. Raises DataError for files that are cut or something else."""
-    return Knowledge(load_wordnet(wordnet) if wordnet else None, load_vectors(vectors) if vectors else None)
+def load_knowledge(wordnet: Path | None, vectors: Path | None, encoder: str | None = None) -> Knowledge:
+    """Return what is known of words in the files given, and the sentence encoder in a folder or of `name@commit`.
+
+    Raises DataError for files that are missing, cut or something else, and as `open_encoder`.
+    """
+    return Knowledge(
+        load_wordnet(wordnet) if wordnet else None,
+        load_vectors(vectors) if vectors else None,
+        open_encoder(encoder) if encoder else None,
+    )
 
 
 def refuse_other(meant: Any, given: Knowledge, where: Path) -> None:
     """Raise DataError where what is given is not what a teacher was taught with, by its digests."""
     if not isinstance(meant, dict):
         raise IntegrityError(f"what it knows of words is {meant!r:.60}", where=str(where))
-    for name in ("wordnet", "vectors"):
+    for name in ("wordnet", "vectors", "encoder"):
         if meant.get(name) != given.digests.get(name):
             without = f"was taught without --{name}" if name not in meant else f"was taught with another --{name}"
             said = f"the teacher {without}" if name in given.digests else f"the teacher was taught with --{name}"
