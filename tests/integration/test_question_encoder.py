@@ -79,7 +79,7 @@ def test_the_encoder_learns_above_the_embeddings_and_its_scores_are_those_of_tra
     texts, true = TEXTS[:90], np.array([FINE_TYPES.index(str(question.fine_type)) for question in GOLD])
     steps = list[tuple[int, int | None]]()
     taught = teach_encoder(
-        open_encoder(str(model)), texts, true, lambda _, done, total, unit: steps.append((done, total))
+        open_encoder(str(model)), texts, true, lambda stage, done, total, unit: steps.append((done, total))
     )
     assert steps == [(i + 1, 40 * 3) for i in range(40 * 3)]
     scores = taught.scores(texts)
