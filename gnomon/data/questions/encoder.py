@@ -2,8 +2,8 @@
 
 `transformers` runs it. The embeddings of words stay those of the encoder's own folder, so that words that no question
 of these had keep what they mean, and that folder is needed later; what has learned is kept as float16. Products are
-bfloat16 where the processor is fast at it: there a teacher's probabilities are others, by less than a hundredth, than on a
-machine where they are float32.
+bfloat16 where the processor is fast at it: there a teacher's probabilities are others, by less than a hundredth, than
+on a machine where they are float32.
 """
 
 from collections.abc import Iterator, Sequence
