@@ -22,7 +22,7 @@ from gnomon.base.errors import (
     TrainingError,
 )
 from gnomon.base.files import pretty_json, read_json, sweep_staging, write_atomic
-from gnomon.base.machine import keep_compiled_kernels, keep_freed_memory, this_machine
+from gnomon.base.machine import bound_kernel_caches, keep_compiled_kernels, keep_freed_memory, this_machine
 from gnomon.bundle import Bundle, continue_each, load_bundle, mark_kinds
 from gnomon.config import Config, DataConfig, parse_budget
 from gnomon.data.measured.asked import digest_of, read_records
@@ -175,6 +175,7 @@ def plan_of(config: Config, dataset: Dataset | None, console: Console, processes
     compiling may pay half a minute more.
     """
     keep_freed_memory()
+    bound_kernel_caches()
     keep_compiled_kernels()
     config, machine, device = settled(config), this_machine(), _device()
     torch.set_num_threads(config.train.threads or max(1, machine.cores // processes))
@@ -307,6 +308,7 @@ def _finished(run: Run) -> bool:
 def _train(run: Run, plan: Plan, config: Config, dataset: Dataset, console: Console, world: World) -> None:
     """Train from the newest whole checkpoint, or from the start, to the end of the plan."""
     keep_freed_memory()
+    bound_kernel_caches()
     keep_compiled_kernels()
     torch.set_num_threads(plan.threads)
     attempt = world.gather(run.begin_attempt() if world.first else 0)[0]

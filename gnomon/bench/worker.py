@@ -10,7 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gnomon.base.machine import keep_compiled_kernels, keep_freed_memory, peak_memory_bytes, this_machine
+from gnomon.base.machine import (
+    bound_kernel_caches,
+    keep_compiled_kernels,
+    keep_freed_memory,
+    peak_memory_bytes,
+    this_machine,
+)
 
 
 def main() -> None:
@@ -20,6 +26,7 @@ def main() -> None:
     settings = json.loads(sys.stdin.readline())
     if settings.get("own_allocator"):
         keep_freed_memory()
+        bound_kernel_caches()
     keep_compiled_kernels()
     started = time.perf_counter()
     once, told = make(settings)
