@@ -1,5 +1,6 @@
 """What a model says after `<|a|>`, row by row of a session, with how sure of each token it was by itself."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -34,6 +35,7 @@ class Utterance:
     log_probs: list[float] = field(default_factory=list)
     entropies: list[float] = field(default_factory=list)
     log_masses: list[float] = field(default_factory=list)
+    abstain: float = -math.inf
     reading: Reading | None = None
     free: bool = False  # under no constraint but to be text
 
@@ -84,14 +86,16 @@ def say(
     session.read([[] if one is None else [opening] for one in constraints])
     running = [row for row, one in enumerate(constraints) if one is not None and room[row] > 0]
     while running:
-        scores_RV = session.scores_BV[running]
-        allowed_RV = _allowed([constraints[row] for row in running], scores_RV.shape[1])
-        tokens, *figures = _next(scores_RV, allowed_RV)
+        log_RV = session.scores_BV[running].log_softmax(-1)
+        allowed_RV = _allowed([constraints[row] for row in running], log_RV.shape[1])
+        tokens, *figures = _next(log_RV, allowed_RV)
+        abstain_R = log_RV[:, abstain].tolist()
         pieces: list[list[int]] = [[] for _ in constraints]
         going = []
-        for row, token, log_prob, entropy, mass in zip(running, tokens, *figures, strict=True):
+        for row, token, log_prob, entropy, mass, abstains in zip(running, tokens, *figures, abstain_R, strict=True):
             one, constraint = found[row], constraints[row]
             assert one is not None and constraint is not None
+            one.abstain = one.abstain if one.log_probs else abstains
             one.log_probs.append(log_prob)
             one.entropies.append(entropy)
             one.log_masses.append(mass)
@@ -121,11 +125,10 @@ def _allowed(constraints: Sequence[Constraint | None], vocabulary: int) -> Tenso
     return allowed_RV
 
 
-def _next(scores_RV: Tensor, allowed_RV: Tensor) -> tuple[list[int], list[float], list[float], list[float]]:
+def _next(log_RV: Tensor, allowed_RV: Tensor) -> tuple[list[int], list[float], list[float], list[float]]:
     """Return the likeliest allowed token of each row, its log probability and the entropy of what the model would say,
     both left to itself, and the log of the mass of what is allowed.
     """
-    log_RV = scores_RV.log_softmax(-1)
     kept_RV = log_RV.masked_fill(~allowed_RV, -torch.inf)
     tokens_R = kept_RV.argmax(-1)
     entropy_R = -(log_RV.exp() * log_RV).sum(-1)

@@ -147,7 +147,8 @@ def test_what_is_certified_is_kept_on_other_questions(calibrated: tuple[Path, di
 def test_the_parts_are_compared_on_the_same_questions(calibrated: tuple[Path, dict[str, Any]]) -> None:
     _, found = calibrated
     ways = {row["way"]: row for row in found["ablation"]["ways"]}
-    assert {"all", "router off", "types off", "evidence off", "log mass off", "one fit for both uses"} < ways.keys()
+    off = {f"{part} off" for part in ("router", "types", "evidence", "log mass", "abstention")}
+    assert off | {"all", "one fit for both uses"} < ways.keys()
     for name, row in ways.items():
         if name not in ("all", "evidence off"):
             for score, (more, low, high) in row["difference"].items():

@@ -234,6 +234,8 @@ def test_the_allowed_mass_is_what_the_model_itself_gave_to_the_allowed_tokens(fr
 
     (found,) = said(model, [prompt], [fresh()], room=12)
     constraint, ids = fresh(), [*prompt, tokenizer.special_id("<|a|>")]
+    opening = model.logits(model(torch.tensor([ids])).hidden[0, -1]).log_softmax(0).detach()
+    assert found.abstain == pytest.approx(float(opening[every.abstain]), abs=1e-4)
     for mass in found.log_masses:
         chances = model.logits(model(torch.tensor([ids])).hidden[0, -1]).softmax(0).detach()
         known = torch.from_numpy(constraint.allowed())
