@@ -128,6 +128,7 @@ class SentenceEmbedder:
 
     def _load(self, kind: str, **options: Any) -> Any:
         transformers: Any = need("transformers", extra="minilm", why=self.why)
+        transformers.utils.logging.disable_progress_bar()  # a model of some megabytes is there at once
         try:
             return getattr(transformers, kind).from_pretrained(str(self.folder), local_files_only=True, **options)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as e:

@@ -27,7 +27,7 @@ def test_every_decision_is_read_back_from_its_tokens_its_text_and_its_record(evi
         assert decision_of(decision.control) == decision
         for answer in ("", "1912", "<|type:date|>", " <|known|>", "<tool_call>"):
             assert read_spoken("".join(decision.control) + answer) == (decision, answer)
-        record = Spoken(Question("q", "When?", answers=("1912",), evidence=evidence), decision).record
+        record = Spoken(Question("q", "When?", answers=("1912",), evidence=evidence), decision, Thresholds()).record
         assert record is not None
         parts = chat_parts(record)
         at = next(i for i, part in enumerate(parts) if part.text == "assistant\n") + 1
@@ -108,6 +108,6 @@ def test_a_wish_to_retrieve_may_call_a_tool() -> None:
 
 
 def test_a_question_that_heads_would_answer_and_that_has_no_answer_is_left_out() -> None:
-    assert Spoken(Question("q", "When?"), Decision("known", "date")).record is None
-    assert Spoken(Question("q", "When?"), None).record is None
-    assert Spoken(Question("q", "When?"), Decision("unknown", "date")).record is not None
+    assert Spoken(Question("q", "When?"), Decision("known", "date"), Thresholds()).record is None
+    assert Spoken(Question("q", "When?"), None, Thresholds()).record is None
+    assert Spoken(Question("q", "When?"), Decision("unknown", "date"), Thresholds()).record is not None
