@@ -259,7 +259,9 @@ def _figures(some: Sequence[Answered], assessment: Assessment | None, terms: Ter
     decided = [(one, result_of(one.found, terms)) for one in certifying]
     given = [one.is_right(said["answer"]) for one, said in decided if said["answer"] is not None]
     refused = [said["answer"] is None for one, said in decided if not one.answerable]
+    sure = [said["confidence"] for _, said in decided]
     meant = [one.standing(repairs, well_posed=False) for one in certifying]
+    right_if_meant = [one.is_right(s.utterance.text if s else None) for one, s in zip(certifying, meant, strict=True)]
     found: dict[str, Any] = {
         "questions": len(some),
         "answerable": sum(one.answerable for one in some),
@@ -268,11 +270,11 @@ def _figures(some: Sequence[Answered], assessment: Assessment | None, terms: Ter
         "answers": sum(s is not None for s in standing),
         "right": right,
         "certifying": {
-            "refusal": refusal(
-                [said["confidence"] for _, said in decided],
-                [one.is_right(s.utterance.text if s else None) for one, s in zip(certifying, meant, strict=True)],
-                [one.answerable for one in certifying],
-            ),
+            "refusal": {
+                "all": _refusal(sure, right_if_meant, certifying),
+                "well_posed": _refusal(sure, right_if_meant, certifying, ill_posed=False),
+                "ill_posed": _refusal(sure, right_if_meant, certifying, ill_posed=True),
+            },
             "questions": len(certifying),
             "answerable": sum(one.answerable for one in certifying),
             "decisions": dict(sorted(Counter(said["decision"] for _, said in decided).items())),
@@ -286,6 +288,16 @@ def _figures(some: Sequence[Answered], assessment: Assessment | None, terms: Ter
         found |= {"scores": assessment.found["scores"]["confidence"], "certificate": assessment.found["certificate"]}
         found |= {"says": assessment.found["says"], "signals": assessment.found["signals"]}
     return found
+
+
+def _refusal(
+    sure: Sequence[float | None], right: Sequence[bool], asked: Sequence[Answered], ill_posed: bool | None = None
+) -> dict[str, Any]:
+    """Return how right answers are told from questions that have none; of these, those alone that are ill posed, or
+    that are not.
+    """
+    kept = [i for i, one in enumerate(asked) if one.answerable or ill_posed in (None, one.question.well_posed is False)]
+    return refusal([sure[i] for i in kept], [right[i] for i in kept], [asked[i].answerable for i in kept])
 
 
 def _lines(made: Calibrated, use: str) -> Iterator[bytes]:

@@ -67,12 +67,12 @@ def _lines(found: dict[str, Any]) -> list[str]:
             + ("" if refused is None else f"; of those that cannot be answered {refused:.1%} get none")
             + f": {', '.join(f'{name} {count:,}' for name, count in held['decisions'].items())}."
         )
-        told = held["refusal"]
+        told = held["refusal"]["all"]
         if told["refused"] is not None:
             lines.append(
                 f"A threshold that refuses {told['false_refusal']:.0%} of its {told['right']:,} right answers refuses "
                 f"{told['refused']:.1%} of the {told['unanswerable']:,} questions without one "
-                f"(AUROC {told['auroc']:.4f})."
+                f"(AUROC {told['auroc']:.4f}): {_kinds(held['refusal'])}."
             )
     fixed, types = found["repairs"], found["types"]
     lines.append(
@@ -105,6 +105,17 @@ def _table(found: dict[str, Any]) -> list[str]:
     for row in (row for row in found["ways"][1:] if "difference" in row):
         lines.append(f"{row['way']:<22} {_says(row)}")
     return lines
+
+
+def _kinds(told: dict[str, Any]) -> str:
+    """Return how many of each kind of questions without an answer are refused."""
+    kinds = {"well_posed": "that are well posed", "ill_posed": "that are ill posed"}
+    shares = [
+        f"{told[name]['refused']:.1%} of the {told[name]['unanswerable']:,} {words} (AUROC {told[name]['auroc']:.4f})"
+        for name, words in kinds.items()
+        if told[name]["refused"] is not None
+    ]
+    return ", ".join(shares)
 
 
 def _cell(row: dict[str, Any], score: str) -> str:

@@ -128,6 +128,9 @@ def test_what_is_certified_is_kept_on_other_questions(calibrated: tuple[Path, di
     run, found = calibrated
     closed = found["uses"]["closed"]
     assert closed["certificate"]["certified"] and closed["scores"]["auroc"] > 0.6, closed
+    told, kinds = closed["certifying"]["refusal"], ("well_posed", "ill_posed")
+    assert told["all"]["unanswerable"] == sum(told[kind]["unanswerable"] for kind in kinds)
+    assert len({one["right"] for one in told.values()}) == 1 and told["ill_posed"]["unanswerable"] > 0
     file = write(tmp_path / "new.jsonl", [q for q in questions(600, 3) if "evidence" not in q])
     done = ask("ask", run, "--questions", file, "--out", tmp_path / "a.jsonl", "--risk", "0.3", "--confidence", "0.9")
     answers = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
