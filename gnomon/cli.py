@@ -15,6 +15,7 @@ import typer
 
 from gnomon.base.errors import ConfigError, GnomonError
 from gnomon.base.log import tame_libraries
+from gnomon.base.machine import bound_kernel_caches
 from gnomon.verbs.artifacts import checkpoints, report, verify
 from gnomon.verbs.ask import ask
 from gnomon.verbs.bench import bench_app
@@ -281,6 +282,7 @@ def _ask(mark: str) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the code of what happened."""
     tame_libraries()
+    bound_kernel_caches()
     words = sys.argv[1:] if arguments is None else arguments
     sys.exit(_guarded(lambda: app(arguments, standalone_mode=False), as_json=wants_json(words)))
 

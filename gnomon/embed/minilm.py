@@ -10,6 +10,7 @@ of one length, and one thread multiplies. Another processor or version of torch 
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -86,18 +87,13 @@ class SentenceEmbedder:
         """Return a vector for each text, int16 [texts, width]."""
         torch: Any = need("torch", extra="minilm", why=self.why)
         found = np.zeros((len(texts), self.width), np.int16)
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
+        with one_thread(), torch.inference_mode():
             for rows, ids, mask in batches(self.tokens(texts), self.longest, ROWS, STEP):
-                with torch.inference_mode():
-                    ids_BT, mask_BT = torch.from_numpy(ids), torch.from_numpy(mask)
-                    hidden_BTD = self._model(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state.float()
-                    kept = mask_BT[:, :, None].to(hidden_BTD.dtype)
-                    means = ((hidden_BTD * kept).sum(1) / kept.sum(1).clamp(min=1)).numpy()
+                ids_BT, mask_BT = torch.from_numpy(ids), torch.from_numpy(mask)
+                hidden_BTD = self._model(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state.float()
+                kept = mask_BT[:, :, None].to(hidden_BTD.dtype)
+                means = ((hidden_BTD * kept).sum(1) / kept.sum(1).clamp(min=1)).numpy()
                 found[rows] = to_units(means[: len(rows)])
-        finally:
-            torch.set_num_threads(threads)
         return found
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
@@ -134,6 +130,19 @@ class SentenceEmbedder:
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as e:
             first = str(e).strip().splitlines()[0]
             raise DataError(f"transformers cannot load this model: {first}", where=str(self.folder)) from e
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Have torch multiply with one thread, with which sums have one order."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def batches(

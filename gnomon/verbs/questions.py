@@ -57,7 +57,7 @@ def teach(
 
       gnomon questions teach trec.jsonl --wordnet wordnet/dict --vectors glove.txt --out teacher
 
-      gnomon questions teach trec.jsonl --encoder all-MiniLM-L6-v2 --out teacher
+      gnomon questions teach trec.jsonl --encoder models/all-MiniLM-L6-v2 --out teacher
     """
     from gnomon.data.questions.knowledge import load_knowledge
     from gnomon.data.questions.teacher import teach as learn

@@ -248,7 +248,7 @@ def test_a_machine_without_slurm_and_a_folder_with_a_space_are_refused(
 
 
 INTERRUPTED = """
-import signal, sys
+import sys
 from pathlib import Path
 from tests.integration.test_slurm import done
 import gnomon.data.engine.local
@@ -259,10 +259,18 @@ done(Path(sys.argv[1]), "square", [{"n": n, "seconds": 60} for n in range(2)])
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_what_was_submitted_ends_with_ctrl_c_or_with_the_next_start(anywhere: Path, how: signal.Signals) -> None:
-    run = subprocess.Popen([sys.executable, "-c", INTERRUPTED, str(anywhere)], stderr=subprocess.PIPE)
-    assert comes((anywhere / "begun-1").exists) and "RUNNING" in active()
-    run.send_signal(how)
-    run.communicate(timeout=30)
+    with subprocess.Popen(
+        [sys.executable, "-Xfaulthandler", "-c", INTERRUPTED, str(anywhere)], stderr=subprocess.PIPE, text=True
+    ) as run:
+        try:
+            assert comes((anywhere / "begun-1").exists) and "RUNNING" in active()
+            run.send_signal(how)
+            run.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            run.send_signal(signal.SIGABRT)  # Python then says where it stands
+            raise AssertionError(run.communicate()[1]) from None
+        finally:
+            run.kill()
     if how == signal.SIGKILL:
         assert "RUNNING" in active()
         with open_engine("slurm", None, SMALL, anywhere / "tasks"):

@@ -6,8 +6,7 @@ bfloat16 where the processor is fast at it: there a teacher's probabilities are 
 on a machine where they are float32.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,7 +20,7 @@ from safetensors.numpy import load, save
 from gnomon.base.errors import DataError, IntegrityError
 from gnomon.base.machine import has_fast_bf16, this_machine
 from gnomon.base.progress import Progress, silent
-from gnomon.embed.minilm import SentenceEmbedder, batches
+from gnomon.embed.minilm import SentenceEmbedder, batches, one_thread
 from gnomon.taxonomy import FINE_TYPES
 
 EPOCHS, ROWS = 4, 32
@@ -48,7 +47,7 @@ class TaughtEncoder:
     def scores(self, questions: Sequence[str]) -> np.ndarray:
         """Return the scores of the fine types of questions, float32 [questions, 50], each the same in any company."""
         found = np.zeros((len(questions), len(FINE_TYPES)), np.float32)
-        with _one_thread(), torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             for rows, ids, mask in batches(self.base.tokens(questions), self.base.longest, LABEL_ROWS, STEP):
                 said = _said(self._model, self._head, torch.from_numpy(ids), torch.from_numpy(mask), 0.0)
                 found[rows] = said[: len(rows)].numpy()
@@ -99,7 +98,7 @@ def teach_encoder(
     weights on one machine. Raises DataError for an encoder whose weights do not stay finite.
     """
     ids, head = base.tokens(questions), [torch.zeros(len(FINE_TYPES), base.width), torch.zeros(len(FINE_TYPES))]
-    with _one_thread(), torch.random.fork_rng(devices=[]):
+    with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         model = base.fresh().train()
         for name, parameter in model.named_parameters():
@@ -160,14 +159,3 @@ def _padded(every: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]
     for row, each in enumerate(every):
         ids[row, : len(each)], mask[row, : len(each)] = torch.tensor(each), 1
     return ids, mask
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """With which sums have one order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
