@@ -41,6 +41,7 @@ class Settings:
     repairs: int = 0  # further tries at most, of an answer that does not hold
     typed: bool = True  # the types that the model predicts are open; else all are
     stop_early: bool = True  # a question that is ill posed is read no further
+    weighed: bool = False  # an abstention is a signal beside others, for a calibration to weigh; else it is the end
 
 
 @dataclass(frozen=True)
@@ -115,14 +116,14 @@ class Found:
         """The passages that were read."""
         return tuple(self.asked.passages[i] for i in self.used)
 
-    def standing(self, repairs: int) -> Try | None:
+    def standing(self, repairs: int, final: bool = False) -> Try | None:
         """Return the try that stands with so many repairs; None for an abstention, the model's own or one in place of
-        an answer that did not hold.
+        an answer that did not hold. With `final`, none where the model would sooner have abstained either.
         """
         if not self.tries:
             return None
         one = self.tries[0] if not repairs else self.tries[-1]
-        wrong = one.problem if not repairs else one.fault
+        wrong = (one.problem if not repairs else one.fault) or (final and one.utterance.declined)
         return None if one.utterance.text is None or wrong else one
 
 
@@ -244,7 +245,7 @@ class _Batch:
         started = self._clock("evidence", started, [row for row in rows if row.found.used])
         constraints = [None if one is None else self._constraint(one) for one in attempts]
         started = self._clock("constraint", started, rows)
-        said = say(self._session, self._bundle.tokenizer, constraints, self._room)
+        said = say(self._session, self._bundle.tokenizer, constraints, self._room, self._settings.weighed)
         for row, one, reading, utterance in zip(self._rows, attempts, evidence, said, strict=True):
             if one is not None and utterance is not None:
                 row.found.tries.append(_judged(one, utterance, reading))

@@ -41,9 +41,9 @@ def terms_of(
     if constrain is None:
         constrain = has_constraints()
         note = None if constrain else "llguidance is not installed: answers are checked, but not constrained"
-    if repairs is None:
-        repairs = trust.settings.repairs if trust is not None and trust.weights == weights else 0
-    return Terms(Settings(constrain, repairs), trust, weights, risk, confidence, note)
+    made = trust.settings if trust is not None and trust.weights == weights else Settings()
+    settings = Settings(constrain, made.repairs if repairs is None else repairs, weighed=made.weighed)
+    return Terms(settings, trust, weights, risk, confidence, note)
 
 
 def result_of(found: Found, terms: Terms) -> dict[str, Any]:
@@ -52,9 +52,9 @@ def result_of(found: Found, terms: Terms) -> dict[str, Any]:
     """
     if found.unread is not None:
         return _unread(found.unread)
-    one = found.standing(terms.settings.repairs)
     use = SHOWN if found.used else CLOSED
     unfit = why_not(terms.trust, terms.weights, terms.settings, use)
+    one = found.standing(terms.settings.repairs, final=unfit is not None)  # nothing weighs the model's own abstention
     confidence, threshold, basis = None, None, f"the router's own, uncalibrated: {unfit}"
     if one is not None:
         confidence = one.correct

@@ -10,10 +10,10 @@ from gnomon.answer.validate import problem_of
 def signals(found: Found, one: Try) -> dict[str, float]:
     """Return the signals of an answer; those of evidence only where there was some.
 
-    Probabilities lie from 0 to 1, and all other numbers but `tokens` are logs of such, at most 0: of the answer's
-    tokens, as the model left to itself had them (`mean_`, `min_log_prob`), as it would have had them in the mean (less
-    their entropy), and, under a constraint, of all that was allowed; and what the fine types' would be in the mean,
-    which are sure where it is near 0. `abstain` is how likely the model was to abstain instead.
+    Probabilities lie from 0 to 1, and all other numbers but `tokens` are logs of such, at most 0: of the answer, as the
+    model left to itself had it (`log_prob`), and of its tokens (`mean_`, `min_log_prob`), as it would have had them in
+    the mean (less their entropy), and, under a constraint, of all that was allowed; and what the fine types' would be
+    in the mean, which are sure where it is near 0. `abstain` is how likely the model was to abstain instead.
     """
     assert found.question is not None and one.utterance.text is not None
     said, logs = one.utterance, one.utterance.log_probs
@@ -24,6 +24,7 @@ def signals(found: Found, one: Try) -> dict[str, float]:
         every["sufficient"] = one.evidence.router["sufficient"]
     every |= {
         "abstain": min(1.0, math.exp(said.abstain)),
+        "log_prob": sum(logs),
         "mean_log_prob": sum(logs) / len(logs),
         "min_log_prob": min(logs),
         "expected_log_prob": -sum(said.entropies) / len(said.entropies),

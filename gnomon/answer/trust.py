@@ -138,7 +138,8 @@ def why_not(trust: Trust | None, weights: str, settings: Settings, use: str) -> 
     if trust.settings.constrain != settings.constrain:
         how = "under constraint" if trust.settings.constrain else "without constraint"
         return f"the calibration is of answers made {how}"
-    if (trust.settings.repairs, trust.settings.typed) != (settings.repairs, settings.typed):
+    made, now = ((one.repairs, one.typed, one.weighed) for one in (trust.settings, settings))
+    if made != now:
         return "the calibration is of answers made in another way"
     if use not in trust.uses:
         return f"the calibration had too few questions {'without' if use == CLOSED else 'with'} evidence"

@@ -24,8 +24,9 @@ class Utterance:
     the one that ends it.
 
     Of each token, the one that ends it included: `log_probs`, of the model left to itself, `entropies` of what it would
-    have said, and `log_masses`, the log of the probability of all that was allowed there. `reading` is the heads' at
-    its end.
+    have said, and `log_masses`, the log of the probability of all that was allowed there. `abstain` is the log of
+    the probability of abstaining instead; `declined`, whether it was likelier than how the answer begins. `reading` is
+    the heads' at its end.
     """
 
     text: str | None = None
@@ -36,6 +37,7 @@ class Utterance:
     entropies: list[float] = field(default_factory=list)
     log_masses: list[float] = field(default_factory=list)
     abstain: float = -math.inf
+    declined: bool = False
     reading: Reading | None = None
     free: bool = False  # under no constraint but to be text
 
@@ -74,12 +76,17 @@ class Free:
 
 @torch.no_grad()
 def say(
-    session: Session, tokenizer: Tokenizer, constraints: Sequence[Constraint | None], room: Sequence[int]
+    session: Session,
+    tokenizer: Tokenizer,
+    constraints: Sequence[Constraint | None],
+    room: Sequence[int],
+    weighed: bool = False,
 ) -> list[Utterance | None]:
     """Return what each row says, likeliest token first, under a fresh constraint each; None for a row with none.
 
     `room` is how many tokens a row may have at most. When a row is done, its end is read, so that the heads speak of
-    the whole answer.
+    the whole answer. With `weighed` a row abstains only where nothing else is allowed; else it says what it would have
+    said if it had not.
     """
     abstain, stop, opening = (tokenizer.special_id(name) for name in (ABSTAIN, STOP, ANSWER))
     found = [None if one is None else Utterance(free=isinstance(one, Free)) for one in constraints]
@@ -88,14 +95,15 @@ def say(
     while running:
         log_RV = session.scores_BV[running].log_softmax(-1)
         allowed_RV = _allowed([constraints[row] for row in running], log_RV.shape[1])
-        tokens, *figures = _next(log_RV, allowed_RV)
+        tokens, *figures = _next(log_RV, allowed_RV, abstain if weighed else None)
         abstain_R = log_RV[:, abstain].tolist()
         pieces: list[list[int]] = [[] for _ in constraints]
         going = []
         for row, token, log_prob, entropy, mass, abstains in zip(running, tokens, *figures, abstain_R, strict=True):
             one, constraint = found[row], constraints[row]
             assert one is not None and constraint is not None
-            one.abstain = one.abstain if one.log_probs else abstains
+            if not one.log_probs:
+                one.abstain, one.declined = abstains, abstains >= log_prob
             one.log_probs.append(log_prob)
             one.entropies.append(entropy)
             one.log_masses.append(mass)
@@ -125,12 +133,18 @@ def _allowed(constraints: Sequence[Constraint | None], vocabulary: int) -> Tenso
     return allowed_RV
 
 
-def _next(log_RV: Tensor, allowed_RV: Tensor) -> tuple[list[int], list[float], list[float], list[float]]:
+def _next(
+    log_RV: Tensor, allowed_RV: Tensor, last: int | None
+) -> tuple[list[int], list[float], list[float], list[float]]:
     """Return the likeliest allowed token of each row, its log probability and the entropy of what the model would say,
-    both left to itself, and the log of the mass of what is allowed.
+    both left to itself, and the log of the mass of what is allowed. `last` is taken where it alone is allowed.
     """
     kept_RV = log_RV.masked_fill(~allowed_RV, -torch.inf)
-    tokens_R = kept_RV.argmax(-1)
+    chosen_RV = kept_RV
+    if last is not None:
+        chosen_RV = kept_RV.clone()
+        chosen_RV[allowed_RV.sum(-1) > 1, last] = -torch.inf
+    tokens_R = chosen_RV.argmax(-1)
     entropy_R = -(log_RV.exp() * log_RV).sum(-1)
     mass_R = kept_RV.logsumexp(-1).clamp(max=0.0)  # above 0 by rounding, where all is allowed
     log_R = log_RV.gather(-1, tokens_R[:, None])[:, 0]

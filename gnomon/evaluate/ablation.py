@@ -43,7 +43,8 @@ class Way:
     """One way to answer: with what was found under some settings, and a confidence fused without some signals.
 
     `together`: one fit for answers with evidence and without, in which both and their product with the router's own
-    word are signals. `known`: of which questions it can be said what is right in this way; None: of all.
+    word are signals. `final`: the model's own abstention is the end. `known`: of which questions it can be said what
+    is right in this way; None: of all.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Way:
     repairs: int
     without: Collection[str] = ()
     well_posed: bool = True
+    final: bool = False
     together: bool = False
     known: np.ndarray | None = None
 
@@ -81,6 +83,7 @@ def ablate(
         Way("repairs on" if other else "repairs off", answered, other),
         Way("log mass off", answered, now, ["log_mass"]),
         Way("abstention off", answered, now, ["abstain"]),
+        Way("abstention final", answered, now, final=True),
         Way("one fit for both uses", answered, now, together=True),
     ]
     if settings.constrain:
@@ -131,7 +134,7 @@ def _interval(values: np.ndarray) -> list[float]:
 def _confidence(way: Way, choice: Choice) -> Scored:
     """Return the confidence of every question of a way, 0 where it is not answered, and whether the answer is right."""
     confidence, right = np.zeros(len(way.answered)), np.zeros(len(way.answered), bool)
-    standing = [one.standing(way.repairs, way.well_posed) for one in way.answered]
+    standing = [one.standing(way.repairs, way.well_posed, way.final) for one in way.answered]
     for i, (one, try_) in enumerate(zip(way.answered, standing, strict=True)):
         right[i] = try_ is not None and one.is_right(try_.utterance.text)
     uses = [one.use if not way.together else "" for one in way.answered]

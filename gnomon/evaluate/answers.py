@@ -59,11 +59,11 @@ class Answered:
         """Return whether this is a right answer."""
         return self.answerable and is_accepted(text, self.question.answers)
 
-    def standing(self, repairs: int, well_posed: bool = True) -> Try | None:
+    def standing(self, repairs: int, well_posed: bool = True, final: bool = False) -> Try | None:
         """Return the try that would be given as an answer, if it were sure enough; None for none. With `well_posed`,
-        none to a question that the router takes for ill posed.
+        none to a question that the router takes for ill posed; with `final`, none where the model would abstain.
         """
-        return None if well_posed and self.found.ill_posed else self.found.standing(repairs)
+        return None if well_posed and self.found.ill_posed else self.found.standing(repairs, final)
 
 
 def judged_questions(path: Path, evidence: Evidence) -> list[Question]:
@@ -134,7 +134,7 @@ def calibrate_run(
     """
     refuse_taught(bundle.run, path)
     questions = judged_questions(path, evidence)
-    settings = Settings(constrain, MOST_REPAIRS, stop_early=False)
+    settings = Settings(constrain, MOST_REPAIRS, stop_early=False, weighed=True)
     answered = answer_questions(bundle, questions, settings, progress)
     part = split([one.unit for one in answered], seed=choice.seed)
     free = [one for one, place in zip(answered, part, strict=True) if place != PARTS.index("certify")]
@@ -267,6 +267,7 @@ def _figures(some: Sequence[Answered], assessment: Assessment | None, terms: Ter
         "answerable": sum(one.answerable for one in some),
         "ill_posed": sum(one.found.ill_posed for one in some),
         "abstained": sum(s is None for s in standing) - sum(one.found.ill_posed for one in some),
+        "declined": sum(s is not None and s.utterance.declined for s in standing),
         "answers": sum(s is not None for s in standing),
         "right": right,
         "certifying": {

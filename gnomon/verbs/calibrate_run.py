@@ -50,8 +50,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
         name = {"closed": "without evidence", "shown": "with evidence"}[use]
         lines.append(
             f"\n{name}: {one['questions']:,} questions, {one['answerable']:,} can be answered; {one['ill_posed']:,} "
-            f"taken for ill posed, {one['abstained']:,} abstained, {one['answers']:,} answered, {one['right']:,} "
-            "of these rightly"
+            f"taken for ill posed, {one['abstained']:,} without an answer that holds, {one['answers']:,} answered, "
+            f"{one['right']:,} of these rightly; by itself the model would abstain from {one['declined']:,} of them"
         )
         if use in found["not_fitted"]:
             lines.append(f"not fitted: {found['not_fitted'][use]}")

@@ -148,6 +148,31 @@ def test_what_is_allowed_is_a_signal_only_under_a_constraint(bundle: Bundle) -> 
         assert {"log_mass" in numbers(found) for found in every if found.standing(0)} <= {constrain}
 
 
+def test_what_a_weighed_abstention_hides_stands_only_where_it_is_weighed(bundle: Bundle, tmp_path: Path) -> None:
+    model = noisy_model(SHAPE, 3, heads=("router", "types")).eval()
+    model.load_state_dict(bundle.model.state_dict())
+    ids = [tokenizer().special_id(name) for name in ("<|abstain|>", "<|/a|>")]
+    with torch.no_grad():
+        model.head[ids[0]] = model.head[ids[1]] * 3  # so that some of the questions are answered and others are not
+    made, seen = saved_bundle(tmp_path, model, tokenizer()), list[tuple[bool, bool]]()
+    for constrain in (False, True) if has_constraints() else (False,):
+        chosen = how(constrain=constrain, stop_early=False)
+        for alone, both in zip(
+            answer_each(made, ASKED[:6], chosen),
+            answer_each(made, ASKED[:6], replace(chosen, weighed=True)),
+            strict=True,
+        ):
+            ours, theirs = alone.tries[0].utterance, both.tries[0].utterance
+            assert ours.abstain == pytest.approx(theirs.abstain, abs=2e-5)
+            assert not theirs.abstained or theirs.log_masses == ours.log_masses, "nothing else was allowed"
+            assert ours.abstained == (theirs.declined or theirs.abstained)
+            assert ours.abstained or ours.ids == theirs.ids
+            kept, hidden = both.standing(0, final=True), both.standing(0)
+            assert said(alone)[:1] == said(both)[:1] if kept else alone.standing(0) is None
+            seen.append((kept is not None, hidden is not None))
+    assert {(True, True), (False, True)} <= set(seen), "the model of this test answers some and hides some"
+
+
 def test_evidence_that_does_not_fit_is_left_out_whole(bundle: Bundle) -> None:
     long = ("word " * 100,)
     (found,) = answer_each(bundle, [Asked("Who met Ada?", (PASSAGES[0], *long, PASSAGES[1]))], how(stop_early=False))
@@ -296,6 +321,7 @@ def test_a_calibration_of_other_weights_or_another_way_promises_nothing() -> Non
     assert "other weights" in str(why_not(trust, "v", Settings(), CLOSED))
     assert "under constraint" in str(why_not(trust, "w", Settings(constrain=False), CLOSED))
     assert "another way" in str(why_not(trust, "w", Settings(repairs=1), CLOSED))
+    assert "another way" in str(why_not(trust, "w", Settings(weighed=True), CLOSED))
     assert "with evidence" in str(why_not(trust, "w", Settings(), SHOWN))
 
 
