@@ -248,11 +248,13 @@ def test_a_machine_without_slurm_and_a_folder_with_a_space_are_refused(
 
 
 INTERRUPTED = """
+import signal
 import sys
 from pathlib import Path
 from tests.integration.test_slurm import done
 import gnomon.data.engine.local
 gnomon.data.engine.local.WORTH_BYTES = 0
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 done(Path(sys.argv[1]), "square", [{"n": n, "seconds": 60} for n in range(2)])
 """
 
