@@ -87,7 +87,7 @@ class SentenceEmbedder:
         """Return a vector for each text, int16 [texts, width]."""
         torch: Any = need("torch", extra="minilm", why=self.why)
         found = np.zeros((len(texts), self.width), np.int16)
-        with one_thread(), torch.inference_mode():
+        with one_thread(torch), torch.inference_mode():
             for rows, ids, mask in batches(self.tokens(texts), self.longest, ROWS, STEP):
                 ids_BT, mask_BT = torch.from_numpy(ids), torch.from_numpy(mask)
                 hidden_BTD = self._model(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state.float()
@@ -133,10 +133,8 @@ class SentenceEmbedder:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Have torch multiply with one thread, with which sums have one order."""
-    import torch
-
+def one_thread(torch: Any) -> Iterator[None]:
+    """Have torch, which nothing here loads, multiply with one thread, with which sums have one order."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

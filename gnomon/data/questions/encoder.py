@@ -47,7 +47,7 @@ class TaughtEncoder:
     def scores(self, questions: Sequence[str]) -> np.ndarray:
         """Return the scores of the fine types of questions, float32 [questions, 50], each the same in any company."""
         found = np.zeros((len(questions), len(FINE_TYPES)), np.float32)
-        with one_thread(), torch.inference_mode():
+        with one_thread(torch), torch.inference_mode():
             for rows, ids, mask in batches(self.base.tokens(questions), self.base.longest, LABEL_ROWS, STEP):
                 said = _said(self._model, self._head, torch.from_numpy(ids), torch.from_numpy(mask), 0.0)
                 found[rows] = said[: len(rows)].numpy()
@@ -98,7 +98,7 @@ def teach_encoder(
     weights on one machine. Raises DataError for an encoder whose weights do not stay finite.
     """
     ids, head = base.tokens(questions), [torch.zeros(len(FINE_TYPES), base.width), torch.zeros(len(FINE_TYPES))]
-    with one_thread(), torch.random.fork_rng(devices=[]):
+    with one_thread(torch), torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         model = base.fresh().train()
         for name, parameter in model.named_parameters():
