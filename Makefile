@@ -19,7 +19,7 @@ demo: setup  ## prepare, train, evaluate, export and report on examples/texts, i
 
 lint: setup
 	@$(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .
-	@$(BIN)/lint-imports --no-logo | tail -n 2
+	@said=$$($(BIN)/lint-imports --no-logo) || { echo "$$said"; exit 1; }
 	@$(BIN)/pyright --pythonpath $(BIN)/python --level error
 
 quick: setup
