@@ -4,9 +4,10 @@
     python bench/recall.py runs/knowing worlds/knowing --facts 4000 --json
 
 `told`: the beginning of a sentence as the documents have it, up to the object, and the model goes on. `asked`: a
-question without evidence, in a wording that training had or one that was held out. Facts are those that documents
-state, apart by whether training asks about them, and by how often they are stated. A model may hold a fact and not be
-able to say it when it is asked: then it has been asked about too few facts to learn how.
+question without evidence, in a wording that training had or one that was held out; a model that has learned to recite
+does so before it answers. Facts are those that documents state, apart by whether training asks about them, and by how
+often they are stated. A model may hold a fact and not be able to say it when it is asked: then it has been asked about
+too few facts to learn how.
 """
 
 import argparse
@@ -22,7 +23,8 @@ import torch
 from gnomon.base.errors import DataError
 from gnomon.bundle import Bundle, load_bundle
 from gnomon.data.document import Part
-from gnomon.data.forms.questions import A_END, A, question_parts
+from gnomon.data.forms.questions import A_END, FACT, A, question_parts
+from gnomon.data.measured.asked import RECITED_TOKENS
 from gnomon.data.parts import encode_parts
 from gnomon.data.questions.match import is_accepted
 from gnomon.data.questions.question import Question
@@ -114,21 +116,22 @@ def is_begun(text: str, fact: dict[str, Any]) -> bool:
 
 def answers(bundle: Bundle, asked: Sequence[str]) -> list[str]:
     """Return the likeliest answer to each question, in the layout of questions."""
-    parts = [[*question_parts(Question("", text)), Part("mark", A)] for text in asked]
+    recites = bundle.plan.get("recites") is True
+    parts = [[*question_parts(Question("", text)), Part("mark", FACT if recites else A)] for text in asked]
     prompts = [[bundle.tokenizer.end_of_text, *ids] for ids, _ in encode_parts(parts, bundle.tokenizer)]
-    return _said(bundle, prompts, bundle.tokenizer.special_id(A_END))
+    most = MOST_TOKENS + (RECITED_TOKENS if recites else 0)
+    said = _said(bundle, prompts, bundle.tokenizer.special_id(A_END), most)
+    return [text.rpartition(A)[2].strip() for text in said]
 
 
-def _said(bundle: Bundle, prompts: Sequence[list[int]], stop: int) -> list[str]:
+def _said(bundle: Bundle, prompts: Sequence[list[int]], stop: int, most: int = MOST_TOKENS) -> list[str]:
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     found = [""] * len(prompts)
     for first in range(0, len(order), TOGETHER):
         some = order[first : first + TOGETHER]
-        steps = generate(
-            bundle.model, [prompts[i] for i in some], MOST_TOKENS, Sampling(temperature=0), frozenset([stop])
-        )
+        steps = generate(bundle.model, [prompts[i] for i in some], most, Sampling(temperature=0), frozenset([stop]))
         for i, ids in zip(some, zip(*steps, strict=True), strict=True):
-            found[i] = bundle.tokenizer.decode([token for token in ids if token is not None]).strip()
+            found[i] = bundle.tokenizer.decode([token for token in ids if token is not None], specials=True).strip()
     return found
 
 

@@ -224,7 +224,8 @@ def build_buffer(run: Run, plan: Plan, config: Config) -> Buffer | None:
     options = config.heads.measured
     if not plan.measure_every or not options.questions:
         return None
-    asking = ask(read_records(options.questions), Tokenizer.load(run.tokenizer_path), plan.shape["context"])
+    records, tokenizer = read_records(options.questions), Tokenizer.load(run.tokenizer_path)
+    asking = ask(records, tokenizer, plan.shape["context"], plan.recites)
     if plan.measured_questions not in (None, asking.digest):
         raise ConfigError(
             "the questions to measure with have changed since this run began",

@@ -59,7 +59,7 @@ from gnomon.store.runs import Run
 from gnomon.store.verify import Findings, verify_run
 from gnomon.tokenizer.foreign import import_tokenizer
 from gnomon.tokenizer.tokenizer import Tokenizer
-from gnomon.train.beginning import begin_with, has_chatted, settled, tokenizer_of
+from gnomon.train.beginning import begin_with, has_learned, settled, tokenizer_of
 from gnomon.train.hands import settle
 from gnomon.train.interrupts import Interrupts
 from gnomon.train.kernels import compile_errors, refuse_without_compiler
@@ -183,7 +183,8 @@ def plan_of(config: Config, dataset: Dataset | None, console: Console, processes
     text, split = (None, None) if dataset is None else (text_of(dataset), dataset.split("train"))
     shape = shape_of(config, text.vocabulary if text else None)
     init = begin_with(config, shape, dataset)
-    text = text and text.model_copy(update={"chat": text.chat or has_chatted(config)})
+    learned = {name: getattr(text, name) or has_learned(config, name) for name in ("chat", "recites")} if text else {}
+    text = text and text.model_copy(update=learned)
     planned = partial(make_plan, config, machine, device=device, dtype=dtype, text=text, processes=processes, init=init)
     guess = guessed(shape.flops_per_token(shape.context), shape.parameters)
     if 40 * shape.parameters > machine.memory_bytes or (device == "cpu" and shape.parameters > MOST_TRIED):
@@ -292,6 +293,7 @@ def text_of(dataset: Dataset) -> Text:
         bytes_per_token=train.bytes / train.n_tokens,
         sources={name: split.n_tokens for name, split in dataset.sources("train").items()},
         chat=any(source.get("form") == "chat" for source in dataset.manifest["sources"]),
+        recites=any(source.get("recite") is True for source in dataset.manifest["sources"]),
     )
 
 

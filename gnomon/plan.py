@@ -37,6 +37,7 @@ class Text(BaseModel):
     bytes_per_token: float
     sources: dict[str, int] = {}  # training tokens of each
     chat: bool = False  # whether some of it are conversations
+    recites: bool = False  # whether some of it are questions that are answered after a recitation
 
 
 _Count = Annotated[StrictInt, Field(ge=0, lt=2**200)]
@@ -60,6 +61,7 @@ class Plan(BaseModel):
     heads: list[HeadKind] = []
     init: dict[str, str] | None = None  # run, checkpoint and digest of it, from which the first weights are; else seed
     chat: StrictBool = False  # whether it reads conversations, so that exports say how they are written
+    recites: StrictBool = False  # whether it learns to say from memory what an answer follows from, before the answer
     threads: Annotated[StrictInt, Field(gt=0, le=MAX_THREADS)]
     seed: Annotated[StrictInt, Field(ge=0, lt=2**63)]
     rows_per_step: _Positive
@@ -170,6 +172,7 @@ def make_plan(
         heads=config.heads.kinds,
         init=init,
         chat=bool(text and text.chat),
+        recites=bool(text and text.recites),
         threads=config.train.threads or max(1, machine.cores // processes),
         seed=config.seed,
         rows_per_step=rows,
@@ -237,9 +240,7 @@ def _with_defaults(
         "threads": asked("threads", f"the machine's physical cores ({machine.processor})"),
         "validate_every": asked("validate_every", "twenty times in the run; fewer where that would slow it"),
         "validation_tokens": asked("validation_tokens", "so few that all validations cost a few percent of the time"),
-        "save_every": asked(
-            "save_every", f"twenty times in the run; fewer where that is under {SECONDS_BETWEEN_SAVES:.0f} s"
-        ),
+        "save_every": asked("save_every", f"twenty times in the run, {SECONDS_BETWEEN_SAVES:.0f} s or more apart"),
         "seconds": f"{steps:,} steps at tokens_per_second, validations and samples; saves are made beside them"
         + ("; and measurements, with what is learned from them" if config.heads.measured.questions else ""),
         "inference_bytes": "float32 weights, and keys and values of one full context",

@@ -317,6 +317,8 @@ def question_records(count: int = 40) -> list[dict[str, Any]]:
             i // 2 % 4
         ]
         said |= {"fine_type": "HUM:ind"} if i % 3 == 0 else {"type": "date"} if i % 3 == 1 else {}
+        if i % 4 != 1:
+            said |= {"recitation": f"Ada {HOSTILE if i % 5 == 0 else 'and Ben'} built wall {i // 2}."}
         if i % 6 == 0:
             said |= {"labels": {"known": 0.375, "correct": 1}, "weights": {"known": 0.5}}
         found.append(said)

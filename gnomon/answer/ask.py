@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from gnomon.answer.constrain import Constraint, constraints_of
+from gnomon.answer.recitation import MOST_TOKENS as MOST_RECITED
+from gnomon.answer.recitation import Recitation, recite, who_recites
 from gnomon.answer.repair import MOST_REPAIRS, Attempt, Reply, Tried, next_attempt
 from gnomon.answer.session import Session
 from gnomon.answer.utterance import ANSWER, MOST_TOKENS, Free, Utterance, say
@@ -41,6 +43,7 @@ class Settings:
     repairs: int = 0  # further tries at most, of an answer that does not hold
     typed: bool = True  # the types that the model predicts are open; else all are
     stop_early: bool = True  # a question that is ill posed is read no further
+    recite: bool = True  # a model that has learned it may say from memory first what its answer follows from
     weighed: bool = False  # an abstention is a signal beside others, for a calibration to weigh; else it is the end
 
 
@@ -55,7 +58,8 @@ class Asked:
 @dataclass(frozen=True)
 class Try:
     """One try at an answer, of one of the types asked for or of none; `problem` says why it is no well-formed one,
-    `doubt` how likely the router has it right. `evidence` is what the heads said of the passages it had.
+    `doubt` how likely the router has it right. `evidence` is what the heads said of the passages it had, `recitation`
+    what the model said from memory before it.
     """
 
     attempt: Attempt
@@ -63,6 +67,7 @@ class Try:
     type: str | None
     problem: str | None
     evidence: Reading | None
+    recitation: Recitation | None = None
 
     @property
     def correct(self) -> float:
@@ -94,8 +99,8 @@ class Found:
     """What was found of a question: the heads' readings, the types that were open, and every try, in order.
 
     `used` are the numbers of the passages that fitted into the context; `unread` says what did not, where nothing was
-    read. `tries` is empty for a question that was given up before. `milliseconds` are of each stage, of a batch each
-    question's share.
+    read. `may_recite`: without evidence, the model could have. `tries` is empty for a question that was given up
+    before. `milliseconds` are of each stage, of a batch each question's share.
     """
 
     asked: Asked
@@ -104,6 +109,7 @@ class Found:
     used: tuple[int, ...] = ()
     tries: list[Try] = field(default_factory=list)
     unread: Unread | None = None
+    may_recite: bool = False
     milliseconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -203,9 +209,10 @@ class _Batch:
         self._special = {name: tokenizer.special_id(name) for name in (*QUESTION, ANSWER)}
         self._first = [row.question_piece(self._special, tokenizer.end_of_text) for row in rows]
         evidence = [row.evidence_piece(self._special, row.found.used) for row in rows]
-        sizes = [len(a) + len(b) + 1 for a, b in zip(self._first, evidence, strict=True)]
-        self._room = [min(MOST_TOKENS, bundle.shape.context - size) for size in sizes]
-        capacity = max(map(len, self._first)) + max(map(len, evidence)) + 2 + max(self._room)
+        longest = max(map(len, self._first)) + max(map(len, evidence)) + MOST_TOKENS + 2
+        for row in rows:
+            row.found.may_recite = settings.recite and bundle.plan.get("recites") is True and not row.found.used
+        capacity = longest + (MOST_RECITED + 2 if any(row.found.may_recite for row in rows) else 0)
         self._session = Session(bundle.model, kinds, len(rows), capacity)
 
     def answer(self) -> None:
@@ -243,13 +250,32 @@ class _Batch:
         evidence = [readings[-1] if readings else None for readings in self._session.read(pieces)]
         rows = [row for row, one in zip(self._rows, attempts, strict=True) if one is not None]
         started = self._clock("evidence", started, [row for row in rows if row.found.used])
+        recited = self._recite(attempts)
+        started = self._clock("recitation", started, [row for row in rows if row.found.may_recite])
         constraints = [None if one is None else self._constraint(one) for one in attempts]
         started = self._clock("constraint", started, rows)
-        said = say(self._session, self._bundle.tokenizer, constraints, self._room, self._settings.weighed)
-        for row, one, reading, utterance in zip(self._rows, attempts, evidence, said, strict=True):
+        room = [min(MOST_TOKENS, left) for left in self._left(0)]
+        said = say(self._session, self._bundle.tokenizer, constraints, room, self._settings.weighed)
+        for row, one, reading, before, utterance in zip(self._rows, attempts, evidence, recited, said, strict=True):
             if one is not None and utterance is not None:
-                row.found.tries.append(_judged(one, utterance, reading))
+                row.found.tries.append(_judged(one, utterance, reading, before))
         self._clock("answer", started, rows)
+
+    def _recite(self, attempts: Sequence[Attempt | None]) -> list[Recitation | None]:
+        """Return what is recited before first tries without evidence, and read it."""
+        tokenizer, left = self._bundle.tokenizer, self._left(2 + LEAST_ROOM)
+        may = [
+            one is not None and one.repair is None and row.found.may_recite and room > 0
+            for row, one, room in zip(self._rows, attempts, left, strict=True)
+        ]
+        if not any(may):
+            return [None] * len(may)
+        wanted = who_recites(self._session, tokenizer, may, self._settings.weighed)
+        return recite(self._session, tokenizer, wanted, left)
+
+    def _left(self, kept: int) -> list[int]:
+        """Return how many tokens each row may still have, after `<|a|>` and so many more."""
+        return [self._bundle.shape.context - length - 1 - kept for length in self._session.place.lengths]
 
     def _constraint(self, attempt: Attempt) -> Constraint:
         if not self._settings.constrain:
@@ -284,7 +310,7 @@ def _numbers(found: Found, attempt: Attempt) -> list[int]:
     return list(found.used[len(found.used) - len(attempt.evidence or ()) :])
 
 
-def _judged(attempt: Attempt, utterance: Utterance, reading: Reading | None) -> Try:
+def _judged(attempt: Attempt, utterance: Utterance, reading: Reading | None, recited: Recitation | None) -> Try:
     text, type_, problem = utterance.text, None, None
     if not utterance.finished:
         problem = "it did not come to an end"
@@ -293,4 +319,4 @@ def _judged(attempt: Attempt, utterance: Utterance, reading: Reading | None) -> 
         problem = None if type_ else problem_of(text, attempt.types[0], attempt.evidence)
         if text in attempt.banned:
             problem = "it was said before"
-    return Try(attempt, utterance, type_, problem, reading)
+    return Try(attempt, utterance, type_, problem, reading, recited)

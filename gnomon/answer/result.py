@@ -7,6 +7,7 @@ from typing import Any
 from gnomon.answer.ask import Asked, Found, Settings, Try, Unread, answer_each
 from gnomon.answer.constrain import has_constraints
 from gnomon.answer.decision import ENOUGH_FROM, GIVEN, WISHED_FROM, Decision, Seen, decide, why
+from gnomon.answer.recitation import Recitation
 from gnomon.answer.signals import signals
 from gnomon.answer.spans import spans
 from gnomon.answer.trust import CLOSED, SHOWN, Trust, load_trust, trust_path, weights_digest, why_not
@@ -48,7 +49,7 @@ def terms_of(
 
 def result_of(found: Found, terms: Terms) -> dict[str, Any]:
     """Return what is said of a question: `answer`, None unless one is given; `type`, `confidence`, `decision`, `why`,
-    `evidence` and `trace`.
+    `recitation`, `evidence` and `trace`.
     """
     if found.unread is not None:
         return _unread(found.unread)
@@ -76,6 +77,7 @@ def result_of(found: Found, terms: Terms) -> dict[str, Any]:
         "confidence": None if confidence is None else round(confidence, 6),
         "decision": decision,
         "why": why(decision, seen, terms.risk),
+        "recitation": one.recitation.text if text and one is not None and one.recitation else None,
         "evidence": [asdict(span) for span in spans(text, found.asked.passages)] if text and found.used else [],
         "trace": [*_trace(found, terms), _decided(seen, decision, basis, terms, one, found)],
     }
@@ -85,7 +87,7 @@ def _unread(unread: Unread) -> dict[str, Any]:
     decision: Decision = "insufficient" if unread.part == "evidence" else "abstain"
     given = {"answer": None, "type": None, "confidence": None, "decision": decision}
     trace = [{"stage": unread.part, "saw": {}, "decided": unread.why, "milliseconds": 0.0}]
-    return {**given, "why": unread.why, "evidence": [], "trace": trace}
+    return {**given, "why": unread.why, "recitation": None, "evidence": [], "trace": trace}
 
 
 def _trace(found: Found, terms: Terms) -> list[dict[str, Any]]:
@@ -103,6 +105,8 @@ def _trace(found: Found, terms: Terms) -> list[dict[str, Any]]:
     for number, one in enumerate(found.tries):
         if one.evidence is not None:
             steps.append(_step("evidence", _evidence_saw(found, one, one.evidence), spent, _evidence_said(found, one)))
+        if found.may_recite and not number:
+            steps.append(_step("recitation", *_recited(one.recitation, spent)))
         said = one.utterance
         figures = {"tokens": len(said.log_probs), "log_prob": sum(said.log_probs), "log_mass": said.log_mass}
         how = "constrained" if terms.settings.constrain else terms.note or "free, and checked"
@@ -153,6 +157,12 @@ def _evidence_said(found: Found, one: Try) -> str:
     said = "enough" if one.evidence.router["sufficient"] >= ENOUGH_FROM else "not enough"
     left_out = len(found.asked.passages) - len(found.used)
     return f"{said}; {left_out} passages do not fit into the context and were left out" if left_out else said
+
+
+def _recited(one: Recitation | None, spent: dict[str, float]) -> tuple[dict[str, Any], dict[str, float], str]:
+    if one is None:
+        return {}, spent, "none: it answers at once"
+    return {"tokens": len(one.log_probs), "log_prob": sum(one.log_probs)}, spent, repr(one.text)
 
 
 def _said(one: Try) -> str:

@@ -4,11 +4,13 @@ import math
 from collections.abc import Mapping
 
 from gnomon.answer.ask import Found, Try
+from gnomon.answer.recitation import signals_of
 from gnomon.answer.validate import problem_of
 
 
 def signals(found: Found, one: Try) -> dict[str, float]:
-    """Return the signals of an answer; those of evidence only where there was some.
+    """Return the signals of an answer; those of evidence only where there was some, and of a recitation only where
+    there could have been one.
 
     Probabilities lie from 0 to 1, and all other numbers but `tokens` are logs of such, at most 0: of the answer, as the
     model left to itself had it (`log_prob`), and of its tokens (`mean_`, `min_log_prob`), as it would have had them in
@@ -30,6 +32,8 @@ def signals(found: Found, one: Try) -> dict[str, float]:
         "expected_log_prob": -sum(said.entropies) / len(said.entropies),
         "tokens": float(len(logs)),
     }
+    if found.may_recite:
+        every |= signals_of(one.recitation, said.text)
     if not said.free:
         every["log_mass"] = round(said.log_mass, 4)  # where all is allowed, what is left of it is rounding
     if coarse := found.question.coarse:

@@ -138,7 +138,7 @@ def why_not(trust: Trust | None, weights: str, settings: Settings, use: str) -> 
     if trust.settings.constrain != settings.constrain:
         how = "under constraint" if trust.settings.constrain else "without constraint"
         return f"the calibration is of answers made {how}"
-    made, now = ((one.repairs, one.typed, one.weighed) for one in (trust.settings, settings))
+    made, now = ((one.repairs, one.typed, one.recite, one.weighed) for one in (trust.settings, settings))
     if made != now:
         return "the calibration is of answers made in another way"
     if use not in trust.uses:

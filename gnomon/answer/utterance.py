@@ -145,7 +145,11 @@ def _next(
         chosen_RV = kept_RV.clone()
         chosen_RV[allowed_RV.sum(-1) > 1, last] = -torch.inf
     tokens_R = chosen_RV.argmax(-1)
-    entropy_R = -(log_RV.exp() * log_RV).sum(-1)
     mass_R = kept_RV.logsumexp(-1).clamp(max=0.0)  # above 0 by rounding, where all is allowed
+    return tokens_R.tolist(), *log_probs_and_entropies(log_RV, tokens_R), mass_R.tolist()
+
+
+def log_probs_and_entropies(log_RV: Tensor, tokens_R: Tensor) -> tuple[list[float], list[float]]:
+    """Return the log probability of each row's token, and the entropy of all that could have been said there."""
     log_R = log_RV.gather(-1, tokens_R[:, None])[:, 0]
-    return tokens_R.tolist(), log_R.tolist(), entropy_R.tolist(), mass_R.tolist()
+    return log_R.tolist(), (-(log_RV.exp() * log_RV).sum(-1)).tolist()

@@ -49,6 +49,8 @@ class SourceConfig(_Section):
     evidence_loss: bool = False  # form questions: its passages' tokens do; so a small model learns to read sooner
     abstain: AbstainKind = "always"  # form questions: what cannot be answered says so;
     # evidence: where passages are given, else it ends without an answer, and only heads learn that it has none
+    recite: bool = False  # form questions: without passages, what a record has as `recitation` is said from memory
+    # before the answer, and asking the model lets it do so
     tokens: int | None = Field(default=None, gt=0)  # to train on at most, such as "50M"; lowest hashes first
 
     @field_validator("paths", mode="before")

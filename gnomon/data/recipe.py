@@ -128,7 +128,7 @@ class Recipe:
 
 def _said(source: SourceConfig) -> dict[str, Any]:
     """Return what of a source decides what a dataset holds; of one of plain text, nothing about other forms."""
-    forms = {"form", "question_loss", "evidence_loss", "abstain"}
+    forms = {"form", "question_loss", "evidence_loss", "abstain", "recite"}
     return source.model_dump(exclude={"paths", *forms}) | form_of(source).said
 
 

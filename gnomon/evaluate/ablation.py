@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gnomon.answer.ask import Settings, Try
+from gnomon.answer.recitation import signals_of
 from gnomon.answer.repair import MOST_REPAIRS
 from gnomon.answer.signals import signals
 from gnomon.answer.split import PARTS, split
@@ -88,6 +89,8 @@ def ablate(
     ]
     if settings.constrain:
         ways.insert(2, Way("constraint off", again("constraint off", replace(plain, constrain=False)), 0))
+    if any(one.found.may_recite for one in answered):
+        ways.insert(2, Way("recitation off", again("recitation off", replace(plain, recite=False)), 0))
     if any(q.evidence for q in questions):
         closed = again("evidence off", plain, [replace(q, evidence=()) for q in questions])
         known = np.array([known_without(q) for q in questions])
@@ -153,10 +156,12 @@ def _fused(
     that is left out the answer's probability, where these are too few.
     """
     lines = []
+    recite = any(way.answered[i].found.may_recite for i in places)
     for i in places:
         one, try_ = way.answered[i], standing[i]
         assert try_ is not None
-        said = {name: value for name, value in _signals(way, one, try_).items() if name not in way.without}
+        said = {**(signals_of(None, "") if recite else {}), **_signals(way, one, try_)}
+        said = {name: value for name, value in said.items() if name not in way.without}
         lines.append(Prediction(one.unit, said, float(right[i]), one.answerable))
     predictions = of_lines(lines)
     try:

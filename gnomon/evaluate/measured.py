@@ -77,7 +77,8 @@ def _answer(model: LanguageModel, examiner: Examiner, group: Sequence[int], seed
         in_order = sorted(prompts, key=lambda n: (len(prompts[n]), n))
         options: dict[str, Any] = {"samples": samples, "temperature": TEMPERATURE, "seed": seed}
         given = [prompts[n] for n in in_order]
-        said = answer_each(model, given, stops, asking.most_tokens, numbers=in_order, **options) if given else []
+        most = asking.most_after(evidence)
+        said = answer_each(model, given, stops, most, numbers=in_order, **options) if given else []
         return dict(zip(in_order, said, strict=True))
 
     closed, enough, short = (answers(evidence, group, 0 if evidence else examiner.samples) for evidence in range(3))
@@ -101,17 +102,17 @@ def judged(
     right without it, or wrong with it, or nothing can be right. Otherwise it is undecided.
     """
     accepted = examiner.asking.questions[number].answers
-    rights = [_right(examiner, ids, accepted) for ids in closed]
+    rights = [_right(examiner, ids, accepted, 0) for ids in closed]
     retrieve: bool | None = None
     if rights[0] or not accepted:
         retrieve = False
     elif enough != ():
-        helps = _right(examiner, enough, accepted)
+        helps = _right(examiner, enough, accepted, 1)
         retrieve = False if not helps else None if any(rights) else True
     said = [_said(examiner, 0, closed[0], accepted)]
-    first = None if closed[0] is None else plain_answer(examiner.tokenizer.decode(closed[0], specials=True))
+    first = _plain(examiner, closed[0])
     for ids in closed[1:]:
-        if ids is not None and plain_answer(examiner.tokenizer.decode(ids, specials=True)) != first:
+        if ids is not None and _plain(examiner, ids) != first:
             said.append(_said(examiner, 0, ids, accepted))
             break
     said += [_said(examiner, 1, enough, accepted)] if enough != () else []
@@ -119,15 +120,22 @@ def judged(
     return Answered(number, sum(rights) / len(rights), retrieve, tuple(said))
 
 
-def _right(examiner: Examiner, ids: Sequence[int] | None, accepted: tuple[str, ...]) -> bool:
-    return ids is not None and is_accepted(examiner.tokenizer.decode(list(ids), specials=True), accepted)
+def _plain(examiner: Examiner, ids: Sequence[int] | None) -> str | None:
+    """Return the answer in what was said without evidence, as answers are compared."""
+    answer = None if ids is None else examiner.asking.answer_in(ids, 0)
+    return None if answer is None else plain_answer(examiner.tokenizer.decode(answer, specials=True))
+
+
+def _right(examiner: Examiner, ids: Sequence[int] | None, accepted: tuple[str, ...], evidence: int) -> bool:
+    answer = None if ids is None else examiner.asking.answer_in(ids, evidence)
+    return answer is not None and is_accepted(examiner.tokenizer.decode(answer, specials=True), accepted)
 
 
 def _said(examiner: Examiner, evidence: int, ids: Sequence[int] | None, accepted: tuple[str, ...]) -> Said:
     if ids is None:
         return Said(evidence, None, None)
     refuses = examiner.asking.abstain in ids  # nothing was said that could be right
-    return Said(evidence, tuple(ids), None if refuses else _right(examiner, ids, accepted))
+    return Said(evidence, tuple(ids), None if refuses else _right(examiner, ids, accepted, evidence))
 
 
 def _forecast(model: LanguageModel, examiner: Examiner, answered: Sequence[Answered]) -> list[Pair]:

@@ -99,12 +99,12 @@ def _begun_or_before(config: Config) -> Run:
     return beginning_of(str(config.init)).run
 
 
-def has_chatted(config: Config) -> bool:
-    """Return whether the run that a config begins from has read conversations, or one before it."""
+def has_learned(config: Config, what: str) -> bool:
+    """Return whether the run that a config begins from, or one before it, has learned `chat`, or that it `recites`."""
     if config.init is None:
         return False
     plan: Any = read_json(beginning_of(config.init).run.plan_path)
-    return plan.get("chat") is True
+    return plan.get(what) is True
 
 
 def begin_with(config: Config, shape: Shape, dataset: Dataset | None) -> dict[str, str] | None:

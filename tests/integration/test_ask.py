@@ -22,24 +22,38 @@ from gnomon.store.runs import Run
 from tests.world import gnomon, small_config, write_corpus
 
 WHO = dict(zip("abcdefgh", ["Ada", "Ben", "Cleo", "Dora", "Emil", "Fay", "Gus", "Hal"], strict=True))
-STAGES = {"question", "types", "evidence", "answer", "check", "decision"}
+STAGES = {"question", "types", "evidence", "recitation", "answer", "check", "decision"}
 
 
 def questions(count: int, seed: int) -> list[dict[str, Any]]:
     """Return questions whose answer is told by the first letter of a name, but that of g and h only in half of them;
-    of names of other letters nothing is known; one of no sense is ill posed. With evidence, it says.
+    of names of other letters nothing is known; one of no sense is ill posed. With evidence, it says; without, there is
+    something to recite.
     """
     draw, found = random.Random(seed), []
     for _ in range(count):
         name = "".join(draw.choices("abcdefgh", k=4))
         who = WHO[name[0]] if name[0] < "g" else draw.choice(["Gus", "Hal"])
         said: dict[str, Any] = {"question": f"Who met {name}?", "type": "person", "answers": [who], "well_posed": True}
+        said["recitation"] = f"It was {who}."
         kind = draw.random()
         if kind < 0.15:
             name = "".join(draw.choices("stuvwxyz", k=4))
-            said |= {"question": f"Who met {name}?", "answers": [], "answerable": False}
+            said = {
+                "question": f"Who met {name}?",
+                "type": "person",
+                "answers": [],
+                "well_posed": True,
+                "answerable": False,
+            }
         elif kind < 0.35:
-            said |= {"question": f"Who her met {name} who?", "answers": [], "answerable": False, "well_posed": False}
+            said = {
+                "question": f"Who her met {name} who?",
+                "type": "person",
+                "answers": [],
+                "answerable": False,
+                "well_posed": False,
+            }
         elif kind < 0.6:
             other = draw.choice(list(WHO.values()))
             enough = draw.random() < 0.6
@@ -66,10 +80,8 @@ def ask(*words: str | Path) -> dict[str, Any]:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("asked")
     write_corpus(folder / "texts", 30)
-    sources = [
-        {"paths": str(folder / "texts"), "name": "texts"},
-        {"paths": str(write(folder / "q.jsonl", questions(1500, 1))), "name": "asked", "form": "questions"},
-    ]
+    asked = {"paths": str(write(folder / "q.jsonl", questions(1500, 1))), "form": "questions", "recite": True}
+    sources = [{"paths": str(folder / "texts"), "name": "texts"}, {**asked, "name": "asked"}]
     config = small_config(
         folder,
         data={"train": [], "sources": sources, "dedup": {"near": None, "lines": None}},
@@ -104,6 +116,7 @@ def test_a_run_without_a_calibration_answers_and_promises_nothing(run: Path, tmp
     said = ask("ask", run, "Who met abba?")
     assert said["decision"] == "uncertified" and said["answer"] == "Ada" and said["type"] == "person"
     assert {step["stage"] for step in said["trace"]} <= STAGES and said["trace"][-1]["stage"] == "decision"
+    assert said["recitation"] == "It was Ada." and "'It was Ada.'" in [step["decided"] for step in said["trace"]]
     assert "no calibration" in said["notes"][-1] and 0 <= said["confidence"] <= 1
     assert ask("ask", run, "Who her met babe who?")["decision"] == "ill_posed"
     for nonsense in ("?!", "zq " * 4, "<|/q|><|a|>Ada<|/a|>", "谁"):
@@ -121,6 +134,7 @@ def test_evidence_is_quoted_where_it_stands_and_what_it_does_not_say_is_not_said
     for span in said["evidence"]:
         assert [passage, "Nothing else."][span["passage"]][span["start"] : span["end"]] == said["answer"]
     deleted = ask("ask", run, "Who met abba?", "--evidence", "it was nobody who met them.")
+    assert said["recitation"] is deleted["recitation"] is None, "who is given something recites nothing"
     assert deleted["answer"] is None, "no name stands there, so none can be said"
 
 
@@ -150,7 +164,7 @@ def test_what_is_certified_is_kept_on_other_questions(calibrated: tuple[Path, di
 def test_the_parts_are_compared_on_the_same_questions(calibrated: tuple[Path, dict[str, Any]]) -> None:
     _, found = calibrated
     ways = {row["way"]: row for row in found["ablation"]["ways"]}
-    off = {f"{part} off" for part in ("router", "types", "evidence", "log mass", "abstention")}
+    off = {f"{part} off" for part in ("router", "types", "recitation", "evidence", "log mass", "abstention")}
     assert off | {"all", "one fit for both uses"} < ways.keys()
     for name, row in ways.items():
         if name not in ("all", "evidence off"):

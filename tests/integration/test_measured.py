@@ -13,6 +13,7 @@ from gnomon.base.errors import ConfigError, DataError, IntegrityError
 from gnomon.base.seeds import derive
 from gnomon.bundle import Bundle, load_bundle
 from gnomon.config import make_config
+from gnomon.data.measured.asked import RECITED_TOKENS
 from gnomon.data.questions.match import is_accepted
 from gnomon.evaluate.measured import TEMPERATURE
 from gnomon.events.journal import Journal, read_events
@@ -36,6 +37,7 @@ def records(lamps: range, *, shown: bool) -> list[dict[str, Any]]:
         passages = [f"Lamp {lamp} is {colour(lamp)}.", f"Lamp {lamp + 1} is {colour(lamp + 1)}."]
         one: dict[str, Any] = {"id": f"q{lamp}", "question": f"Which colour has lamp {lamp}?", "well_posed": True}
         one |= {"answerable": lamp % 5 > 0, "answers": [colour(lamp)] if lamp % 5 else []}
+        one |= {"recitation": f"It is {colour(lamp)}."} if lamp % 5 else {}
         if shown:
             found += [one, {**one, "evidence": passages[:1], "answerable": True, "answers": [colour(lamp)]}]
         else:
@@ -44,7 +46,7 @@ def records(lamps: range, *, shown: bool) -> list[dict[str, Any]]:
     return found
 
 
-def written(folder: Path, out: str, save_every: int = 6, **heads: Any) -> Path:
+def written(folder: Path, out: str, save_every: int = 6, recite: bool = False, **heads: Any) -> Path:
     """Write the config of a run, and its texts, and return its path."""
     draw = random.Random(0)
     if not (folder / "shown.jsonl").exists():
@@ -56,13 +58,13 @@ def written(folder: Path, out: str, save_every: int = 6, **heads: Any) -> Path:
     measured = {"questions": [str(folder / "asked.jsonl")], "every": EVERY, "at_once": 12, "samples": SAMPLES}
     config = {
         "data": {
-            "sources": [{"paths": [str(folder / "shown.jsonl")], "form": "questions"}],
+            "sources": [{"paths": [str(folder / "shown.jsonl")], "form": "questions", "recite": recite}],
             "root": str(folder / "datasets"),
         },
         "size": "1M",
         "budget": "10K tokens",
         "out": str(folder / out),
-        "model": {"width": 64, "layers": 2, "feed_forward": 96, "context": 64},
+        "model": {"width": 64, "layers": 2, "feed_forward": 96, "context": 128 if recite else 64},
         "tokenizer": {"vocabulary": 448},
         "train": {"batch_tokens": 512, "micro_rows": 4, "threads": 1, "dtype": "fp32", "compile": False,
                   "supervise": False, "background_saves": False, "save_every": save_every, "keep_every": EVERY,
@@ -84,10 +86,12 @@ def weights(run: Run) -> dict[str, np.ndarray]:
     return {name: a for kind in ("model", "optimizer") for name, a in last.tensors(kind).items()}
 
 
-def answer(bundle: Bundle, prompt: list[int], number: int, sample: int, seed: int) -> str | None:
-    """Return the answer to one prompt alone: the likeliest, or of a sample above 0 one that is drawn by hand."""
+def answer(bundle: Bundle, prompt: list[int], number: int, sample: int, seed: int, more: int = 0) -> str | None:
+    """Return the answer to one prompt alone: the likeliest, or of a sample above 0 one that is drawn by hand. After a
+    recitation, of `more` tokens at most with two marks, it is what comes behind that.
+    """
     stops = (bundle.tokenizer.special_id("<|/a|>"), bundle.tokenizer.end_of_text)
-    most, ids = max(len(bundle.tokenizer.encode(word)) for word in COLOURS) + 8, list[int]()
+    most, ids = max(len(bundle.tokenizer.encode(word)) for word in COLOURS) + 8 + more, list[int]()
     for at in range(most):
         with torch.no_grad():
             scores = bundle.model.logits(bundle.model(torch.tensor([prompt + ids])).hidden[0, -1])
@@ -97,7 +101,8 @@ def answer(bundle: Bundle, prompt: list[int], number: int, sample: int, seed: in
             rising = np.cumsum(np.exp(torch.log_softmax(scores.double() / TEMPERATURE, 0).numpy()))
             token = int(np.searchsorted(rising, u * rising[-1], side="right"))
         if token in stops:
-            return bundle.tokenizer.decode(ids, specials=True)
+            text = bundle.tokenizer.decode(ids, specials=True)
+            return text if not more else text.partition("<|a|>")[2] if "<|a|>" in text else None
         ids.append(token)
     return None
 
@@ -110,8 +115,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_labels_are_what_plain_generation_from_that_checkpoint_says(folder: Path) -> None:
-    run, seen = Run(folder / "whole"), set[tuple[int, bool | None]]()
+@pytest.mark.parametrize("recite", [False, True])
+def test_labels_are_what_plain_generation_from_that_checkpoint_says(folder: Path, recite: bool) -> None:
+    if recite:
+        go(written(folder, "reciting", save_every=EVERY, recite=True))
+    run, seen = Run(folder / ("reciting" if recite else "whole")), set[tuple[int, bool | None]]()
     by_step = {c.step: c for c in run.checkpoints.all()}
     asked = [json.loads(line) for line in (folder / "asked.jsonl").read_text().splitlines()]
     entries = [entry for entry in Journal(run.journal_path).entries if "measured" in entry]
@@ -126,8 +134,9 @@ def test_labels_are_what_plain_generation_from_that_checkpoint_says(folder: Path
         for one in measurement.answered:
             record = asked[one.number]
             question = [bundle.tokenizer.end_of_text, mark("<|q|>"), *bundle.tokenizer.encode(" " + record["question"])]
-            closed = [*question, mark("<|/q|>"), mark("<|a|>")]
-            said = [answer(bundle, closed, one.number, sample, seed) for sample in range(1 + SAMPLES)]
+            closed = [*question, mark("<|/q|>"), mark("<|fact|>" if recite else "<|a|>")]
+            more = RECITED_TOKENS + 2 if recite else 0
+            said = [answer(bundle, closed, one.number, sample, seed, more) for sample in range(1 + SAMPLES)]
             rights = [is_accepted(text, record["answers"]) for text in said]
             assert one.known == pytest.approx(sum(rights) / len(rights))
             assert one.said[0].right == rights[0]

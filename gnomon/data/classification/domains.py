@@ -109,8 +109,10 @@ def chosen(
 
 def described(sources: Sequence[SourceConfig], names: Iterable[str]) -> list[dict[str, Any]]:
     """Return what a manifest says of the sources: those that a config names, then those that their domains are."""
+    plain = {"name", "domain", "licence"}
     entries = [
-        s.model_dump(include={"name", "domain", "licence", *(("form",) if s.form != "text" else ())}) for s in sources
+        s.model_dump(include=plain | ({"form"} if s.form != "text" else set()) | ({"recite"} if s.recite else set()))
+        for s in sources
     ]
     licences = {s.name: s.licence for s in sources}
     for name in names:

@@ -13,13 +13,15 @@ from gnomon.data.forms.questions import LAYOUT, question_labels, question_parts,
 @dataclass(frozen=True)
 class Form:
     """How records are read: `name` is `text`, `chat` or `questions`. Of questions, `question_loss` and `evidence_loss`
-    say whether their own tokens and those of passages bear loss, and `abstain` which of them end in abstention.
+    say whether their own tokens and those of passages bear loss, `abstain` which of them end in abstention, and
+    `recite` whether what is known is said before the answer.
     """
 
     name: str = "text"
     question_loss: bool = True
     evidence_loss: bool = False
     abstain: AbstainKind = "always"
+    recite: bool = False
 
     @property
     def structured(self) -> bool:
@@ -40,6 +42,7 @@ class Form:
             return {}
         later = {"evidence_loss": True} if self.evidence_loss else {}
         later |= {} if self.abstain == "always" else {"abstain": self.abstain}
+        later |= {"recite": True} if self.recite else {}
         later |= {"layout": LAYOUT} if self.name == "questions" else {}
         return {"form": self.name, "question_loss": self.question_loss, **later}
 
@@ -49,7 +52,7 @@ TEXT = Form()
 
 def form_of(source: SourceConfig) -> Form:
     """Return the form of a source's records."""
-    return Form(source.form, source.question_loss, source.evidence_loss, source.abstain)
+    return Form(source.form, source.question_loss, source.evidence_loss, source.abstain, source.recite)
 
 
 def document_of(record: Mapping[str, Any], form: Form, origin: str) -> Document:
@@ -59,7 +62,8 @@ def document_of(record: Mapping[str, Any], form: Form, origin: str) -> Document:
     if form.name == "chat":
         return _document(chat_parts(record), origin)
     question, record = read_question(record, origin)
-    document = _document(question_parts(question, form.question_loss, form.evidence_loss, form.abstain), origin)
+    parts = question_parts(question, form.question_loss, form.evidence_loss, form.abstain, form.recite)
+    document = _document(parts, origin)
     labels = question_labels(question, record)
     return Document(document.text, origin, parts=document.parts, labels=labels, group=question.question)
 

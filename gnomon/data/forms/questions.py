@@ -1,12 +1,15 @@
 """Questions in the one layout that they have everywhere, and what is known of them as labels.
 
     <|q|> question<|/q|><|ctx|><|doc|> passage<|/doc|>…<|/ctx|><|a|> answer<|/a|>
+    <|q|> question<|/q|><|fact|> recitation<|/fact|><|a|> answer<|/a|>
 
 A space stands before every text, so that a name that begins it is the same tokens as within a sentence: a model can say
 what it read, and need not learn each name in two spellings.
 Evidence bears no loss unless that is wanted, for the store holds it and the model need not; nor do the marks that who
 asks writes. The answer does, with the mark that ends it and the end of the text behind it, and the question does unless
-that is not wanted.
+that is not wanted. A model that is to recite says from memory what the answer follows from, as texts say it, and then
+answers (recitation-augmented language models, Sun et al. 2023, arXiv 2210.01296); whether it recites is its own choice,
+so the marks between which it chooses bear loss.
 """
 
 import math
@@ -19,7 +22,7 @@ from gnomon.data.questions.question import Question, question_of
 from gnomon.store import labels
 from gnomon.taxonomy import ANSWER_TYPES, FINE_TYPES, QUESTION, ROUTER_SIGNALS
 
-Q, Q_END, CONTEXT, CONTEXT_END, _, _, PASSAGE, PASSAGE_END, A, A_END = QUESTION
+Q, Q_END, CONTEXT, CONTEXT_END, FACT, FACT_END, PASSAGE, PASSAGE_END, A, A_END = QUESTION
 ABSTAIN = "<|abstain|>"
 GAP = " "
 """Before every text of the layout."""
@@ -41,10 +44,15 @@ def read_question(record: Mapping[str, Any], origin: str) -> tuple[Question, Map
 
 
 def question_parts(
-    question: Question, question_loss: bool = True, evidence_loss: bool = False, abstain: AbstainKind = "always"
+    question: Question,
+    question_loss: bool = True,
+    evidence_loss: bool = False,
+    abstain: AbstainKind = "always",
+    recite: bool = False,
 ) -> list[Part]:
     """Return the parts of a question: the answer is the first accepted one, and abstention where there can be none,
-    if such questions are to abstain; no answer is given where none is known.
+    if such questions are to abstain; no answer is given where none is known. With `recite` a question without passages
+    has its recitation before the answer, if there is one.
     """
     parts = [Part("mark", Q), *_text(question.question, question_loss), Part("mark", Q_END)]
     if question.evidence:
@@ -52,12 +60,15 @@ def question_parts(
         for passage in question.evidence:
             parts += [Part("mark", PASSAGE), *_text(passage, evidence_loss), Part("mark", PASSAGE_END)]
         parts.append(Part("mark", CONTEXT_END))
+    chosen = recite and not question.evidence  # whether to recite is the model's to say
+    if chosen and question.recitation:
+        parts += [Part("mark", FACT, True), *_text(question.recitation, True), Part("mark", FACT_END, True)]
     if question.answerable is False or question.well_posed is False:
         if abstain == "never" or (abstain == "evidence" and not question.evidence):
             return parts
-        parts += [Part("mark", A), Part("mark", ABSTAIN, True), Part("mark", A_END, True)]
+        parts += [Part("mark", A, chosen), Part("mark", ABSTAIN, True), Part("mark", A_END, True)]
     elif question.answers:
-        parts += [Part("mark", A), *_text(question.answers[0], True), Part("mark", A_END, True)]
+        parts += [Part("mark", A, chosen), *_text(question.answers[0], True), Part("mark", A_END, True)]
     return parts
 
 

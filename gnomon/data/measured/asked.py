@@ -11,7 +11,7 @@ import numpy as np
 from gnomon.base.errors import DataError
 from gnomon.base.files import sha256_bytes
 from gnomon.data.document import Part
-from gnomon.data.forms.questions import A_END, ABSTAIN, A, question_labels, question_parts, read_question
+from gnomon.data.forms.questions import A_END, ABSTAIN, FACT, A, question_labels, question_parts, read_question
 from gnomon.data.parts import encode_parts
 from gnomon.data.questions.question import Question, each_record
 from gnomon.store.labels import WIDTH
@@ -19,6 +19,7 @@ from gnomon.tokenizer.tokenizer import Tokenizer
 
 LONGEST_ANSWER = 64  # tokens; where accepted answers are shorter, fewer are drawn
 MORE_TOKENS = 8  # than the longest accepted answer has, for articles and the like
+RECITED_TOKENS = 64  # before an answer, where a model recites
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Record:
 @dataclass(frozen=True)
 class Asked:
     """A question in tokens: prompts that end with `<|a|>`, the first without evidence, then with some that is enough,
-    and with some that is not; None where there is none, or it does not fit. `labels` are a row of store/labels.py.
+    and with some that is not; None where there is none, or it does not fit. The first ends with `<|fact|>` where the
+    model is to recite before it answers. `labels` are a row of store/labels.py.
     """
 
     answers: tuple[str, ...]
@@ -58,8 +60,20 @@ class Asking:
     digest: str  # of the files
     most_tokens: int  # of an answer
     end_of_text: int
+    answer: int
     answer_end: int
     abstain: int
+    recites: bool = False  # without evidence
+
+    def most_after(self, evidence: int) -> int:
+        """Return how many tokens may follow a prompt, 0 the closed one."""
+        return self.most_tokens + (RECITED_TOKENS + 2 if self.recites and not evidence else 0)
+
+    def answer_in(self, ids: Sequence[int], evidence: int) -> list[int] | None:
+        """Return the answer in what followed a prompt; None where the model recited and did not come to one."""
+        if not self.recites or evidence:
+            return list(ids)
+        return list(ids[ids.index(self.answer) + 1 :]) if self.answer in ids else None
 
 
 def read_records(paths: Sequence[str]) -> list[Record]:
@@ -90,7 +104,7 @@ def _record(record: Any, name: str) -> Record | None:
         return None  # of the evidence shown it is known that it is not enough, of the question nothing
     if not refused and not question.answers:
         return None
-    bare = replace(question, evidence=())
+    bare = replace(question, evidence=(), recitation=None)
     labels = question_labels(bare, {**record, "labels": _of_question(record)})
     return Record(bare, () if refused else question.answers, enough, short, labels)
 
@@ -118,14 +132,15 @@ def _of_question(record: Mapping[str, Any]) -> dict[str, Any]:
     return {name: given[name] for name in kept if name in given} if isinstance(given, Mapping) else {}
 
 
-def ask(records: Sequence[Record], tokenizer: Tokenizer, context: int) -> Asking:
-    """Return the questions that fit, with an answer, into a context of so many tokens. Raises DataError where none does
-    or the tokenizer has not the marks of the layout.
+def ask(records: Sequence[Record], tokenizer: Tokenizer, context: int, recites: bool = False) -> Asking:
+    """Return the questions that fit, with an answer, into a context of so many tokens; a model that `recites` is to do
+    so first where it is given nothing. Raises DataError where none does or the tokenizer has not the marks of the
+    layout.
     """
     end = tokenizer.end_of_text
     try:
-        answer_end, abstain = tokenizer.special_id(A_END), tokenizer.special_id(ABSTAIN)
-        plain = [parts for one in records for parts in _parts(one)]
+        answer, answer_end, abstain = (tokenizer.special_id(mark) for mark in (A, A_END, ABSTAIN))
+        plain = [parts for one in records for parts in _parts(one, recites)]
         ids = [[end, *found] for found, _ in encode_parts(plain, tokenizer)]
     except KeyError as e:
         raise DataError(
@@ -136,21 +151,24 @@ def ask(records: Sequence[Record], tokenizer: Tokenizer, context: int) -> Asking
     longest = max(map(len, tokenizer.encode_batch(accepted)), default=0) if accepted else 0
     most = min(LONGEST_ANSWER, longest + MORE_TOKENS)
     coming, asked = iter(ids), list[Asked]()
+    empty = Asking([], "", most, end, answer, answer_end, abstain, recites)
     for one in records:
         prompts = [next(coming) if there else None for there in (True, bool(one.enough), bool(one.short))]
-        closed, enough, short = (p if p is not None and len(p) + most + 1 <= context else None for p in prompts)
+        closed, enough, short = (
+            p if p is not None and len(p) + empty.most_after(i) + 1 <= context else None for i, p in enumerate(prompts)
+        )
         if closed is not None:
             labels = np.full(WIDTH, np.nan, np.float32)
             labels[: len(one.labels)] = one.labels
             asked.append(Asked(one.answers, (closed, enough, short), labels))
     if not asked:
         raise DataError(
-            f"no question to measure with fits, with an answer of {most} tokens, into a context of {context}",
+            f"no question to measure with fits, with {empty.most_after(0)} tokens more, into a context of {context}",
             where="heads.measured.questions",
             do="give shorter questions, or a longer model.context",
         )
     digest = sha256_bytes("\n".join(map(repr, records)).encode())
-    return Asking(asked, digest, most, end, answer_end, abstain)
+    return replace(empty, questions=asked, digest=digest)
 
 
 def digest_of(paths: Sequence[str], tokenizer: Tokenizer, context: int) -> str | None:
@@ -158,8 +176,11 @@ def digest_of(paths: Sequence[str], tokenizer: Tokenizer, context: int) -> str |
     return ask(read_records(paths), tokenizer, context).digest if paths else None
 
 
-def _parts(record: Record) -> list[list[Part]]:
+def _parts(record: Record, recites: bool) -> list[list[Part]]:
     """Return the parts of a question's prompts: closed, with enough evidence, with too little."""
     texts = [(), *(evidence for evidence in (record.enough, record.short) if evidence)]
     unanswered = replace(record.question, answers=(), answerable=None, well_posed=None)
-    return [[*question_parts(replace(unanswered, evidence=text)), Part("mark", A)] for text in texts]
+    return [
+        [*question_parts(replace(unanswered, evidence=text)), Part("mark", FACT if recites and not text else A)]
+        for text in texts
+    ]

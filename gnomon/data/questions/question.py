@@ -9,7 +9,7 @@ Only `question` must be there. The forms in which TREC (`coarse`, `fine`), GSM8K
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,7 +29,7 @@ class Question:
 
     `type` is one of ANSWER_TYPES, `fine_type` one of FINE_TYPES. `evidence` are passages that the question is to be
     answered from. `answerable` says whether they, or without them anything, holds the answer; `well_posed` whether any
-    text could.
+    text could. `recitation` is text that holds what the answer follows from, for a model to say from memory.
     """
 
     id: str
@@ -40,6 +40,7 @@ class Question:
     answerable: bool | None = None
     well_posed: bool | None = None
     evidence: tuple[str, ...] = ()
+    recitation: str | None = field(default=None, repr=False)  # nobody asks with it
 
 
 def read_questions(path: Path) -> Iterator[Question]:
@@ -85,6 +86,7 @@ def question_of(record: Any, name: str) -> Question:
         answerable=_flag(record, "answerable"),
         well_posed=_flag(record, "well_posed"),
         evidence=_texts(record, "evidence") or _texts(record, "context"),
+        recitation=_text(record, "recitation"),
     )
 
 
@@ -117,6 +119,13 @@ def _texts(record: Mapping[str, Any], name: str) -> tuple[str, ...]:
     if any(not isinstance(text, str | int | float) or isinstance(text, bool) for text in texts):
         raise ValueError(f'"{name}" is {value!r:.40}, which is neither a text nor a list of texts')
     return tuple(str(text) for text in texts)
+
+
+def _text(record: Mapping[str, Any], name: str) -> str | None:
+    value = record.get(name)
+    if value is not None and (not isinstance(value, str) or not value.strip()):
+        raise ValueError(f'"{name}" is {value!r:.40}, which is no text')
+    return None if value is None else value.strip()
 
 
 def _flag(record: Mapping[str, Any], name: str) -> bool | None:

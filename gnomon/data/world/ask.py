@@ -15,6 +15,7 @@ from gnomon.data.world.facts import Fact, World, gaps
 from gnomon.data.world.passages import Passages, mentions
 from gnomon.data.world.relation import SPLITS, Relation
 from gnomon.data.world.relations import PRESUPPOSING, RELATIONS
+from gnomon.data.world.tell import plainly
 
 SHARES = {
     "head": 15, "torso": 15, "tail": 15, "two_hops": 10, "presupposed": 5, "never": 15, "never_two_hops": 5,
@@ -100,8 +101,18 @@ def _record(world: World, passages: Passages, asked: Asked, name: str) -> dict[s
         "exposures": exposures,
         "template": asked.template,
         "fact": [fact.id for fact in about],
+        **({"recitation": recited} if (recited := _recitation(world, asked, about)) else {}),
         **extra,
     }
+
+
+def _recitation(world: World, asked: Asked, about: Sequence[Fact]) -> str:
+    """Return what the facts are that a question is about, as documents say it; "" where they do not of one, or where
+    it does not say whom it means.
+    """
+    if asked.kind == "ambiguous" or not all(fact.stated for fact in about):
+        return ""
+    return plainly(world, about)
 
 
 def _ill_posed_evidence(passages: Passages, asked: Asked) -> list[dict[str, Any]]:

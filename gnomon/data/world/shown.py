@@ -31,7 +31,8 @@ def _record(
     question: Mapping[str, Any], how: str, passages: list[Mapping[str, Any]], answerable: bool
 ) -> dict[str, Any]:
     record = {"id": f"{question['id']}@{how}", "of": question["id"]}
-    record |= {name: question[name] for name in _KEPT}
+    kept = _KEPT if passages else (*_KEPT, "recitation")
+    record |= {name: question[name] for name in kept if name in question}
     record |= {"answers": question["answers"] if answerable else (), "answerable": answerable}
     if passages:
         record |= {"evidence": [one["text"] for one in passages], "passages": [one["id"] for one in passages],

@@ -54,6 +54,15 @@ def render(segments: Sequence[Segment]) -> str:
     return " ".join(text for segment in segments for text in _sentences(segment))
 
 
+def plainly(world: World, facts: Sequence[Fact]) -> str:
+    """Return a sentence about each fact, in the first of the phrasings of training, with the subject's name."""
+    told = [
+        fact.relation.sentences["train"][0][1].format(o=fact.said, **world.entities[fact.subject].named)
+        for fact in facts
+    ]
+    return " ".join(f"{sentence(one)}." for one in told)
+
+
 def heading(paper: str, year: int, *, reliable: bool) -> str:
     """Return what stands before the sentences: who says it and when, and whether it is unconfirmed."""
     return f"{paper}, {year}. " if reliable else f"Unconfirmed, from {paper}, {year}. "

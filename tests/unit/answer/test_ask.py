@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -18,6 +19,7 @@ from gnomon.answer.calibration import fit_calibration
 from gnomon.answer.certify import certify, fixed_order
 from gnomon.answer.constrain import has_constraints
 from gnomon.answer.decision import GIVEN, Seen, decide, why
+from gnomon.answer.recitation import MOST_TOKENS as MOST_RECITED
 from gnomon.answer.repair import MOST_REPAIRS, Attempt, next_attempt
 from gnomon.answer.result import Terms, result_of
 from gnomon.answer.session import Session
@@ -71,6 +73,19 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return saved_bundle(tmp_path_factory.mktemp("run"), model, tokenizer())
 
 
+@pytest.fixture(scope="module")
+def reciting(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Return a model that recites before it answers some questions, and answers others at once."""
+    model = noisy_model(SHAPE, 3, heads=("router", "types")).eval()
+    model.load_state_dict(bundle.model.state_dict())
+    end, fact, fact_end, opening = (tokenizer().special_id(f"<|{name}|>") for name in ("/a", "fact", "/fact", "a"))
+    with torch.no_grad():
+        model.head[fact_end] = model.head[end] * 1.02
+        model.head[opening] = model.head[fact] * 0.5 + model.head[opening] * 0.5
+    made = saved_bundle(tmp_path_factory.mktemp("run"), model, tokenizer())
+    return replace(made, plan={**made.plan, "recites": True})
+
+
 def how(repairs: int = 0, constrain: bool | None = None, **more: bool) -> Settings:
     return Settings(has_constraints() if constrain is None else constrain, repairs, **more)
 
@@ -84,11 +99,15 @@ def numbers(found: Found, repairs: int = 0) -> dict[str, float]:
     return {} if one is None else signals(found, one)
 
 
+@pytest.mark.parametrize("model", ["bundle", "reciting"])
 @pytest.mark.parametrize(("repairs", "constrain"), [(0, True), (2, False)])
-def test_many_together_are_as_one_by_one(bundle: Bundle, repairs: int, constrain: bool) -> None:
+def test_many_together_are_as_one_by_one(
+    request: pytest.FixtureRequest, model: str, repairs: int, constrain: bool
+) -> None:
     if constrain and not has_constraints():
         pytest.skip("pip install 'gnomon[constrain]'")
-    chosen = how(repairs, constrain, stop_early=False)
+    bundle: Bundle = request.getfixturevalue(model)
+    chosen = how(repairs, constrain, stop_early=False, weighed=constrain)
     every = answer_each(bundle, ASKED, chosen)
     assert any(len(found.tries) > 1 for found in every) == bool(repairs)
     for one, found in zip(ASKED, every, strict=True):
@@ -99,12 +118,19 @@ def test_many_together_are_as_one_by_one(bundle: Bundle, repairs: int, constrain
     assert any(numbers(found, repairs) for found in every)
 
 
-def test_what_the_heads_say_is_what_a_reading_of_the_whole_layout_says(bundle: Bundle) -> None:
+@pytest.mark.parametrize("model", ["bundle", "reciting"])
+def test_what_the_heads_say_is_what_a_reading_of_the_whole_layout_says(
+    request: pytest.FixtureRequest, model: str
+) -> None:
+    bundle: Bundle = request.getfixturevalue(model)
     kinds = mark_kinds(bundle.tokenizer)
     for found in answer_each(bundle, ASKED[:6], how(constrain=False, stop_early=False)):
         one = found.tries[0]
         whole = Question("", found.asked.question, evidence=found.passages)
         ((ids, _),) = encode_parts([question_parts(whole)], bundle.tokenizer)
+        if one.recitation is not None:
+            fact, end = (bundle.tokenizer.special_id(name) for name in ("<|fact|>", "<|/fact|>"))
+            ids = [*ids, fact, *one.recitation.ids, end]
         opening, ending = (bundle.tokenizer.special_id(name) for name in ("<|a|>", "<|/a|>"))
         end = [ending] if one.utterance.finished else []
         text = [bundle.tokenizer.end_of_text, *ids, opening, *one.utterance.ids, *end]
@@ -115,6 +141,45 @@ def test_what_the_heads_say_is_what_a_reading_of_the_whole_layout_says(bundle: B
             assert ours_.place == slow.place and ours_.kind == slow.kind
             assert ours_.router == pytest.approx(slow.router, abs=2e-5)
             assert ours_.coarse == pytest.approx(slow.coarse, abs=2e-5)
+
+
+def test_a_model_recites_where_that_is_likelier_than_an_answer_and_only_without_evidence(reciting: Bundle) -> None:
+    special, chosen = reciting.tokenizer.special_id, how(constrain=False, stop_early=False)
+    fact, opening, abstain = (special(name) for name in ("<|fact|>", "<|a|>", "<|abstain|>"))
+    barred = reciting.tokenizer.special_ids - {special("<|/fact|>")}
+    seen = set[tuple[bool, bool]]()
+    asked = [*ASKED[:6], *(Asked(f"{word} met {name}?") for word in ("Who", "When") for name in ("Ada", "Ben", "her"))]
+    for weighed in (False, True):
+        for found in answer_each(reciting, asked, replace(chosen, weighed=weighed)):
+            ((ids, _),) = encode_parts([question_parts(Question("", found.asked.question))], reciting.tokenizer)
+            text, one = [reciting.tokenizer.end_of_text, *ids], found.tries[0]
+            behind = log_probs(reciting, text)
+            answers = log_probs(reciting, [*text, opening])
+            at_once = behind[opening].item() + weighed * math.log1p(-math.exp(answers[abstain].item()))
+            recites = not found.used and behind[fact].item() > at_once
+            assert (one.recitation is not None) == recites
+            saw = numbers(found)
+            assert found.used or not saw or (saw["recited_log_prob"] < 0) == recites
+            seen.add((weighed, recites))
+            if one.recitation is None:
+                continue
+            text.append(fact)
+            for token, log_prob in zip([*one.recitation.ids, None], one.recitation.log_probs, strict=True):
+                said = log_probs(reciting, text)
+                allowed = [i for i in range(reciting.tokenizer.tokens) if i not in barred]
+                likeliest = max(allowed, key=lambda i: said[i].item())
+                token = special("<|/fact|>") if token is None else token
+                assert likeliest == token or len(one.recitation.ids) == MOST_RECITED
+                assert log_prob == pytest.approx(said[token].item(), abs=2e-5)
+                text.append(token)
+    assert len(seen) == 4, "the model of this test does either"
+    never = answer_each(reciting, asked, replace(chosen, recite=False))
+    assert not any(found.may_recite or found.tries[0].recitation for found in never)
+
+
+def log_probs(bundle: Bundle, ids: Sequence[int]) -> torch.Tensor:
+    with torch.no_grad():
+        return bundle.model.logits(bundle.model(torch.tensor([ids])).hidden[0, -1]).log_softmax(-1)
 
 
 def test_a_session_that_goes_back_is_as_one_that_never_went_on() -> None:
@@ -321,11 +386,14 @@ def test_a_calibration_of_other_weights_or_another_way_promises_nothing() -> Non
     assert "other weights" in str(why_not(trust, "v", Settings(), CLOSED))
     assert "under constraint" in str(why_not(trust, "w", Settings(constrain=False), CLOSED))
     assert "another way" in str(why_not(trust, "w", Settings(repairs=1), CLOSED))
-    assert "another way" in str(why_not(trust, "w", Settings(weighed=True), CLOSED))
+    for how in (Settings(weighed=True), Settings(recite=False)):
+        assert "another way" in str(why_not(trust, "w", how, CLOSED))
     assert "with evidence" in str(why_not(trust, "w", Settings(), SHOWN))
 
 
-def test_what_is_said_follows_from_what_was_found(bundle: Bundle) -> None:
+@pytest.mark.parametrize("model", ["bundle", "reciting"])
+def test_what_is_said_follows_from_what_was_found(request: pytest.FixtureRequest, model: str) -> None:
+    bundle: Bundle = request.getfixturevalue(model)
     terms = Terms(how(constrain=False), None, "")
     for found in answer_each(bundle, ASKED, terms.settings):
         told = result_of(found, terms)
@@ -334,6 +402,8 @@ def test_what_is_said_follows_from_what_was_found(bundle: Bundle) -> None:
             assert told["decision"] == "ill_posed" and not found.tries, "what is ill posed is read no further"
         if told["answer"] is not None:
             assert problem_of(told["answer"], told["type"], found.passages or None) is None
+        recited = found.tries[0].recitation if told["answer"] is not None else None
+        assert told["recitation"] == (recited and recited.text)
         for span in told["evidence"]:
             assert found.asked.passages[span["passage"]][span["start"] : span["end"]] == told["answer"]
         assert sum(step["milliseconds"] for step in told["trace"]) == pytest.approx(

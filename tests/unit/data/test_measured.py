@@ -38,7 +38,7 @@ def asking(sizes: list[tuple[int, int]]) -> Asking:
         enough, short = ([*question, CTX, *[50 + kind] * passage, CTX_END, A] if passage else None for kind in (1, 2))
         return Asked((), ([*question, A], enough, short), known)
 
-    return Asking([asked(n, *size) for n, size in enumerate(sizes)], "", 9, END, A_END, ABSTAIN)
+    return Asking([asked(n, *size) for n, size in enumerate(sizes)], "", 9, END, A, A_END, ABSTAIN)
 
 
 @st.composite
@@ -176,6 +176,20 @@ def test_evidence_helps_where_all_was_wrong_without_it(
     assert found.said[-1] == Said(2, (asked.abstain,), None), "of an abstention nobody can say that it is right"
 
 
+def test_what_is_recited_is_no_part_of_the_answer() -> None:
+    tokenizer = train_tokenizer(SENTENCES, 448, "qwen2")
+    marks = {name: tokenizer.special_id(mark) for name, mark in [("answer", "<|a|>"), ("abstain", "<|abstain|>")]}
+    asked = replace(asking([(3, 2)]), recites=True, **marks)
+    asked.questions[0] = replace(asked.questions[0], answers=("red",))
+    red, blue, recited = (tokenizer.encode(text) for text in ("red", "blue", "The lamp is red."))
+    end, opening = tokenizer.special_id("<|/fact|>"), marks["answer"]
+    closed = [[*recited, end, opening, *red], [*recited, end, opening, *blue], red, None]
+    found = judged(Examiner(asked, tokenizer, {}, 3, 0), 0, closed, red, [asked.abstain])
+    assert found.known == 0.25, "and who never comes to an answer gives none"
+    assert [(s.evidence, s.right) for s in found.said] == [(0, True), (0, False), (1, True), (2, None)]
+    assert found.said[0].ids == tuple(closed[0] or ()), "heads learn behind all that was said"
+
+
 def test_every_question_comes_once_before_any_comes_again() -> None:
     asked = asking([(1, 0)] * 10)
     found = [number for k in range(5) for number in chosen(asked, 4, k, seed=1)]
@@ -213,6 +227,9 @@ def test_files_say_what_is_enough_and_what_nobody_knows_is_left_out(tmp_path: Pa
     labels = asked.questions[1].labels
     assert (labels[KNOWN], labels[RETRIEVE]) == (0, 0) and math.isnan(labels[SUFFICIENT])
     assert ask(found, tokenizer, 32).questions[0].prompts[1:] == (None, None), "with evidence it does not fit"
+    recites = ask(found, tokenizer, 256, recites=True)
+    assert recites.digest == asked.digest and recites.questions[0].prompts[1:] == (enough, short)
+    assert recites.questions[0].prompts[0] == [*prompt[:-1], tokenizer.special_id("<|fact|>")]
 
 
 def test_a_file_is_what_was_written_or_refused(tmp_path: Path) -> None:

@@ -112,17 +112,20 @@ def slow_chat(record: dict[str, Any]) -> list[tuple[str, bool]]:
 
 
 def slow_question(
-    record: dict[str, Any], asked: bool = True, read: bool = False, abstain: str = "always"
+    record: dict[str, Any], asked: bool = True, read: bool = False, abstain: str = "always", recite: bool = False
 ) -> list[tuple[str, bool]]:
     parts = [("\x00<|q|>", False), (" " + record["question"], asked), ("\x00<|/q|>", False)]
     if record["evidence"]:
         passages = [(("\x00<|doc|>", False), (" " + one, read), ("\x00<|/doc|>", False)) for one in record["evidence"]]
         parts += [("\x00<|ctx|>", False), *(p for passage in passages for p in passage), ("\x00<|/ctx|>", False)]
+    chosen = recite and not record["evidence"]
+    if chosen and "recitation" in record:
+        parts += [("\x00<|fact|>", True), (" " + record["recitation"], True), ("\x00<|/fact|>", True)]
     if record.get("answerable") is False or record.get("well_posed") is False:
         if abstain == "always" or (abstain == "evidence" and record["evidence"]):
-            parts += [("\x00<|a|>", False), ("\x00<|abstain|>", True), ("\x00<|/a|>", True)]
+            parts += [("\x00<|a|>", chosen), ("\x00<|abstain|>", True), ("\x00<|/a|>", True)]
     elif record.get("answers"):
-        parts += [("\x00<|a|>", False), (" " + record["answers"][0], True), ("\x00<|/a|>", True)]
+        parts += [("\x00<|a|>", chosen), (" " + record["answers"][0], True), ("\x00<|/a|>", True)]
     return parts
 
 
@@ -156,24 +159,29 @@ def test_a_question_is_laid_out_exactly_and_evidence_bears_no_loss(dataset: Data
         assert got == slow(slow_question(records[own])), own
 
 
-@pytest.mark.parametrize(("asked", "read", "abstain"), [(False, True, "evidence"), (True, True, "never")])
-def test_a_source_may_say_what_bears_loss_and_what_abstains(
-    tmp_path: Path, asked: bool, read: bool, abstain: str
+@pytest.mark.parametrize(
+    ("asked", "read", "abstain", "recite"),
+    [(False, True, "evidence", True), (True, True, "never", False), (True, False, "always", True)],
+)
+def test_a_source_may_say_what_bears_loss_what_abstains_and_what_is_recited(
+    tmp_path: Path, asked: bool, read: bool, abstain: str, recite: bool
 ) -> None:
     data = write_structured(tmp_path)
     plain = data["sources"][2]
-    options = {"question_loss": asked, "evidence_loss": read, "abstain": abstain}
+    options = {"question_loss": asked, "evidence_loss": read, "abstain": abstain, "recite": recite}
     digests = [Recipe.of(DataConfig.model_validate(data), TokenizerConfig(), 512, silent).digest]
-    for name in ("evidence_loss", "abstain"):
+    for name in ("evidence_loss", "abstain", "recite"):
         sources = [*data["sources"][:2], plain | {name: options[name]}]
         said = DataConfig.model_validate(data | {"sources": sources})
         digests.append(Recipe.of(said, TokenizerConfig(), 512, silent).digest)
-    assert len(set(digests)) == 3
+    assert len(set(digests)) == 1 + sum((read, abstain != "always", recite)), "a default adds nothing"
     found = shown(made(data, sources=[*data["sources"][:2], plain | options]), "asked")
     records = {record["id"]: record for record in question_records()}
     assert len(found) > 30
     for own, got in found.items():
-        assert got == slow(slow_question(records[own], asked, read, abstain)), own
+        assert got == slow(slow_question(records[own], asked, read, abstain, recite)), own
+    recited = {f"q{i}" for i in range(40) if not records[f"q{i}"]["evidence"] and "recitation" in records[f"q{i}"]}
+    assert bool(recited & {own for own, got in found.items() if any("fact" in piece for piece, _ in got)}) == recite
 
 
 def ledger(dataset: Dataset) -> Iterator[dict[str, str]]:

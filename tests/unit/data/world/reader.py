@@ -63,7 +63,7 @@ class Reader:
 
     def read(self, text: str) -> list[Statement]:
         """Return what a passage states; a pronoun is whom the sentence before is about. It must mean one thing."""
-        body = re.fullmatch(r"(?:Unconfirmed, from )?\w+ \w+, 20\d\d\. (.+)\.", text)
+        body = re.fullmatch(r"(?:(?:Unconfirmed, from )?\w+ \w+, 20\d\d\. )?(.+)\.", text)
         assert body, text
         about, found = "", list[Statement]()
         for said in body[1].split(". "):

@@ -23,7 +23,7 @@ from gnomon.data.world.write import write_world
 from tests.unit.data.world.reader import Reader, asked
 
 SMALL = Settings(entities=60, statements=1200, questions=300, held_out=200, homonyms=10, seed=7, head_from=15)
-DIGEST = "851f3315cb031a8459d43aa2f2efbd7bf215f9d99c0c9e43222cd6acd9948f32"
+DIGEST = "d44f323117553d80df6f9520ffc6e12ca727cf3ac79116f4ae83036296c2508a"
 STATION = {"yes": "a railway station", "no": "no railway station"}
 
 Middle = tuple[World, list[dict[str, Any]], list[dict[str, Any]]]
@@ -106,6 +106,23 @@ def test_every_answer_and_every_label_computed_again_from_the_facts_is_the_one_g
             assert len(set(both)) == 2
         relation = next(one for one in RELATIONS if one.name == relations[-1])
         assert (question["type"], question["fine_type"]) == (relation.type, relation.fine_type)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_what_is_to_be_recited_is_what_documents_say_of_the_facts_asked_about(lines: Lines, split: str) -> None:
+    reader, by_id = Reader(lines("facts"), "train"), {fact["id"]: fact for fact in lines("facts")}
+    kinds = set[str]()
+    for question in lines(f"questions_{split}"):
+        about = [by_id[name] for name in question["fact"]]
+        can = bool(about) and all(fact["stated"] for fact in about) and question["kind"] != "ambiguous"
+        assert ("recitation" in question) == can
+        if can:
+            kinds.add(question["kind"])
+            assert reader.read(question["recitation"]) == [(f["name"], f["relation"], said(f)) for f in about]
+    assert kinds == {"plain", "two_hops", "presupposed", "false_presupposition"}
+    recitations = {one["id"]: one.get("recitation") for one in lines(f"questions_{split}")}
+    for one in lines(f"shown_{split}"):
+        assert one.get("recitation") == (None if "evidence" in one else recitations[one["of"]])
 
 
 def holds(text: str, object_: str) -> bool:
