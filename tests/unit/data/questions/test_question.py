@@ -33,6 +33,10 @@ FORMS = [
         {"question": WHO, "answers": [1815], "evidence": [{"document": 0, "text": "x"}, "y"], "well_posed": False},
         Question("f:1", WHO, answers=("1815",), well_posed=False, evidence=("x", "y")),
     ),
+    (
+        {"question": WHO, "recitation": " Emma was written by Jane Austen. "},
+        Question("f:1", WHO, recitation="Emma was written by Jane Austen."),
+    ),
 ]
 
 
@@ -53,6 +57,7 @@ def test_what_a_record_says_is_kept(record: dict, question: Question) -> None:
         ({"question": WHO, "type": {"a": 1}}, "is unknown"),
         ({"question": WHO, "answerable": "no"}, "true or false"),
         ({"question": WHO, "answers": [None]}, '"answers"'),
+        ({"question": WHO, "recitation": ["She did."]}, '"recitation"'),
     ],
 )
 def test_what_is_no_question_is_refused_with_its_line(record: object, why: str, tmp_path: Path) -> None:
