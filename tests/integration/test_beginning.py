@@ -16,7 +16,7 @@ from gnomon.config import Config, make_config
 from gnomon.events.types import RunStopped, Save
 from gnomon.plan import shape_of
 from gnomon.train.act import act
-from gnomon.train.beginning import begin_with, beginning_of, first_weights, has_chatted, settled, tokenizer_of
+from gnomon.train.beginning import begin_with, beginning_of, first_weights, has_learned, settled, tokenizer_of
 from gnomon.train.state import load_checkpoint
 from tests.unit.train.test_act import assert_equal, go
 from tests.world import Started, start
@@ -118,13 +118,13 @@ def test_shape_heads_and_tokenizer_are_taken_over(before: Started) -> None:
 def test_what_is_taken_over_is_checked_with_the_rest_and_conversations_are_remembered(before: Started) -> None:
     run = before.run
     config, plan = run.config_path.read_text(), run.plan_path.read_text()
-    assert not has_chatted(asking(before))
+    assert not any(has_learned(asking(before), what) for what in ("chat", "recites"))
     try:
         run.config_path.write_text(json.dumps({**json.loads(config), "model": {"loops": 3}, "heads": {}}))
         run.plan_path.write_text(json.dumps({**json.loads(plan), "chat": True}))
         with pytest.raises(ConfigError, match="sharding=full cannot hold a model with loops"):
             settled(asking(before, train={"sharding": "full"}))
-        assert has_chatted(asking(before))
+        assert [has_learned(asking(before), what) for what in ("chat", "recites")] == [True, False]
     finally:
         run.config_path.write_text(config)
         run.plan_path.write_text(plan)
