@@ -11,7 +11,7 @@ import torch
 
 from gnomon.answer.constrain import ABSTAIN
 from gnomon.answer.session import Session
-from gnomon.answer.utterance import ANSWER, log_probs_and_entropies
+from gnomon.answer.utterance import ANSWER, Utterance, log_probs_and_entropies
 from gnomon.answer.validate import is_quoted
 from gnomon.tokenizer.tokenizer import Tokenizer
 
@@ -92,19 +92,18 @@ def recite(
     return found
 
 
-def signals_of(recitation: Recitation | None, answer: str) -> dict[str, float]:
-    """Return what speaks for a recitation and the answer behind it, and against them, as numbers by name: whether the
-    answer's words are in it (1 where there was none), the logs of the probabilities of all its tokens, of them in the
-    mean and of the least likely one, and less the mean entropy; these are 0 where nothing was recited.
+def signals_of(recitation: Recitation | None, said: Utterance) -> dict[str, float]:
+    """Return what speaks for what a model said first and the answer behind it, and against them, as numbers by name:
+    whether the answer's words are in the recitation (1 where there was none), the logs of the probabilities of all its
+    tokens, of them in the mean and of the least likely one, and less the mean entropy. Where nothing was recited, these
+    are the answer's own: who answers at once is no surer for it.
     """
-    if recitation is None:
-        names = ("recited_log_prob", "recited_mean_log_prob", "recited_min_log_prob", "recited_expected_log_prob")
-        return {"recited_answer": 1.0} | dict.fromkeys(names, 0.0)
-    logs = recitation.log_probs
+    first = said if recitation is None else recitation
+    logs = first.log_probs
     return {
-        "recited_answer": float(is_quoted(answer, recitation.text)),
+        "recited_answer": float(recitation is None or is_quoted(said.text or "", recitation.text)),
         "recited_log_prob": sum(logs),
         "recited_mean_log_prob": sum(logs) / len(logs),
         "recited_min_log_prob": min(logs),
-        "recited_expected_log_prob": -sum(recitation.entropies) / len(logs),
+        "recited_expected_log_prob": -sum(first.entropies) / len(logs),
     }

@@ -33,7 +33,7 @@ def signals(found: Found, one: Try) -> dict[str, float]:
         "tokens": float(len(logs)),
     }
     if found.may_recite:
-        every |= signals_of(one.recitation, said.text or "")
+        every |= signals_of(one.recitation, said)
     if not said.free:
         every["log_mass"] = round(said.log_mass, 4)  # where all is allowed, what is left of it is rounding
     if coarse := found.question.coarse:

@@ -160,7 +160,7 @@ def _fused(
     for i in places:
         one, try_ = way.answered[i], standing[i]
         assert try_ is not None
-        said = {**(signals_of(None, "") if recite else {}), **_signals(way, one, try_)}
+        said = {**(signals_of(None, try_.utterance) if recite else {}), **_signals(way, one, try_)}
         said = {name: value for name, value in said.items() if name not in way.without}
         lines.append(Prediction(one.unit, said, float(right[i]), one.answerable))
     predictions = of_lines(lines)
