@@ -158,7 +158,6 @@ def make_plan(
     )
     reasons["memory_bytes"] += _beyond(machine, training) if device == "cpu" else ""
     validation_tokens, validate_every = _validation(config, steps, step_tokens)
-    heads = head_table(shape, config.heads.kinds)
     measure_every, measure_from, reasons["measure_every"] = measuring(config, steps, step_tokens)
     return Plan(
         size=config.size,
@@ -188,7 +187,7 @@ def make_plan(
         measure_every=measure_every,
         measure_from=measure_from,
         save_every=config.train.save_every or _save_every(steps, step_tokens / rate),
-        parameters=shape.parameters + sum(heads.values()),
+        parameters=shape.parameters + sum((heads := head_table(shape, config.heads.kinds)).values()),
         parameter_table=shape.parameter_table() | heads,
         tokens=work.learnt,
         flops=float(shape.flops_per_token(shape.context)) * steps * step_tokens,

@@ -13,23 +13,22 @@ from gnomon.answer.constrain import ABSTAIN
 from gnomon.answer.session import Session
 from gnomon.answer.utterance import ANSWER, Utterance, log_probs_and_entropies
 from gnomon.answer.validate import is_quoted
+from gnomon.data.forms.questions import FACT, FACT_END
 from gnomon.tokenizer.tokenizer import Tokenizer
 
-RECITATION, RECITATION_END = "<|fact|>", "<|/fact|>"
 MOST_TOKENS = 96
 
 
 @dataclass
 class Recitation:
     """What was recited, `text` of `ids`, with the log probability of each token, its end included, and the entropy of
-    what the model would have said there. `finished`: whether it came to its end by itself.
+    what the model would have said there.
     """
 
     text: str = ""
     ids: list[int] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
     entropies: list[float] = field(default_factory=list)
-    finished: bool = False
 
 
 @torch.no_grad()
@@ -37,7 +36,7 @@ def who_recites(session: Session, tokenizer: Tokenizer, rows: Sequence[bool], we
     """Return which of some rows, read up to the end of their questions, would sooner recite than answer at once. With
     `weighed`, than answer at once anything but an abstention.
     """
-    recite, answer, abstain = (tokenizer.special_id(name) for name in (RECITATION, ANSWER, ABSTAIN))
+    recite, answer, abstain = (tokenizer.special_id(name) for name in (FACT, ANSWER, ABSTAIN))
     log_BV = session.scores_BV.log_softmax(-1)
     recites_B, answers_B = log_BV[:, recite].clone(), log_BV[:, answer].clone()
     if weighed:
@@ -57,7 +56,7 @@ def recite(
 
     `room` is how many tokens a row may have at most; what has not come to its end by then is ended.
     """
-    opening, stop = tokenizer.special_id(RECITATION), tokenizer.special_id(RECITATION_END)
+    opening, stop = tokenizer.special_id(FACT), tokenizer.special_id(FACT_END)
     barred_V = torch.ones(session.scores_BV.shape[1], dtype=torch.bool)
     barred_V[: tokenizer.tokens] = False
     barred_V[sorted(tokenizer.special_ids - {stop})] = True
@@ -76,9 +75,8 @@ def recite(
             assert one is not None
             one.log_probs.append(log_prob)
             one.entropies.append(entropy)
-            one.finished = token == stop
             pieces[row] = [token]
-            if not one.finished:
+            if token != stop:
                 one.ids.append(token)
                 if len(one.ids) < min(room[row], MOST_TOKENS):
                     going.append(row)
