@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from gnomon.answer.constrain import Constraint, constraints_of
 from gnomon.answer.recitation import MOST_TOKENS as MOST_RECITED
-from gnomon.answer.recitation import Recitation, recite, who_recites
+from gnomon.answer.recitation import recite, who_recites
 from gnomon.answer.repair import MOST_REPAIRS, Attempt, Reply, Tried, next_attempt
 from gnomon.answer.session import Session
 from gnomon.answer.utterance import ANSWER, MOST_TOKENS, Free, Utterance, say
@@ -67,7 +67,7 @@ class Try:
     type: str | None
     problem: str | None
     evidence: Reading | None
-    recitation: Recitation | None = None
+    recitation: Utterance | None = None
 
     @property
     def correct(self) -> float:
@@ -261,7 +261,7 @@ class _Batch:
                 row.found.tries.append(_judged(one, utterance, reading, before))
         self._clock("answer", started, rows)
 
-    def _recite(self, attempts: Sequence[Attempt | None]) -> list[Recitation | None]:
+    def _recite(self, attempts: Sequence[Attempt | None]) -> list[Utterance | None]:
         """Return what is recited before first tries without evidence, and read it."""
         tokenizer, left = self._bundle.tokenizer, self._left(2 + LEAST_ROOM)
         may = [
@@ -310,7 +310,7 @@ def _numbers(found: Found, attempt: Attempt) -> list[int]:
     return list(found.used[len(found.used) - len(attempt.evidence or ()) :])
 
 
-def _judged(attempt: Attempt, utterance: Utterance, reading: Reading | None, recited: Recitation | None) -> Try:
+def _judged(attempt: Attempt, utterance: Utterance, reading: Reading | None, recited: Utterance | None) -> Try:
     text, type_, problem = utterance.text, None, None
     if not utterance.finished:
         problem = "it did not come to an end"

@@ -5,13 +5,13 @@ with. Whether it recites is its own choice between two marks.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 
 from gnomon.answer.constrain import ABSTAIN
 from gnomon.answer.session import Session
-from gnomon.answer.utterance import ANSWER, Utterance, log_probs_and_entropies
+from gnomon.answer.utterance import ANSWER, Utterance, say, text_of
 from gnomon.answer.validate import is_quoted
 from gnomon.data.forms.questions import FACT, FACT_END
 from gnomon.tokenizer.tokenizer import Tokenizer
@@ -19,16 +19,21 @@ from gnomon.tokenizer.tokenizer import Tokenizer
 MOST_TOKENS = 96
 
 
-@dataclass
-class Recitation:
-    """What was recited, `text` of `ids`, with the log probability of each token, its end included, and the entropy of
-    what the model would have said there.
-    """
+class Recited:
+    """No constraint but that it is text, up to the mark that ends it."""
 
-    text: str = ""
-    ids: list[int] = field(default_factory=list)
-    log_probs: list[float] = field(default_factory=list)
-    entropies: list[float] = field(default_factory=list)
+    may_stop = True
+
+    def __init__(self, tokenizer: Tokenizer, vocabulary: int) -> None:
+        self._allowed_V = text_of(tokenizer, vocabulary)
+        self._allowed_V[tokenizer.special_id(FACT_END)] = True
+
+    def allowed(self) -> np.ndarray:
+        """Return, for each id of the vocabulary, whether it may come next."""
+        return self._allowed_V
+
+    def advance(self, token: int) -> None:
+        """Take the token that came."""
 
 
 @torch.no_grad()
@@ -48,60 +53,44 @@ def who_recites(session: Session, tokenizer: Tokenizer, rows: Sequence[bool], we
     return [row and more for row, more in zip(rows, (recites_B > answers_B).tolist(), strict=True)]
 
 
-@torch.no_grad()
-def recite(
-    session: Session, tokenizer: Tokenizer, rows: Sequence[bool], room: Sequence[int]
-) -> list[Recitation | None]:
+def recite(session: Session, tokenizer: Tokenizer, rows: Sequence[bool], room: Sequence[int]) -> list[Utterance | None]:
     """Return what some rows recite, likeliest token first, and leave each where its answer follows; None for others.
 
     `room` is how many tokens a row may have at most; what has not come to its end by then is ended.
     """
-    opening, stop = tokenizer.special_id(FACT), tokenizer.special_id(FACT_END)
-    barred_V = torch.ones(session.scores_BV.shape[1], dtype=torch.bool)
-    barred_V[: tokenizer.tokens] = False
-    barred_V[sorted(tokenizer.special_ids - {stop})] = True
-    found = [Recitation() if row else None for row in rows]
-    session.read([[opening] if row else [] for row in rows])
-    running = [row for row, wanted in enumerate(rows) if wanted]
-    while running:
-        log_RV = session.scores_BV[running].log_softmax(-1)
-        tokens_R = log_RV.masked_fill(barred_V, -torch.inf).argmax(-1)
-        pieces: list[list[int]] = [[] for _ in rows]
-        going = []
-        for row, token, log_prob, entropy in zip(
-            running, tokens_R.tolist(), *log_probs_and_entropies(log_RV, tokens_R), strict=True
-        ):
-            one = found[row]
-            assert one is not None
-            one.log_probs.append(log_prob)
-            one.entropies.append(entropy)
-            pieces[row] = [token]
-            if token != stop:
-                one.ids.append(token)
-                if len(one.ids) < min(room[row], MOST_TOKENS):
-                    going.append(row)
-                else:
-                    pieces[row].append(stop)
-        session.read(pieces)
-        running = going
+    end, free = tokenizer.special_id(FACT_END), Recited(tokenizer, session.scores_BV.shape[1])
+    most = [min(left, MOST_TOKENS) for left in room]
+    found = say(session, tokenizer, [free if row else None for row in rows], most, marks=(FACT, FACT_END))
+    cut = [one is not None and not one.finished for one in found]
+    if any(cut):
+        session.read([[end] if row else [] for row in cut])
     for one in found:
         if one is not None:
             one.text = tokenizer.decode_bytes(one.ids).decode(errors="replace").strip()
     return found
 
 
-def signals_of(recitation: Recitation | None, said: Utterance) -> dict[str, float]:
+def signals_of(recitation: Utterance | None, said: Utterance) -> dict[str, float]:
     """Return what speaks for what a model said first and the answer behind it, and against them, as numbers by name:
     whether the answer's words are in the recitation (1 where there was none), the logs of the probabilities of all its
-    tokens, of them in the mean and of the least likely one, and less the mean entropy. Where nothing was recited, these
-    are the answer's own: who answers at once is no surer for it.
+    tokens, of those in which the answer first stands (of the least likely token where its tokens stand nowhere), of all
+    in the mean and of the least likely one, and less the mean entropy. Where nothing was recited, these are the
+    answer's own: who answers at once is no surer for it.
     """
     first = said if recitation is None else recitation
     logs = first.log_probs
+    stands = place_of(said.ids, first.ids)
     return {
-        "recited_answer": float(recitation is None or is_quoted(said.text or "", recitation.text)),
+        "recited_answer": float(recitation is None or is_quoted(said.text or "", recitation.text or "")),
         "recited_log_prob": sum(logs),
+        "recited_answer_log_prob": min(logs) if stands is None else sum(logs[stands]),
         "recited_mean_log_prob": sum(logs) / len(logs),
         "recited_min_log_prob": min(logs),
         "recited_expected_log_prob": -sum(first.entropies) / len(logs),
     }
+
+
+def place_of(some: Sequence[int], of: Sequence[int]) -> slice | None:
+    """Return where `some` tokens first stand in others; None where they do not, or are none."""
+    ends = range(len(some), len(of) + 1) if some else ()
+    return next((slice(end - len(some), end) for end in ends if of[end - len(some) : end] == some), None)

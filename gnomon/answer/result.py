@@ -7,10 +7,10 @@ from typing import Any
 from gnomon.answer.ask import Asked, Found, Settings, Try, Unread, answer_each
 from gnomon.answer.constrain import has_constraints
 from gnomon.answer.decision import ENOUGH_FROM, GIVEN, WISHED_FROM, Decision, Seen, decide, why
-from gnomon.answer.recitation import Recitation
 from gnomon.answer.signals import signals
 from gnomon.answer.spans import spans
 from gnomon.answer.trust import CLOSED, SHOWN, Trust, load_trust, trust_path, weights_digest, why_not
+from gnomon.answer.utterance import Utterance
 from gnomon.base.progress import Progress, silent
 from gnomon.bundle import Bundle
 from gnomon.model.reading import Reading
@@ -159,7 +159,7 @@ def _evidence_said(found: Found, one: Try) -> str:
     return f"{said}; {left_out} passages do not fit into the context and were left out" if left_out else said
 
 
-def _recited(one: Recitation | None, spent: dict[str, float]) -> tuple[dict[str, Any], dict[str, float], str]:
+def _recited(one: Utterance | None, spent: dict[str, float]) -> tuple[dict[str, Any], dict[str, float], str]:
     if one is None:
         return {}, spent, "none: it answers at once"
     return {"tokens": len(one.log_probs), "log_prob": sum(one.log_probs)}, spent, repr(one.text)

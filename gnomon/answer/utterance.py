@@ -1,4 +1,4 @@
-"""What a model says after `<|a|>`, row by row of a session, with how sure of each token it was by itself."""
+"""What a model says between two marks, row by row of a session, with how sure of each token it was by itself."""
 
 import math
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ MOST_TOKENS = 96
 
 @dataclass
 class Utterance:
-    """One answer as it was said: `text`, None for an abstention or where it did not come to its end; `ids`, but for
-    the one that ends it.
+    """An answer, or a recitation, as it was said: `text`, None for an abstention or where it did not come to its end;
+    `ids`, but for the one that ends it.
 
     Of each token, the one that ends it included: `log_probs`, of the model left to itself, `entropies` of what it would
     have said, and `log_masses`, the log of the probability of all that was allowed there. `abstain` is the log of
@@ -52,8 +52,7 @@ class Free:
 
     def __init__(self, tokenizer: Tokenizer, vocabulary: int) -> None:
         self._abstain, self._stop = tokenizer.special_id(ABSTAIN), tokenizer.special_id(STOP)
-        self._text_V = np.arange(vocabulary) < tokenizer.tokens
-        self._text_V[sorted(tokenizer.special_ids)] = False
+        self._text_V = text_of(tokenizer, vocabulary)
         self._said: list[int] = []
 
     def allowed(self) -> np.ndarray:
@@ -74,6 +73,13 @@ class Free:
         return bool(self._said)
 
 
+def text_of(tokenizer: Tokenizer, vocabulary: int) -> np.ndarray:
+    """Return which ids are text: those that the tokenizer knows, and no control tokens."""
+    text_V = np.arange(vocabulary) < tokenizer.tokens
+    text_V[sorted(tokenizer.special_ids)] = False
+    return text_V
+
+
 @torch.no_grad()
 def say(
     session: Session,
@@ -81,14 +87,16 @@ def say(
     constraints: Sequence[Constraint | None],
     room: Sequence[int],
     weighed: bool = False,
+    marks: tuple[str, str] = (ANSWER, STOP),
 ) -> list[Utterance | None]:
-    """Return what each row says, likeliest token first, under a fresh constraint each; None for a row with none.
+    """Return what each row says between two marks, likeliest token first, under a fresh constraint each; None for a row
+    with none.
 
     `room` is how many tokens a row may have at most. When a row is done, its end is read, so that the heads speak of
     the whole answer. With `weighed` a row abstains only where nothing else is allowed; else it says what it would have
     said if it had not.
     """
-    abstain, stop, opening = (tokenizer.special_id(name) for name in (ABSTAIN, STOP, ANSWER))
+    abstain, opening, stop = (tokenizer.special_id(name) for name in (ABSTAIN, *marks))
     found = [None if one is None else Utterance(free=isinstance(one, Free)) for one in constraints]
     session.read([[] if one is None else [opening] for one in constraints])
     running = [row for row, one in enumerate(constraints) if one is not None and room[row] > 0]

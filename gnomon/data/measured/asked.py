@@ -19,7 +19,7 @@ from gnomon.tokenizer.tokenizer import Tokenizer
 
 LONGEST_ANSWER = 64  # tokens; where accepted answers are shorter, fewer are drawn
 MORE_TOKENS = 8  # than the longest accepted answer has, for articles and the like
-RECITED_TOKENS = 64  # before an answer, where a model recites
+RECITED_TOKENS = 96  # before an answer, where a model recites
 
 
 @dataclass(frozen=True)

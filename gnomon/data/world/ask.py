@@ -101,18 +101,20 @@ def _record(world: World, passages: Passages, asked: Asked, name: str) -> dict[s
         "exposures": exposures,
         "template": asked.template,
         "fact": [fact.id for fact in about],
-        **({"recitation": recited} if (recited := _recitation(world, asked, about)) else {}),
+        **({"recitation": recited} if (recited := _recitation(world, asked)) else {}),
         **extra,
     }
 
 
-def _recitation(world: World, asked: Asked, about: Sequence[Fact]) -> str:
-    """Return what the facts are that a question is about, as documents say it; "" where they do not of one, or where
-    it does not say whom it means.
+def _recitation(world: World, asked: Asked) -> str:
+    """Return all that documents say of whom or what a question is about, in the order of its hops, whatever it asks:
+    what is never stated is what is missing there. "" where it names nobody.
     """
-    if asked.kind == "ambiguous" or not all(fact.stated for fact in about):
+    if asked.kind == "no_referent" or asked.entity is None:
         return ""
-    return plainly(world, about)
+    granted = () if asked.granted is None else (asked.granted,)
+    subjects = dict.fromkeys(fact.subject for fact in (*asked.chain, *granted)) or (asked.entity,)
+    return plainly(world, [fact for subject in subjects for fact in world.stated(subject)])
 
 
 def _ill_posed_evidence(passages: Passages, asked: Asked) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gnomon.base.errors import ConfigError
 
-VERSION = 3
+VERSION = 4
 """Of the generator: raised whenever equal settings give other files."""
 
 SHOWS = ("both", "closed", "evidence")

@@ -20,6 +20,7 @@ from gnomon.answer.certify import certify, fixed_order
 from gnomon.answer.constrain import has_constraints
 from gnomon.answer.decision import GIVEN, Seen, decide, why
 from gnomon.answer.recitation import MOST_TOKENS as MOST_RECITED
+from gnomon.answer.recitation import signals_of
 from gnomon.answer.repair import MOST_REPAIRS, Attempt, next_attempt
 from gnomon.answer.result import Terms, result_of
 from gnomon.answer.session import Session
@@ -141,6 +142,17 @@ def test_what_the_heads_say_is_what_a_reading_of_the_whole_layout_says(
             assert ours_.place == slow.place and ours_.kind == slow.kind
             assert ours_.router == pytest.approx(slow.router, abs=2e-5)
             assert ours_.coarse == pytest.approx(slow.coarse, abs=2e-5)
+
+
+@given(st.text("ab", max_size=12), st.text("ab", min_size=1, max_size=3))
+def test_the_probability_of_an_answer_in_a_recitation_is_where_its_tokens_first_stand(whole: str, part: str) -> None:
+    log_probs = [-1.0 - i for i in range(len(whole) + 1)]  # one for the end
+    recited = Utterance(whole, [*map(ord, whole)], log_probs=log_probs, entropies=[0.0] * len(log_probs))
+    at = whole.find(part)
+    expected = min(log_probs) if at < 0 else sum(log_probs[at : at + len(part)])
+    said = Utterance(part, [*map(ord, part)], log_probs=[-0.5], entropies=[0.0])
+    assert signals_of(recited, said)["recited_answer_log_prob"] == expected
+    assert signals_of(None, said)["recited_answer_log_prob"] == -0.5, "nothing recited: the answer's own"
 
 
 def test_a_model_recites_where_that_is_likelier_than_an_answer_and_only_without_evidence(reciting: Bundle) -> None:
