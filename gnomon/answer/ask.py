@@ -23,6 +23,8 @@ from gnomon.model.reading import Reading
 from gnomon.taxonomy import ANSWER_TYPES, QUESTION
 
 Q, Q_END, CONTEXT, CONTEXT_END, _, _, PASSAGE, PASSAGE_END, _, _ = QUESTION
+WAY = 2
+"""Raised whenever equal weights and settings answer otherwise: what was calibrated before holds no more."""
 TOGETHER = 64
 """Questions answered in one batch, with others about as long."""
 OPEN_FROM = 0.2
@@ -68,6 +70,11 @@ class Try:
     problem: str | None
     evidence: Reading | None
     recitation: Utterance | None = None
+
+    @property
+    def quotable(self) -> tuple[str, ...] | None:
+        """What its names and codes are quoted from; None where they need not be."""
+        return _quotable(self.attempt, self.recitation)
 
     @property
     def correct(self) -> float:
@@ -252,7 +259,10 @@ class _Batch:
         started = self._clock("evidence", started, [row for row in rows if row.found.used])
         recited = self._recite(attempts)
         started = self._clock("recitation", started, [row for row in rows if row.found.may_recite])
-        constraints = [None if one is None else self._constraint(one) for one in attempts]
+        constraints = [
+            None if one is None else self._constraint(one, before)
+            for one, before in zip(attempts, recited, strict=True)
+        ]
         started = self._clock("constraint", started, rows)
         room = [min(MOST_TOKENS, left) for left in self._left(0)]
         said = say(self._session, self._bundle.tokenizer, constraints, room, self._settings.weighed)
@@ -277,11 +287,11 @@ class _Batch:
         """Return how many tokens each row may still have, after `<|a|>` and so many more."""
         return [self._bundle.shape.context - length - 1 - kept for length in self._session.place.lengths]
 
-    def _constraint(self, attempt: Attempt) -> Constraint:
+    def _constraint(self, attempt: Attempt, recited: Utterance | None) -> Constraint:
         if not self._settings.constrain:
             return Free(self._bundle.tokenizer, self._bundle.shape.vocabulary)
         made = constraints_of(self._bundle.tokenizer)
-        return made.start(attempt.types, evidence=attempt.evidence, banned=attempt.banned)
+        return made.start(attempt.types, evidence=_quotable(attempt, recited), banned=attempt.banned)
 
     def _clock(self, stage: str, started: float, rows: Sequence[_Row]) -> float:
         """Give each of some rows its share of the time since `started`, and return the time."""
@@ -305,18 +315,22 @@ def _first_attempt(found: Found) -> Attempt:
     return Attempt(found.types, found.passages or None)
 
 
+def _quotable(attempt: Attempt, recited: Utterance | None) -> tuple[str, ...] | None:
+    return (recited.text,) if recited is not None and recited.text else attempt.evidence
+
+
 def _numbers(found: Found, attempt: Attempt) -> list[int]:
     """Return the numbers of an attempt's passages: those of the question, or the last of them."""
     return list(found.used[len(found.used) - len(attempt.evidence or ()) :])
 
 
 def _judged(attempt: Attempt, utterance: Utterance, reading: Reading | None, recited: Utterance | None) -> Try:
-    text, type_, problem = utterance.text, None, None
+    text, type_, problem, quotable = utterance.text, None, None, _quotable(attempt, recited)
     if not utterance.finished:
         problem = "it did not come to an end"
     elif text is not None:
-        type_ = type_of(text, attempt.types, attempt.evidence)
-        problem = None if type_ else problem_of(text, attempt.types[0], attempt.evidence)
+        type_ = type_of(text, attempt.types, quotable)
+        problem = None if type_ else problem_of(text, attempt.types[0], quotable)
         if text in attempt.banned:
             problem = "it was said before"
     return Try(attempt, utterance, type_, problem, reading, recited)

@@ -38,7 +38,7 @@ def signals(found: Found, one: Try) -> dict[str, float]:
         every["log_mass"] = round(said.log_mass, 4)  # where all is allowed, what is left of it is rounding
     if coarse := found.question.coarse:
         likeliest = max(coarse, key=coarse.__getitem__)
-        holds = problem_of(said.text or "", likeliest, one.attempt.evidence) is None
+        holds = problem_of(said.text or "", likeliest, one.quotable) is None
         every |= {"type_valid": float(holds), "expected_type_log_prob": -entropy(found.question.fine)}
     return every
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gnomon.answer.ask import Settings
+from gnomon.answer.ask import WAY, Settings
 from gnomon.answer.calibration import Calibration, calibration_of
 from gnomon.answer.certify import Certificate, Order, certify
 from gnomon.base.errors import IntegrityError
@@ -86,9 +86,9 @@ def trust_path(run: Run) -> Path:
 
 
 def weights_digest(bundle: Bundle) -> str:
-    """Return a digest of what answers come from: weights, tokenizer, and the layout of questions."""
+    """Return a digest of what answers come from: weights, tokenizer, layout of questions, way of answering."""
     files = sorted((one.path, one.sha256) for one in bundle.checkpoint.manifest.files if one.path.startswith("model"))
-    return sha256_bytes(canonical_json([files, bundle.tokenizer.digest, LAYOUT]))
+    return sha256_bytes(canonical_json([files, bundle.tokenizer.digest, LAYOUT, WAY]))
 
 
 def save_trust(trust: Trust, path: Path) -> None:
@@ -134,7 +134,7 @@ def why_not(trust: Trust | None, weights: str, settings: Settings, use: str) -> 
     if trust is None:
         return "the run has no calibration"
     if trust.weights != weights:
-        return "the calibration was made from other weights, or for another layout of questions"
+        return "the calibration was made from other weights, or for another way of asking and answering"
     if trust.settings.constrain != settings.constrain:
         how = "under constraint" if trust.settings.constrain else "without constraint"
         return f"the calibration is of answers made {how}"

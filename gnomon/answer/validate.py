@@ -32,7 +32,7 @@ def problem_of(answer: str, type_: str, evidence: Sequence[str] | None = None) -
     if not _IS[type_](answer):
         return f"it is no {type_}"
     if evidence is not None and type_ in QUOTED and not any(is_quoted(answer, passage) for passage in evidence):
-        return "the evidence does not say it"
+        return "nothing that was read or recited says it"
     return None
 
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -19,6 +20,7 @@ from gnomon.answer.calibration import fit_calibration
 from gnomon.answer.certify import certify, fixed_order
 from gnomon.answer.constrain import has_constraints
 from gnomon.answer.decision import GIVEN, Seen, decide, why
+from gnomon.answer.grammar import QUOTED
 from gnomon.answer.recitation import MOST_TOKENS as MOST_RECITED
 from gnomon.answer.recitation import signals_of
 from gnomon.answer.repair import MOST_REPAIRS, Attempt, next_attempt
@@ -153,6 +155,21 @@ def test_the_probability_of_an_answer_in_a_recitation_is_where_its_tokens_first_
     said = Utterance(part, [*map(ord, part)], log_probs=[-0.5], entropies=[0.0])
     assert signals_of(recited, said)["recited_answer_log_prob"] == expected
     assert signals_of(None, said)["recited_answer_log_prob"] == -0.5, "nothing recited: the answer's own"
+
+
+@pytest.mark.skipif(not has_constraints(), reason="pip install 'gnomon[constrain]'")
+def test_who_has_recited_quotes_names_from_that_and_from_nothing_else(
+    reciting: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gnomon.answer.ask.ANSWER_TYPES", QUOTED)
+    seen = Counter[bool]()
+    asked = [Asked(f"{word} met {name}?") for word in ("Who", "When", "Why") for name in ("Ada", "Ben", "her")]
+    for found in answer_each(reciting, asked, how(stop_early=False, typed=False, weighed=True)):
+        for one in found.tries:
+            if one.type in QUOTED and one.recitation is not None and one.utterance.text is not None:
+                assert is_quoted(one.utterance.text, one.recitation.text or "")
+                seen[is_quoted(one.utterance.text, found.asked.question)] += 1
+    assert seen[False], "the model of this test recites names that the question does not hold"
 
 
 def test_a_model_recites_where_that_is_likelier_than_an_answer_and_only_without_evidence(reciting: Bundle) -> None:
@@ -413,9 +430,9 @@ def test_what_is_said_follows_from_what_was_found(request: pytest.FixtureRequest
         assert (told["answer"] is not None) == (told["decision"] in GIVEN)
         if found.question is not None and found.question.router["well_posed"] < ILL_POSED_BELOW:
             assert told["decision"] == "ill_posed" and not found.tries, "what is ill posed is read no further"
-        if told["answer"] is not None:
-            assert problem_of(told["answer"], told["type"], found.passages or None) is None
         recited = found.tries[0].recitation if told["answer"] is not None else None
+        if told["answer"] is not None:
+            assert problem_of(told["answer"], told["type"], found.passages or (recited and [recited.text])) is None
         assert told["recitation"] == (recited and recited.text)
         for span in told["evidence"]:
             assert found.asked.passages[span["passage"]][span["start"] : span["end"]] == told["answer"]
