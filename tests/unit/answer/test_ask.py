@@ -432,7 +432,8 @@ def test_what_is_said_follows_from_what_was_found(request: pytest.FixtureRequest
             assert told["decision"] == "ill_posed" and not found.tries, "what is ill posed is read no further"
         recited = found.tries[0].recitation if told["answer"] is not None else None
         if told["answer"] is not None:
-            assert problem_of(told["answer"], told["type"], found.passages or (recited and [recited.text])) is None
+            read = found.passages or (recited and [recited.text or ""]) or None
+            assert problem_of(told["answer"], told["type"], read) is None
         assert told["recitation"] == (recited and recited.text)
         for span in told["evidence"]:
             assert found.asked.passages[span["passage"]][span["start"] : span["end"]] == told["answer"]
