@@ -76,6 +76,8 @@ def _answer(model: LanguageModel, examiner: Examiner, group: Sequence[int], seed
         prompts = {n: p for n in numbers if (p := asking.questions[n].prompts[evidence]) is not None}
         in_order = sorted(prompts, key=lambda n: (len(prompts[n]), n))
         options: dict[str, Any] = {"samples": samples, "temperature": TEMPERATURE, "seed": seed}
+        if asking.recites and not evidence:
+            options["drawn_behind"] = asking.answer  # it recites what is likeliest, as when it is asked
         given = [prompts[n] for n in in_order]
         most = asking.most_after(evidence)
         said = answer_each(model, given, stops, most, numbers=in_order, **options) if given else []

@@ -30,9 +30,11 @@ def answer_each(
     samples: int = 0,
     temperature: float = 1.0,
     seed: int = 0,
+    drawn_behind: int | None = None,
 ) -> list[list[list[int] | None]]:
     """Return for each prompt its likeliest answer, and so many that are drawn; None for one of `most_tokens` that has
-    not met a stop. The stop is not part of it.
+    not met a stop. The stop is not part of it. With `drawn_behind` only what follows that token is drawn; up to it each
+    is the likeliest.
 
     What is drawn follows from `seed` and the prompt's number (see `chances`), not from the batch.
     """
@@ -48,11 +50,12 @@ def answer_each(
     cache.take(rows_B)
     gaps_B = gaps_B[rows_B]
     live = np.arange(len(prompts) * each)
-    going = live < asked * each
+    going, begun = live < asked * each, np.full(len(live), drawn_behind is None)
     found, ended = [list[int]() for _ in live], np.zeros(len(live), bool)
     for at in range(most_tokens):
         u = chances(np.array(numbers)[live // each], live % each, at, seed) if samples else np.zeros(len(live))
-        next_B = pick_each(scores_BV, torch.from_numpy(live % each > 0), torch.from_numpy(u), temperature)
+        next_B = pick_each(scores_BV, torch.from_numpy((live % each > 0) & begun), torch.from_numpy(u), temperature)
+        begun |= next_B.numpy() == drawn_behind
         stopped = np.isin(next_B.numpy(), stops)
         ended[live[going & stopped]] = True
         going &= ~stopped
@@ -64,7 +67,8 @@ def answer_each(
             first = np.argsort(~going, kind="stable")[: len(live) // 2]  # those that go on, and what fills them up
             kept = torch.from_numpy(first).to(device)
             cache.take(kept)
-            gaps_B, next_B, live, going = gaps_B[kept], next_B[kept.cpu()], live[first], going[first]
+            gaps_B, next_B = gaps_B[kept], next_B[kept.cpu()]
+            live, going, begun = live[first], going[first], begun[first]
         scores_BV = _next_scores(model, next_B[:, None].to(device), gaps_B, cache)
     answers = [ids if end else None for ids, end in zip(found, ended.tolist(), strict=True)]
     return [answers[at : at + each] for at in range(0, asked * each, each)]

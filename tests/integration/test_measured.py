@@ -88,15 +88,16 @@ def weights(run: Run) -> dict[str, np.ndarray]:
 
 def answer(bundle: Bundle, prompt: list[int], number: int, sample: int, seed: int, more: int = 0) -> str | None:
     """Return the answer to one prompt alone: the likeliest, or of a sample above 0 one that is drawn by hand. After a
-    recitation, of `more` tokens at most with two marks, it is what comes behind that.
+    recitation, of `more` tokens at most with two marks and the likeliest, it is what comes behind that.
     """
+    opening = bundle.tokenizer.special_id("<|a|>")
     stops = (bundle.tokenizer.special_id("<|/a|>"), bundle.tokenizer.end_of_text)
     most, ids = max(len(bundle.tokenizer.encode(word)) for word in COLOURS) + 8 + more, list[int]()
     for at in range(most):
         with torch.no_grad():
             scores = bundle.model.logits(bundle.model(torch.tensor([prompt + ids])).hidden[0, -1])
         token = int(scores.argmax())
-        if sample:
+        if sample and (not more or opening in ids):
             u = chances(np.array([number]), np.array([sample]), at, seed)[0]
             rising = np.cumsum(np.exp(torch.log_softmax(scores.double() / TEMPERATURE, 0).numpy()))
             token = int(np.searchsorted(rising, u * rising[-1], side="right"))

@@ -1,5 +1,6 @@
 """Answers found together are those that plain generation finds one by one, and draws do not depend on the batch."""
 
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
@@ -39,6 +40,22 @@ def test_what_is_drawn_follows_from_the_number_of_the_prompt_and_the_seed_alone(
     assert [each[:1] for each in every] == answer_each(model, texts, STOPS, 10)
     assert any(a != b for each in every for a, b in pairwise(each[1:]))
     assert every != answer_each(model, texts, STOPS, 10, numbers=numbers, **{**options, "seed": 6})
+
+
+def test_up_to_the_token_behind_which_is_drawn_all_are_the_likeliest() -> None:
+    model, texts = noisy_model().eval(), prompts()
+    behind = {token for (ids,) in answer_each(model, texts, STOPS, 10) for token in ids or ()}
+    options, seen = {"samples": 3, "temperature": 2.0, "seed": 5, "numbers": range(len(texts))}, Counter[bool]()
+    for mark in sorted(behind):
+        for likeliest, *drawn in answer_each(model, texts, STOPS, 10, drawn_behind=mark, **options):
+            for one in drawn:
+                if likeliest is None or mark not in likeliest:
+                    assert one == likeliest or (likeliest is None and (one is None or mark in one))
+                    continue
+                at = likeliest.index(mark) + 1
+                assert one is None or one[:at] == likeliest[:at]
+                seen[one is None or one[at:] != likeliest[at:]] += 1
+    assert seen[True] > seen[False] > 0, "behind it most are others"
 
 
 def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
