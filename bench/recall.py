@@ -23,8 +23,7 @@ import torch
 from gnomon.base.errors import DataError
 from gnomon.bundle import Bundle, load_bundle
 from gnomon.data.document import Part
-from gnomon.data.forms.questions import A_END, FACT, A, question_parts
-from gnomon.data.measured.asked import RECITED_TOKENS
+from gnomon.data.forms.questions import A_END, FACT, MOST_RECITED, A, question_parts
 from gnomon.data.parts import encode_parts
 from gnomon.data.questions.match import is_accepted
 from gnomon.data.questions.question import Question
@@ -119,7 +118,7 @@ def answers(bundle: Bundle, asked: Sequence[str]) -> list[str]:
     recites = bundle.plan.get("recites") is True
     parts = [[*question_parts(Question("", text)), Part("mark", FACT if recites else A)] for text in asked]
     prompts = [[bundle.tokenizer.end_of_text, *ids] for ids, _ in encode_parts(parts, bundle.tokenizer)]
-    most = MOST_TOKENS + (RECITED_TOKENS if recites else 0)
+    most = MOST_TOKENS + (MOST_RECITED if recites else 0)
     said = _said(bundle, prompts, bundle.tokenizer.special_id(A_END), most)
     return [text.rpartition(A)[2].strip() for text in said]
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from gnomon.answer.constrain import Constraint, constraints_of
-from gnomon.answer.recitation import MOST_TOKENS as MOST_RECITED
 from gnomon.answer.recitation import recite, who_recites
 from gnomon.answer.repair import MOST_REPAIRS, Attempt, Reply, Tried, next_attempt
 from gnomon.answer.session import Session
@@ -18,7 +17,7 @@ from gnomon.answer.utterance import ANSWER, MOST_TOKENS, Free, Utterance, say
 from gnomon.answer.validate import problem_of, type_of
 from gnomon.base.progress import Progress, silent
 from gnomon.bundle import Bundle, mark_kinds, refuse_without_heads
-from gnomon.data.forms.questions import GAP
+from gnomon.data.forms.questions import GAP, MOST_RECITED
 from gnomon.model.reading import Reading
 from gnomon.taxonomy import ANSWER_TYPES, QUESTION
 

@@ -13,10 +13,8 @@ from gnomon.answer.constrain import ABSTAIN
 from gnomon.answer.session import Session
 from gnomon.answer.utterance import ANSWER, Utterance, say, text_of
 from gnomon.answer.validate import is_quoted
-from gnomon.data.forms.questions import FACT, FACT_END
+from gnomon.data.forms.questions import FACT, FACT_END, MOST_RECITED
 from gnomon.tokenizer.tokenizer import Tokenizer
-
-MOST_TOKENS = 96
 
 
 class Recited:
@@ -59,7 +57,7 @@ def recite(session: Session, tokenizer: Tokenizer, rows: Sequence[bool], room: S
     `room` is how many tokens a row may have at most; what has not come to its end by then is ended.
     """
     end, free = tokenizer.special_id(FACT_END), Recited(tokenizer, session.scores_BV.shape[1])
-    most = [min(left, MOST_TOKENS) for left in room]
+    most = [min(left, MOST_RECITED) for left in room]
     found = say(session, tokenizer, [free if row else None for row in rows], most, marks=(FACT, FACT_END))
     cut = [one is not None and not one.finished for one in found]
     if any(cut):

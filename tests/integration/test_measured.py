@@ -13,7 +13,7 @@ from gnomon.base.errors import ConfigError, DataError, IntegrityError
 from gnomon.base.seeds import derive
 from gnomon.bundle import Bundle, load_bundle
 from gnomon.config import make_config
-from gnomon.data.measured.asked import RECITED_TOKENS
+from gnomon.data.forms.questions import MOST_RECITED
 from gnomon.data.questions.match import is_accepted
 from gnomon.evaluate.measured import TEMPERATURE
 from gnomon.events.journal import Journal, read_events
@@ -136,7 +136,7 @@ def test_labels_are_what_plain_generation_from_that_checkpoint_says(folder: Path
             record = asked[one.number]
             question = [bundle.tokenizer.end_of_text, mark("<|q|>"), *bundle.tokenizer.encode(" " + record["question"])]
             closed = [*question, mark("<|/q|>"), mark("<|fact|>" if recite else "<|a|>")]
-            more = RECITED_TOKENS + 2 if recite else 0
+            more = MOST_RECITED + 2 if recite else 0
             said = [answer(bundle, closed, one.number, sample, seed, more) for sample in range(1 + SAMPLES)]
             rights = [is_accepted(text, record["answers"]) for text in said]
             assert one.known == pytest.approx(sum(rights) / len(rights))

@@ -26,6 +26,8 @@ Q, Q_END, CONTEXT, CONTEXT_END, FACT, FACT_END, PASSAGE, PASSAGE_END, A, A_END =
 ABSTAIN = "<|abstain|>"
 GAP = " "
 """Before every text of the layout."""
+MOST_RECITED = 96
+"""Tokens that a model recites at most, when it is asked."""
 LAYOUT = 2
 """Raised whenever equal questions become other parts: what was prepared or calibrated before holds no more."""
 

@@ -11,7 +11,16 @@ import numpy as np
 from gnomon.base.errors import DataError
 from gnomon.base.files import sha256_bytes
 from gnomon.data.document import Part
-from gnomon.data.forms.questions import A_END, ABSTAIN, FACT, A, question_labels, question_parts, read_question
+from gnomon.data.forms.questions import (
+    A_END,
+    ABSTAIN,
+    FACT,
+    MOST_RECITED,
+    A,
+    question_labels,
+    question_parts,
+    read_question,
+)
 from gnomon.data.parts import encode_parts
 from gnomon.data.questions.question import Question, each_record
 from gnomon.store.labels import WIDTH
@@ -19,7 +28,6 @@ from gnomon.tokenizer.tokenizer import Tokenizer
 
 LONGEST_ANSWER = 64  # tokens; where accepted answers are shorter, fewer are drawn
 MORE_TOKENS = 8  # than the longest accepted answer has, for articles and the like
-RECITED_TOKENS = 96  # before an answer, where a model recites
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ class Asking:
 
     def most_after(self, evidence: int) -> int:
         """Return how many tokens may follow a prompt, 0 the closed one."""
-        return self.most_tokens + (RECITED_TOKENS + 2 if self.recites and not evidence else 0)
+        return self.most_tokens + (MOST_RECITED + 2 if self.recites and not evidence else 0)
 
     def answer_in(self, ids: Sequence[int], evidence: int) -> list[int] | None:
         """Return the answer in what followed a prompt; None where the model recited and did not come to one."""

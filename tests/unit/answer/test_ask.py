@@ -21,7 +21,6 @@ from gnomon.answer.certify import certify, fixed_order
 from gnomon.answer.constrain import has_constraints
 from gnomon.answer.decision import GIVEN, Seen, decide, why
 from gnomon.answer.grammar import QUOTED
-from gnomon.answer.recitation import MOST_TOKENS as MOST_RECITED
 from gnomon.answer.recitation import signals_of
 from gnomon.answer.repair import MOST_REPAIRS, Attempt, next_attempt
 from gnomon.answer.result import Terms, result_of
@@ -33,7 +32,7 @@ from gnomon.answer.utterance import Utterance
 from gnomon.answer.validate import is_quoted, problem_of
 from gnomon.base.errors import DataError, IntegrityError
 from gnomon.bundle import Bundle, mark_kinds
-from gnomon.data.forms.questions import question_parts
+from gnomon.data.forms.questions import MOST_RECITED, question_parts
 from gnomon.data.parts import encode_parts
 from gnomon.data.questions.question import Question
 from gnomon.model.reading import Reading, read
