@@ -2,9 +2,11 @@
 
 Its first argument is the name of the command. STAND_IN is its folder; STAND_IN_END, where it is set, is the state that
 every task takes without having run (`PENDING|BadConstraints`: that it stays in); a file `away` there makes the
-controller silent.
+controller silent. Whoever looks at states or changes them does it alone: a task that is cancelled while it is being
+started would outlive its cancellation.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -12,6 +14,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 FOLDER = Path(os.environ["STAND_IN"])
@@ -42,26 +46,32 @@ def run(words: list[str]) -> int:
     facts = json.loads((FOLDER / f"{number}.json").read_text())
     waiting, running = list(range(facts["count"])), dict[int, subprocess.Popen[bytes]]()
     while waiting or running:
-        for index, process in list(running.items()):
-            if process.poll() is not None:
-                del running[index]
-                if state(number, index) != "CANCELLED":
-                    say(number, index, "FAILED|NonZeroExitCode" if process.returncode else "COMPLETED|None")
-        while waiting and len(running) < facts["at_once"]:
-            if state(number, index := waiting.pop(0)) == "PENDING":
-                environment = {"SLURM_ARRAY_TASK_ID": str(index), "SLURM_NODELIST": "here", "SLURM_JOB_ID": str(number)}
-                with open(facts["output"].replace("%A", str(number)).replace("%a", str(index)), "wb") as log:
-                    running[index] = subprocess.Popen(
-                        ["bash", str(FOLDER / f"{number}.sh")],
-                        env=os.environ | environment,
-                        stdout=log,
-                        stderr=log,
-                        start_new_session=True,
-                    )
-                (FOLDER / f"{number}_{index}.pid").write_text(str(running[index].pid))
-                say(number, index, "RUNNING|None")
+        with alone():
+            for index, process in list(running.items()):
+                if process.poll() is not None:
+                    del running[index]
+                    if state(number, index) != "CANCELLED":
+                        say(number, index, "FAILED|NonZeroExitCode" if process.returncode else "COMPLETED|None")
+            while waiting and len(running) < facts["at_once"]:
+                if state(number, index := waiting.pop(0)) == "PENDING":
+                    running[index] = start(number, index, facts["output"])
         time.sleep(0.02)
     return 0
+
+
+def start(number: int, index: int, output: str) -> subprocess.Popen[bytes]:
+    environment = {"SLURM_ARRAY_TASK_ID": str(index), "SLURM_NODELIST": "here", "SLURM_JOB_ID": str(number)}
+    with open(output.replace("%A", str(number)).replace("%a", str(index)), "wb") as log:
+        process = subprocess.Popen(
+            ["bash", str(FOLDER / f"{number}.sh")],
+            env=os.environ | environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    (FOLDER / f"{number}_{index}.pid").write_text(str(process.pid))
+    say(number, index, "RUNNING|None")
+    return process
 
 
 def squeue(words: list[str]) -> int:
@@ -89,6 +99,13 @@ def scontrol(words: list[str]) -> int:
     return 0
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    with open(FOLDER / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def end(number: int, index: int) -> None:
     if state(number, index) in ("PENDING", "RUNNING"):
         say(number, index, "CANCELLED|None")
@@ -110,4 +127,7 @@ if __name__ == "__main__":
     name, *rest = sys.argv[1:]
     if (FOLDER / "away").exists():
         sys.exit(f"{name}: error: Unable to contact slurm controller (connect failure)")
-    sys.exit({f.__name__: f for f in (sbatch, run, squeue, scancel, scontrol)}[name](rest))
+    if name == "run":
+        sys.exit(run(rest))
+    with alone():
+        sys.exit({f.__name__: f for f in (sbatch, squeue, scancel, scontrol)}[name](rest))
