@@ -134,7 +134,7 @@ def heads(
             for seed in range(args.seeds if epochs and (name == "head" or others) else 0):
                 fresh = with_heads(bundle.model, ["types"], seed).heads
                 assert fresh is not None
-                fresh.mix.data.fill_(1.0)
+                fresh.mix["types"].data.fill_(1.0)
                 started = time.process_time()
                 learned = fit_heads(fresh, places, held_out, [], Lessons(epochs=epochs, seed=seed), silent)
                 fine = _take_heads(said, name, seed, mine, (fresh, states[mine]), count)

@@ -19,12 +19,13 @@ from gnomon.base.progress import silent
 from gnomon.bundle import load_bundle
 from gnomon.data.questions.question import Question, read_questions
 from gnomon.data.questions.spoken import Decision, Thresholds, read_spoken, user_words
-from gnomon.evaluate.agreement import agreement, asked_ids, spoken_of, thresholds_of
+from gnomon.evaluate.agreement import agreement, asked_ids, most_said, spoken_of, thresholds_of
 from gnomon.evaluate.speaking import speak
 from gnomon.model.generate import Sampling, generate
 from tests.clients.llama import LlamaCpp, LlamaServer
 
 MOST_TOKENS = 24
+"""Of a decision and an answer, behind what is recited."""
 COMPARED = 50
 """Questions of which every token of llama.cpp's answer is compared with ours."""
 
@@ -42,7 +43,8 @@ def main() -> None:
     asked = parser.parse_args()
     every = [question for path in asked.questions for question in read_questions(path)]
     bundle = load_bundle(asked.run)
-    room = bundle.shape.context - MOST_TOKENS
+    most = most_said(bundle) + MOST_TOKENS
+    room = bundle.shape.context - most
     fitting = [q for q, ids in zip(every, asked_ids(bundle, every), strict=True) if len(ids) <= room]
     questions = random.Random(0).sample(fitting, min(asked.limit, len(fitting)))
     gguf = asked.gguf or bundle.run.export_folder / f"{bundle.name}-f32.gguf"
@@ -50,8 +52,8 @@ def main() -> None:
     if found is None:
         sys.exit("no llama.cpp here: scripts/install-llama-cpp.sh brings one")
     with found.server(gguf, context=2 * bundle.shape.context, threads=1) as server:
-        texts = [ask(server, question) for question in questions]
-        equal = same_tokens(server, bundle, questions[:COMPARED])
+        texts = [ask(server, question, most) for question in questions]
+        equal = same_tokens(server, bundle, questions[:COMPARED], most)
     said = [read_spoken(text)[0] for text in texts]
     result: dict[str, Any] = {
         "gguf": gguf.name,
@@ -73,10 +75,10 @@ def main() -> None:
         print(f"{name:<24} {shares}")
 
 
-def ask(server: LlamaServer, question: Question) -> str:
+def ask(server: LlamaServer, question: Question, most: int) -> str:
     """Return what llama.cpp answers to a plain question, as its chat interface prints it."""
     messages = [{"role": "user", "content": user_words(question)}]
-    body = {"messages": messages, "temperature": 0, "max_tokens": MOST_TOKENS, "cache_prompt": False}
+    body = {"messages": messages, "temperature": 0, "max_tokens": most, "cache_prompt": False}
     return server.ask("/v1/chat/completions", body)["choices"][0]["message"]["content"] or ""
 
 
@@ -85,13 +87,13 @@ def heads_of(bundle: Any, questions: list[Question], at: Thresholds) -> list[Dec
     return [one.decision for one in speak(bundle, questions, at, silent)]
 
 
-def same_tokens(server: LlamaServer, bundle: Any, questions: list[Question]) -> tuple[int, int]:
+def same_tokens(server: LlamaServer, bundle: Any, questions: list[Question], most: int) -> tuple[int, int]:
     """Return of how many questions all tokens of a greedy answer are ours, and of how many."""
     equal = 0
     for prompt in asked_ids(bundle, questions):
-        ours = [row[0] for row in generate(bundle.model, [prompt], MOST_TOKENS, Sampling(
+        ours = [row[0] for row in generate(bundle.model, [prompt], most, Sampling(
             temperature=0, banned=server.end_tokens()))]  # fmt: skip
-        equal += ours == server.greedy(prompt, MOST_TOKENS)
+        equal += ours == server.greedy(prompt, most)
     return equal, len(questions)
 
 

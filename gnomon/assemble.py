@@ -315,7 +315,7 @@ def build_measuring(state: State, hands: Hands, plan: Plan, config: Config, toke
     buffer, options, world = hands.measured, config.heads.measured, hands.world
     if buffer is None:
         return []
-    examiner = Examiner(buffer.asking, tokenizer, mark_kinds(tokenizer), options.samples, plan.seed)
+    examiner = Examiner(buffer.asking, tokenizer, mark_kinds(tokenizer, plan.marks), options.samples, plan.seed)
 
     def examine(model: LanguageModel, at: int) -> Iterable[Event]:
         if state.done < plan.measure_from:

@@ -19,7 +19,7 @@ from gnomon.presets import Shape, read_shape
 from gnomon.store.checkpoint import Checkpoint
 from gnomon.store.checkpoints import CheckpointStore
 from gnomon.store.runs import Run
-from gnomon.taxonomy import HEAD_OUTPUTS, MARKS, HeadKind
+from gnomon.taxonomy import FIRST_MARKS, HEAD_OUTPUTS, MARKS, HeadKind
 from gnomon.tokenizer.tokenizer import StreamDecoder, Tokenizer
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,11 @@ class Bundle:
     def weights(self) -> dict[str, Tensor]:
         """The language model's weights by name; heads are not in them."""
         return {name: t for name, t in self.model.state_dict().items() if not name.startswith("heads.")}
+
+    @property
+    def marks(self) -> dict[int, int]:
+        """Which ids are marks where its heads have learned to be read, and of which kind; DataError as `mark_kinds`."""
+        return mark_kinds(self.tokenizer, self.plan.get("marks", FIRST_MARKS))
 
     @property
     def name(self) -> str:
@@ -82,6 +87,8 @@ def _heads(said: Any, run: Run) -> list[HeadKind]:
 def _model(shape: Shape, heads: list[HeadKind], checkpoint: Checkpoint) -> LanguageModel:
     """Return the model that a checkpoint's weights are; nothing is made that could be larger than they are."""
     weights = {name: torch.from_numpy(array) for name, array in checkpoint.tensors("model").items()}
+    if "heads.mix" in weights:  # of before each kind had one of its own
+        weights |= dict.fromkeys((f"heads.mix.{kind}" for kind in heads), weights.pop("heads.mix"))
     sizes = sum(tensor.numel() for tensor in weights.values())
     parameters = shape.parameters + sum(head_table(shape, heads).values())
     if sizes != parameters or shape.layers > len(weights):
@@ -114,10 +121,10 @@ def refuse_without_heads(bundle: Bundle, kinds: Sequence[HeadKind] = ()) -> None
         raise DataError(f"the model has {what}", where=str(bundle.run.folder), do=do)
 
 
-def mark_kinds(tokenizer: Tokenizer) -> dict[int, int]:
+def mark_kinds(tokenizer: Tokenizer, marks: Sequence[str] = MARKS) -> dict[int, int]:
     """Return which ids are marks where heads are read, and of which kind. Raises DataError where there are none."""
     try:
-        return {tokenizer.special_id(mark): kind for kind, mark in enumerate(MARKS)}
+        return {tokenizer.special_id(mark): MARKS.index(mark) for mark in marks}
     except KeyError as e:
         raise DataError(
             f"the tokenizer has no {e.args[0]}, and heads are read there",

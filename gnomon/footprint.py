@@ -24,7 +24,7 @@ def head_table(shape: Shape, kinds: Sequence[HeadKind]) -> dict[str, int]:
     outputs = [size for kind in kinds for size in HEAD_OUTPUTS[kind].values()]
     inner = shape.mark_width or shape.width
     each = (inner * (shape.width + 1) + (inner + 1) * size for size in outputs)
-    return {"heads": shape.states + sum(each)} if outputs else {}
+    return {"heads": len(kinds) * shape.states + sum(each)} if outputs else {}
 
 
 def head_words(shape: Shape, kinds: Sequence[HeadKind]) -> str:

@@ -13,11 +13,12 @@ from gnomon.base.machine import Machine
 from gnomon.base.shares import refuse_uneven_shares, uneven
 from gnomon.config import MAX_THREADS, Config, Dtype, OptimizerKind, parse_budget
 from gnomon.data.measured.every import measuring, measuring_reads
+from gnomon.data.streaming.lengths import planned_lengths
 from gnomon.data.streaming.weights import Stages, planned_weights
 from gnomon.footprint import disk_bytes, head_table, head_words, inference_bytes, training_bytes
 from gnomon.pace import Pace, Work
 from gnomon.presets import INIT_RATE, PRESETS, TOKENS, Shape, gpt_neox_sizes, law_batch, read_shape
-from gnomon.taxonomy import HeadKind
+from gnomon.taxonomy import FIRST_MARKS, MARKS, HeadKind
 
 MIN_ROWS, MIN_STEPS = 8, 400
 SECONDS_BETWEEN_SAVES = 10.0  # or more: less than that is soon done again
@@ -59,6 +60,7 @@ class Plan(BaseModel):
     compile: StrictBool = False
     optimizer: OptimizerKind = "adamw"
     heads: list[HeadKind] = []
+    marks: list[str] = list(FIRST_MARKS)  # where heads are read; a plan of before this was written names none
     init: dict[str, str] | None = None  # run, checkpoint and digest of it, from which the first weights are; else seed
     chat: StrictBool = False  # whether it reads conversations, so that exports say how they are written
     recites: StrictBool = False  # whether it learns to say from memory what an answer follows from, before the answer
@@ -151,7 +153,7 @@ def make_plan(
     lr, reasons["lr"] = _rate(config, shape, step_tokens, optimizer)
     warmup, reasons["warmup_steps"] = _warmup(config, steps)
     ramp, micro = _passes(config, shape, rows, steps, processes, reasons)
-    lengths, reasons["lengths"] = _lengths(config, shape, steps * rows)
+    lengths, reasons["lengths"] = planned_lengths(config.train, shape.context, steps * rows)
     weights, reasons["weights"] = _weights(config, text, steps * rows, shape.context)
     training, reasons["memory_bytes"] = training_bytes(
         config, shape, micro, dtype[0], optimizer, processes, device=device, compiled=compiled[0]
@@ -159,6 +161,7 @@ def make_plan(
     reasons["memory_bytes"] += _beyond(machine, training) if device == "cpu" else ""
     validation_tokens, validate_every = _validation(config, steps, step_tokens)
     measure_every, measure_from, reasons["measure_every"] = measuring(config, steps, step_tokens)
+    heads = head_table(shape, config.heads.kinds)
     return Plan(
         size=config.size,
         shape=shape.as_dict(),
@@ -169,6 +172,7 @@ def make_plan(
         compile=compiled[0],
         optimizer=optimizer,
         heads=config.heads.kinds,
+        marks=list(MARKS),
         init=init,
         chat=bool(text and text.chat),
         recites=bool(text and text.recites),
@@ -187,7 +191,7 @@ def make_plan(
         measure_every=measure_every,
         measure_from=measure_from,
         save_every=config.train.save_every or _save_every(steps, step_tokens / rate),
-        parameters=shape.parameters + sum((heads := head_table(shape, config.heads.kinds)).values()),
+        parameters=shape.parameters + sum(heads.values()),
         parameter_table=shape.parameter_table() | heads,
         tokens=work.learnt,
         flops=float(shape.flops_per_token(shape.context)) * steps * step_tokens,
@@ -394,31 +398,6 @@ def _ramp(config: Config, rows: int, all_rows: int, processes: int) -> tuple[lis
     part = all_rows * config.train.ramp_share / halvings
     stages = [(round(i * part), rows >> (halvings - i)) for i in range(halvings + 1)]
     return stages, f"doubled over the first {config.train.ramp_share:.0%} of the tokens; the rate goes with its root"
-
-
-def _lengths(config: Config, shape: Shape, all_rows: int) -> tuple[list[tuple[int, int]], str]:
-    """Return from which row on a piece has at most how many tokens, and why; nothing where it is always the context's.
-
-    Source: Li et al. 2022, arXiv 2108.06084.
-    """
-    if config.train.stride is not None and config.train.stride >= shape.context:
-        raise ConfigError(
-            f"windows {config.train.stride} tokens apart do not overlap in a context of {shape.context}",
-            where="train.stride",
-            do="ask for fewer tokens, or leave train.stride out",
-        )
-    if config.train.length_ramp == "none":
-        return [], "every piece of a document may be as long as the context"
-    if config.train.length_from >= shape.context:
-        raise ConfigError(
-            f"pieces of {config.train.length_from} tokens are as long as the context of {shape.context}",
-            where="train.length_from",
-            do="ask for fewer tokens, or leave train.length_ramp out",
-        )
-    stages = math.ceil(math.log2(shape.context / config.train.length_from))
-    part = all_rows * config.train.length_share / stages
-    lengths = [(round(i * part), min(shape.context, config.train.length_from << i)) for i in range(stages + 1)]
-    return lengths, f"doubled over the first {config.train.length_share:.0%} of the rows"
 
 
 def _micro_rows(config: Config, shape: Shape, rows: int, processes: int) -> tuple[int, str]:

@@ -50,11 +50,12 @@ CLASSES = tuple(_OF_EACH)
 ROUTER_SIGNALS = ("well_posed", "known", "retrieve", "sufficient", "correct")
 """What a router says, each a probability: of the question, that it can be answered at all, that the model answers it
 rightly without evidence, that evidence turns a wrong answer into a right one; after the evidence, that it is enough;
-after the answer, that it is right.
+after the answer, that it is right. All but the last are said once more where the answer is to begin, behind all that
+was read and recited.
 """
 
-SIGNAL_KINDS = (0, 0, 0, 1, 2)
-"""At which kind of mark, of MARKS, each router signal is read."""
+SIGNAL_KINDS = ((0, 3), (0, 3), (0, 3), (1, 3), (2,))
+"""At which kinds of mark, of MARKS, each router signal is read."""
 
 HeadKind = Literal["router", "types"]
 
@@ -78,8 +79,14 @@ TOOLS = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "
 QUESTION = (
     "<|q|>", "<|/q|>", "<|ctx|>", "<|/ctx|>", "<|fact|>", "<|/fact|>", "<|doc|>", "<|/doc|>", "<|a|>", "<|/a|>",
 )  # fmt: skip
-MARKS = ("<|/q|>", "<|/ctx|>", "<|/a|>")
-"""Where heads are read, in the order of kinds: behind question, evidence and answer."""
+MARKS = ("<|/q|>", "<|/ctx|>", "<|/a|>", "<|a|>")
+"""Where heads are read, in the order of kinds: behind question, evidence and answer, and where an answer begins."""
+
+FIRST_MARKS = MARKS[:3]
+"""Those of runs that name none."""
+
+OPENING = MARKS.index("<|a|>")
+"""The kind of mark where an answer begins."""
 
 ROUTER = (
     "<|answerable|>", "<|unanswerable|>", "<|ill_posed|>", "<|known|>", "<|unknown|>",

@@ -38,7 +38,7 @@ from gnomon.presets import BlockKind, Shape
 from gnomon.store.checkpoints import Facts
 from gnomon.store.datasets import Dataset, Split
 from gnomon.store.runs import Run
-from gnomon.taxonomy import ANSWER_TYPES, FINE_TYPES, ROUTER_SIGNALS, SIGNAL_KINDS, HeadKind
+from gnomon.taxonomy import ANSWER_TYPES, FINE_TYPES, MARKS, ROUTER_SIGNALS, SIGNAL_KINDS, HeadKind
 from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.train.guard import Guard
 from gnomon.train.hands import Hands, settle
@@ -211,19 +211,22 @@ def unlabelled(places: torch.Tensor, kinds: torch.Tensor) -> Targets:
 
 
 def marked(batch: Batch) -> Batch:
-    """Return the batch with three marked places in every row, one of each kind, whose labels follow from their tokens:
-    one of every signal, one type.
+    """Return the batch with a marked place of each kind in every row, whose labels follow from their tokens: of every
+    signal that is read there, and one type.
     """
 
     def targets(rows: Rows) -> Targets:
         count, length = rows.tokens.shape
+        kinds = torch.arange(len(MARKS))
         places = (
-            torch.arange(count)[:, None] * length + torch.tensor([length // 8, length // 2, length - 1])
+            torch.arange(count)[:, None] * length + length // 8 + kinds * (3 * length // 4) // len(MARKS)
         ).flatten()
-        found = unlabelled(places, torch.arange(3).repeat(count))
-        tokens, first = rows.tokens.flatten()[places], slice(None, None, 3)
-        for signal, kind in enumerate(SIGNAL_KINDS):
-            found.router[kind::3, signal] = (tokens[kind::3] % (7 + signal)) / (6 + signal)
+        found = unlabelled(places, kinds.repeat(count))
+        tokens, first = rows.tokens.flatten()[places], slice(None, None, len(MARKS))
+        for signal, at in enumerate(SIGNAL_KINDS):
+            for kind in at:
+                there = slice(kind, None, len(MARKS))
+                found.router[there, signal] = (tokens[there] % (7 + signal)) / (6 + signal)
         found.weight.fill_(0.9)
         found.coarse[first] = (tokens[first, None] % len(ANSWER_TYPES) == torch.arange(len(ANSWER_TYPES))).float()
         found.coarse[first, ANSWER_TYPES.index("boolean")] = torch.nan
@@ -414,7 +417,8 @@ def saved_bundle(folder: Path, model: LanguageModel, tokenizer: Tokenizer) -> Bu
     """
     run = Run(folder)
     kinds = model.heads.kinds if model.heads else []
-    plan = {"shape": model.shape.as_dict(), "heads": kinds, "dataset": "0" * 64, "dataset_folder": None}
+    plan = {"shape": model.shape.as_dict(), "heads": kinds, "marks": list(MARKS), "dataset": "0" * 64}
+    plan["dataset_folder"] = None
     write_atomic(run.plan_path, pretty_json(plan))
     tokenizer.save(run.tokenizer_path)
     run.checkpoints.commit({"model.safetensors": save(model.state_dict())}, Facts(1, "finished", {}))

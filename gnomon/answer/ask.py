@@ -16,13 +16,13 @@ from gnomon.answer.session import Session
 from gnomon.answer.utterance import ANSWER, MOST_TOKENS, Free, Utterance, say
 from gnomon.answer.validate import problem_of, type_of
 from gnomon.base.progress import Progress, silent
-from gnomon.bundle import Bundle, mark_kinds, refuse_without_heads
+from gnomon.bundle import Bundle, refuse_without_heads
 from gnomon.data.forms.questions import GAP, MOST_RECITED
 from gnomon.model.reading import Reading
 from gnomon.taxonomy import ANSWER_TYPES, QUESTION
 
 Q, Q_END, CONTEXT, CONTEXT_END, _, _, PASSAGE, PASSAGE_END, _, _ = QUESTION
-WAY = 2
+WAY = 3
 """Raised whenever equal weights and settings answer otherwise: what was calibrated before holds no more."""
 TOGETHER = 64
 """Questions answered in one batch, with others about as long."""
@@ -43,7 +43,8 @@ class Settings:
     constrain: bool = True  # answers are kept to their types token by token; else they are only checked
     repairs: int = 0  # further tries at most, of an answer that does not hold
     typed: bool = True  # the types that the model predicts are open; else all are
-    stop_early: bool = True  # a question that is ill posed is read no further
+    answer: bool = True  # else questions are only read, and recited of, up to where an answer would begin
+    stop_early: bool = True  # a question that is ill posed is read no further, unless the model may recite
     recite: bool = True  # a model that has learned it may say from memory first what its answer follows from
     weighed: bool = False  # an abstention is a signal beside others, for a calibration to weigh; else it is the end
 
@@ -74,6 +75,12 @@ class Try:
     def quotable(self) -> tuple[str, ...] | None:
         """What its names and codes are quoted from; None where they need not be."""
         return _quotable(self.attempt, self.recitation)
+
+    @property
+    def router(self) -> dict[str, float]:
+        """What the router says behind the evidence, and where the answer begins."""
+        every = (one.router for one in (self.evidence, self.utterance.opening) if one is not None)
+        return {name: p for said in every for name, p in said.items()}
 
     @property
     def correct(self) -> float:
@@ -119,9 +126,16 @@ class Found:
     milliseconds: dict[str, float] = field(default_factory=dict)
 
     @property
+    def router(self) -> dict[str, float]:
+        """What the router says of the question, and of its evidence: what it says last, before an answer."""
+        assert self.question is not None
+        said = self.question.router | (self.tries[0].router if self.tries else {})
+        return said if self.used else {name: p for name, p in said.items() if name != "sufficient"}
+
+    @property
     def ill_posed(self) -> bool:
         """Whether the router says so."""
-        return self.question is not None and self.question.router["well_posed"] < ILL_POSED_BELOW
+        return self.question is not None and self.router["well_posed"] < ILL_POSED_BELOW
 
     @property
     def passages(self) -> tuple[str, ...]:
@@ -211,7 +225,7 @@ class _Batch:
     def __init__(self, bundle: Bundle, settings: Settings, rows: Sequence[_Row]) -> None:
         self._bundle, self._settings, self._rows = bundle, settings, rows
         tokenizer = bundle.tokenizer
-        kinds = mark_kinds(tokenizer)
+        kinds = bundle.marks
         self._special = {name: tokenizer.special_id(name) for name in (*QUESTION, ANSWER)}
         self._first = [row.question_piece(self._special, tokenizer.end_of_text) for row in rows]
         evidence = [row.evidence_piece(self._special, row.found.used) for row in rows]
@@ -230,8 +244,8 @@ class _Batch:
         self._clock("question", started, self._rows)
         behind = self._session.place
         attempts: list[Attempt | None] = [
-            None if self._settings.stop_early and row.found.ill_posed else _first_attempt(row.found)
-            for row in self._rows
+            None if self._settings.stop_early and found.ill_posed and not found.may_recite else _first_attempt(found)
+            for found in (row.found for row in self._rows)
         ]
         self._try(attempts)
         for repair in range(1, self._settings.repairs + 1):
@@ -257,7 +271,17 @@ class _Batch:
         rows = [row for row, one in zip(self._rows, attempts, strict=True) if one is not None]
         started = self._clock("evidence", started, [row for row in rows if row.found.used])
         recited = self._recite(attempts)
-        started = self._clock("recitation", started, [row for row in rows if row.found.may_recite])
+        self._clock("recitation", started, [row for row in rows if row.found.may_recite])
+        said = self._say(attempts, recited, rows) if self._settings.answer else self._open(attempts)
+        for row, one, reading, before, utterance in zip(self._rows, attempts, evidence, recited, said, strict=True):
+            if one is not None and utterance is not None:
+                row.found.tries.append(_judged(one, utterance, reading, before))
+
+    def _say(
+        self, attempts: Sequence[Attempt | None], recited: Sequence[Utterance | None], rows: Sequence[_Row]
+    ) -> list[Utterance | None]:
+        """Return the answer of each attempt."""
+        started = time.perf_counter()
         constraints = [
             None if one is None else self._constraint(one, before)
             for one, before in zip(attempts, recited, strict=True)
@@ -265,10 +289,13 @@ class _Batch:
         started = self._clock("constraint", started, rows)
         room = [min(MOST_TOKENS, left) for left in self._left(0)]
         said = say(self._session, self._bundle.tokenizer, constraints, room, self._settings.weighed)
-        for row, one, reading, before, utterance in zip(self._rows, attempts, evidence, recited, said, strict=True):
-            if one is not None and utterance is not None:
-                row.found.tries.append(_judged(one, utterance, reading, before))
         self._clock("answer", started, rows)
+        return said
+
+    def _open(self, attempts: Sequence[Attempt | None]) -> list[Utterance | None]:
+        """Return no answers, but what the heads say where they would begin."""
+        every = self._session.read([[] if one is None else [self._special[ANSWER]] for one in attempts])
+        return [Utterance(opening=readings[-1] if readings else None) for readings in every]
 
     def _recite(self, attempts: Sequence[Attempt | None]) -> list[Utterance | None]:
         """Return what is recited before first tries without evidence, and read it."""

@@ -7,7 +7,7 @@ from typing import Any
 from gnomon.answer.ask import Asked, Found, Settings, Try, Unread, answer_each
 from gnomon.answer.constrain import has_constraints
 from gnomon.answer.decision import ENOUGH_FROM, GIVEN, WISHED_FROM, Decision, Seen, decide, why
-from gnomon.answer.signals import signals
+from gnomon.answer.signals import OF_QUESTION, signals
 from gnomon.answer.spans import spans
 from gnomon.answer.trust import CLOSED, SHOWN, Trust, load_trust, trust_path, weights_digest, why_not
 from gnomon.answer.utterance import Utterance
@@ -66,9 +66,9 @@ def result_of(found: Found, terms: Terms) -> dict[str, Any]:
         if one is not None:
             confidence = terms.trust.uses[use].confidence_of(signals(found, one))
     assert found.question is not None
-    read = one.evidence if one is not None else found.tries[-1].evidence if found.tries else None
-    sufficient = None if read is None else read.router["sufficient"]
-    seen = Seen(found.ill_posed, confidence, unfit is None, threshold, found.question.router["retrieve"], sufficient)
+    read = one if one is not None else found.tries[-1] if found.tries else None
+    sufficient = None if read is None or read.evidence is None else read.router["sufficient"]
+    seen = Seen(found.ill_posed, confidence, unfit is None, threshold, found.router["retrieve"], sufficient)
     decision = decide(seen)
     text = one.utterance.text if one is not None and decision in GIVEN else None
     return {
@@ -94,21 +94,20 @@ def _trace(found: Found, terms: Terms) -> list[dict[str, Any]]:
     """Return what each stage saw and decided; what tries have in common is timed in the first of its kind."""
     assert found.question is not None
     spent, router = dict(found.milliseconds), found.question.router
+    asked = {name: router[name] for name in OF_QUESTION}
     coarse = found.question.coarse
     steps = [
-        _step(
-            "question", {name: router[name] for name in ("well_posed", "known", "retrieve")}, spent,
-            "ill posed" if found.ill_posed else _evidence_wish(found),
-        ),
+        _step("question", asked, spent, "ill posed" if found.ill_posed and not found.tries else _wish(found, router)),
         _step("types", {name: coarse[name] for name in found.types if name in coarse}, {}, _open(found)),
-    ]  # fmt: skip
+    ]
     for number, one in enumerate(found.tries):
         if one.evidence is not None:
             steps.append(_step("evidence", _evidence_saw(found, one, one.evidence), spent, _evidence_said(found, one)))
         if found.may_recite and not number:
             steps.append(_step("recitation", *_recited(one.recitation, spent)))
         said = one.utterance
-        figures = {"tokens": len(said.log_probs), "log_prob": sum(said.log_probs), "log_mass": said.log_mass}
+        opening = {f"opening_{name}": p for name, p in found.router.items()} if said.opening and not number else {}
+        figures = {"tokens": len(said.log_probs), "log_prob": sum(said.log_probs), "log_mass": said.log_mass} | opening
         how = "constrained" if terms.settings.constrain else terms.note or "free, and checked"
         steps.append(_step("answer", {**figures, "how": how}, spent, _said(one)))
         if said.text is not None:
@@ -139,9 +138,8 @@ def _open(found: Found) -> str:
     return f"open: {'all' if many else ', '.join(found.types)}"
 
 
-def _evidence_wish(found: Found) -> str:
-    assert found.question is not None
-    wished = found.question.router["retrieve"] >= WISHED_FROM
+def _wish(found: Found, router: dict[str, float]) -> str:
+    wished = router["retrieve"] >= WISHED_FROM
     if found.asked.passages:
         return "go on with the evidence"
     return "evidence would help, and there is none: closed book" if wished else "closed book"

@@ -7,23 +7,28 @@ from gnomon.answer.ask import Found, Try
 from gnomon.answer.recitation import signals_of
 from gnomon.answer.validate import problem_of
 
+OF_QUESTION = ("well_posed", "known", "retrieve")
+"""What the router says of a question."""
+
 
 def signals(found: Found, one: Try) -> dict[str, float]:
     """Return the signals of an answer; those of evidence only where there was some, and of a recitation only where
     there could have been one.
 
-    Probabilities lie from 0 to 1, and all other numbers but `tokens` are logs of such, at most 0: of the answer, as the
-    model left to itself had it (`log_prob`), and of its tokens (`mean_`, `min_log_prob`), as it would have had them in
-    the mean (less their entropy), and, under a constraint, of all that was allowed; and what the fine types' would be
-    in the mean, which are sure where it is near 0. `abstain` is how likely the model was to abstain instead.
+    What the router says of question and evidence comes as it was behind these and, as `opening_`, where the first
+    answer begins. Probabilities lie from 0 to 1, and all other numbers but `tokens` are logs of such, at most 0: of the
+    answer, as the model left to itself had it (`log_prob`), and of its tokens (`mean_`, `min_log_prob`), as it would
+    have had them in the mean (less their entropy), and, under a constraint, of all that was allowed; and what the fine
+    types' would be in the mean, which are sure where it is near 0. `abstain` is how likely the model was to abstain
+    instead.
     """
     assert found.question is not None and one.utterance.text is not None
     said, logs = one.utterance, one.utterance.log_probs
-    names = ("well_posed", "known", "retrieve")
-    router = found.question.router
-    every = {name: router[name] for name in names} | {"correct": one.correct}
+    every = {name: found.question.router[name] for name in OF_QUESTION} | {"correct": one.correct}
     if one.evidence is not None:
         every["sufficient"] = one.evidence.router["sufficient"]
+    names = (*OF_QUESTION, "sufficient") if one.evidence is not None else OF_QUESTION
+    every |= {f"opening_{name}": found.router[name] for name in names}
     every |= {
         "abstain": min(1.0, math.exp(said.abstain)),
         "log_prob": sum(logs),

@@ -26,7 +26,7 @@ class Utterance:
     Of each token, the one that ends it included: `log_probs`, of the model left to itself, `entropies` of what it would
     have said, and `log_masses`, the log of the probability of all that was allowed there. `abstain` is the log of
     the probability of abstaining instead; `declined`, whether it was likelier than how the answer begins. `reading` is
-    the heads' at its end.
+    the heads' at its end, `opening` where it begins.
     """
 
     text: str | None = None
@@ -39,6 +39,7 @@ class Utterance:
     abstain: float = -math.inf
     declined: bool = False
     reading: Reading | None = None
+    opening: Reading | None = None
     free: bool = False  # under no constraint but to be text
 
     @property
@@ -98,7 +99,10 @@ def say(
     """
     abstain, opening, stop = (tokenizer.special_id(name) for name in (ABSTAIN, *marks))
     found = [None if one is None else Utterance(free=isinstance(one, Free)) for one in constraints]
-    session.read([[] if one is None else [opening] for one in constraints])
+    opened = session.read([[] if one is None else [opening] for one in constraints])
+    for one, readings in zip(found, opened, strict=True):
+        if one is not None and readings:
+            one.opening = readings[-1]
     running = [row for row, one in enumerate(constraints) if one is not None and room[row] > 0]
     while running:
         log_RV = session.scores_BV[running].log_softmax(-1)

@@ -29,6 +29,7 @@ from gnomon.taxonomy import ROUTER_SIGNALS
 
 DRAWS = 500
 LEVEL = 0.95
+ROUTED = (*ROUTER_SIGNALS, *(f"opening_{name}" for name in ROUTER_SIGNALS))
 TYPE_SIGNALS = ("type_valid", "expected_type_log_prob")
 SCORES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "aurc": aurc,
@@ -79,7 +80,7 @@ def ablate(
     other = 0 if now else MOST_REPAIRS
     whole = Way("all", answered, now)
     ways = [
-        Way("router off", answered, now, ROUTER_SIGNALS, well_posed=False),
+        Way("router off", answered, now, ROUTED, well_posed=False),
         Way("types off", again("types off", replace(plain, typed=False)), 0, TYPE_SIGNALS),
         Way("repairs on" if other else "repairs off", answered, other),
         Way("log mass off", answered, now, ["log_mass"]),

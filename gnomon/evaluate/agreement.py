@@ -9,7 +9,8 @@ from gnomon.base.errors import DataError
 from gnomon.base.files import read_json
 from gnomon.base.progress import Progress
 from gnomon.bundle import Bundle
-from gnomon.data.forms.chat import asked_parts
+from gnomon.data.forms.chat import END, asked_parts
+from gnomon.data.forms.questions import MOST_RECITED
 from gnomon.data.parts import encode_parts
 from gnomon.data.questions.question import Question, read_questions
 from gnomon.data.questions.spoken import Decision, Thresholds, read_spoken, thresholds_said, user_words
@@ -19,6 +20,11 @@ from gnomon.model.generate import Sampling, generate
 
 MOST_CONTROL = 3
 """Tokens that a decision has."""
+
+
+def most_said(bundle: Bundle) -> int:
+    """Return how many tokens a model says at most until it has said its decision, which may be behind a recitation."""
+    return MOST_CONTROL + (MOST_RECITED + 2 if bundle.plan.get("recites") is True else 0)
 
 
 def asked_ids(bundle: Bundle, questions: Sequence[Question]) -> list[list[int]]:
@@ -39,10 +45,11 @@ def spoken_of(bundle: Bundle, questions: Sequence[Question], progress: Progress)
         raise DataError("the model has read no conversations", where=str(bundle.run.folder), do=do)
     prompts, found = asked_ids(bundle, questions), list[Decision | None]([None] * len(questions))
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    order = [i for i in order if len(prompts[i]) <= bundle.shape.context - MOST_CONTROL]
+    most, ends = most_said(bundle), frozenset([bundle.tokenizer.special_id(END), bundle.tokenizer.end_of_text])
+    order = [i for i in order if len(prompts[i]) <= bundle.shape.context - most]
     for first in range(0, len(order), TOGETHER):
         some = order[first : first + TOGETHER]
-        steps = generate(bundle.model, [prompts[i] for i in some], MOST_CONTROL, Sampling(temperature=0))
+        steps = generate(bundle.model, [prompts[i] for i in some], most, Sampling(temperature=0), ends)
         drawn = [[token for token in row if token is not None] for row in zip(*steps, strict=True)]
         for i, ids in zip(some, drawn, strict=True):
             found[i] = read_spoken(bundle.tokenizer.decode(ids, specials=True))[0]

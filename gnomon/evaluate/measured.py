@@ -20,14 +20,14 @@ from gnomon.model.lm import LanguageModel
 from gnomon.model.reading import read_each
 from gnomon.store.labels import ROUTER
 from gnomon.store.measured import Answered, Said
-from gnomon.taxonomy import ROUTER_SIGNALS, SIGNAL_KINDS
+from gnomon.taxonomy import OPENING, ROUTER_SIGNALS, SIGNAL_KINDS
 from gnomon.tokenizer.tokenizer import Tokenizer
 
 TOGETHER = 64
 """Questions answered in one batch, with others about as long."""
 TEMPERATURE = 0.7
-TOLD = ("known", "retrieve", "correct", "sufficient")
-"""The signals of which a forecast is kept."""
+TOLD = ("known", "opening_known", "retrieve", "correct", "sufficient", "opening_sufficient")
+"""The signals of which a forecast is kept, some also as they are said where the answer begins (`opening_`)."""
 
 Pair = tuple[str, float, float]
 """A signal, its probability by the heads, and what was then measured."""
@@ -158,8 +158,8 @@ def _read(model: LanguageModel, documents: Sequence[Rendered], kinds: Mapping[in
         for place, kind, known in zip(one.places, one.kinds, one.known, strict=True):
             for signal, name in enumerate(ROUTER_SIGNALS):
                 value = float(known[ROUTER.start + signal])
-                if SIGNAL_KINDS[signal] == kind and not np.isnan(value):
-                    yield name, at[place][name], value
+                if kind in SIGNAL_KINDS[signal] and not np.isnan(value):
+                    yield name if kind != OPENING else f"opening_{name}", at[place][name], value
 
 
 def forecast_of(pairs: Sequence[Pair]) -> dict[str, dict[str, float | None]]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gnomon.base.progress import Progress
-from gnomon.bundle import Bundle, mark_kinds
+from gnomon.bundle import Bundle
 from gnomon.data.document import Part
 from gnomon.data.parts import encode_parts
 from gnomon.model.reading import Reading, read_each
@@ -16,7 +16,7 @@ def readings_of(
     bundle: Bundle, texts: Sequence[Sequence[Part]], progress: Progress
 ) -> list[tuple[Reading, ...] | None]:
     """Return what the heads say of each text; None for one that is longer than the context."""
-    kinds, end = mark_kinds(bundle.tokenizer), bundle.tokenizer.end_of_text
+    kinds, end = bundle.marks, bundle.tokenizer.end_of_text
     every = [[end, *ids] for ids, _ in encode_parts(texts, bundle.tokenizer)]
     order = sorted(range(len(every)), key=lambda i: len(every[i]))
     fitting = [i for i in order if len(every[i]) <= bundle.shape.context]

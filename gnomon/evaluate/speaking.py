@@ -1,28 +1,31 @@
 """What a model's heads say of questions, as conversations: what an instruction stage teaches it to say aloud."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from gnomon.answer.ask import Asked, Settings, answer_each
 from gnomon.base.progress import Progress
 from gnomon.bundle import Bundle, refuse_without_heads
-from gnomon.data.forms.questions import GAP, question_parts
+from gnomon.data.forms.questions import GAP
 from gnomon.data.questions.question import Question
 from gnomon.data.questions.spoken import Decision, Thresholds, decide, user_words
-from gnomon.evaluate.readings import readings_of
+
+READ = Settings(constrain=False, answer=False, stop_early=False)
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """A question and what the heads make of it, `at` some thresholds: None where it is longer than the context.
-    `labels` are what they say of it as the form `questions` reads it: signals, and types of at least one in ten
-    thousand.
+    """A question and what the heads make of it, `at` some thresholds: None where it is longer than the context, or not
+    all of its evidence fits. `labels` are what they say of it as the form `questions` reads it: signals, and types of
+    at least one in ten thousand. `recitation` is what the model says from memory before.
     """
 
     question: Question
     decision: Decision | None
     at: Thresholds
     labels: dict[str, Any] = field(default_factory=dict)
+    recitation: str | None = None
 
     @property
     def record(self) -> dict[str, Any] | None:
@@ -33,28 +36,35 @@ class Spoken:
         if made is None or (made.answers and not answers):
             return None
         content = GAP + answers[0] if made.answers else ""  # as the model has learned to say it
-        said = {"role": "assistant", "control": list(made.control), "content": content}
+        first = {"recitation": self.recitation} if self.recitation else {}
+        said = {"role": "assistant", **first, "control": list(made.control), "content": content}
         messages = [{"role": "user", "content": user_words(self.question)}, said]
         return {"id": self.question.id, "messages": messages, "thresholds": asdict(self.at)}
+
+    def labelled(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the question's own record with what the heads say as labels, and what the model recites."""
+        found = {name: value for name, value in record.items() if name != "recitation"}
+        first = {"recitation": self.recitation} if self.recitation else {}
+        return {**found, **first, "labels": self.labels, "thresholds": asdict(self.at)}
 
 
 def speak(bundle: Bundle, questions: Sequence[Question], at: Thresholds, progress: Progress) -> Iterator[Spoken]:
     """Yield each question with what the model's heads make of it, in their order.
 
-    They are read in the layout of questions, before any answer. Raises DataError for a model that has not both kinds of
-    heads.
+    They are read in the layout of questions, up to where the answer begins, behind what the model recites, if it does.
+    Raises DataError for a model that has not both kinds of heads.
     """
     refuse_without_heads(bundle, ("router", "types"))
-    bare = [replace(question, answers=(), answerable=None, well_posed=None) for question in questions]
-    readings = readings_of(bundle, [question_parts(question) for question in bare], progress)
-    for question, said in zip(questions, readings, strict=True):
-        if said is None:
+    asked = [Asked(question.question, question.evidence) for question in questions]
+    for question, found in zip(questions, answer_each(bundle, asked, READ, progress), strict=True):
+        if found.unread or found.question is None or len(found.used) < len(question.evidence):
             yield Spoken(question, None, at)
             continue
-        router = {name: p for reading in said for name, p in reading.router.items()}
+        router, recited = found.router, found.tries[0].recitation
         labels: dict[str, Any] = {name: round(p, 4) for name, p in router.items()}
-        labels |= {"coarse": _likely(said[0].coarse), "fine": _likely(said[0].fine)}
-        yield Spoken(question, decide(router, said[0].coarse, bool(question.evidence), at), at, labels)
+        labels |= {"coarse": _likely(found.question.coarse), "fine": _likely(found.question.fine)}
+        made = decide(router, found.question.coarse, bool(question.evidence), at)
+        yield Spoken(question, made, at, labels, recited.text if recited else None)
 
 
 def _likely(said: Mapping[str, float]) -> dict[str, float]:

@@ -5,10 +5,11 @@ becomes one, as in any ChatML. And a line's end at the start of an answer may be
 """
 
 from gnomon.bundle import Bundle
+from gnomon.data.forms.questions import FACT, FACT_END
 from gnomon.taxonomy import CHAT, ROUTER, TOOLS, TYPES
 
 TURN_END = CHAT[1]
-SAID = frozenset((*TYPES, *ROUTER, *TOOLS[:2]))
+SAID = frozenset((*TYPES, *ROUTER, *TOOLS[:2], FACT, FACT_END))
 """Marks that an assistant says and that people and programs are to see: GGUF has them as USER_DEFINED, which llama.cpp
 prints, and not as CONTROL, which it hides.
 """
@@ -75,6 +76,7 @@ TEMPLATE = """\
         {{- '<|im_start|>user\\n<tool_response>\\n' ~ words(message) ~ '\\n</tool_response><|im_end|>\\n' }}
     {%- elif message.role == 'assistant' %}
         {{- '<|im_start|>assistant\\n' }}
+        {%- if message.recitation %}{{- '<|fact|> ' ~ message.recitation ~ '<|/fact|>' }}{%- endif %}
         {%- for token in message.control or [] %}{{- token }}{%- endfor %}
         {{- words(message) }}
         {%- for call in message.tool_calls or [] %}
@@ -89,7 +91,7 @@ TEMPLATE = """\
 {%- endfor %}
 {%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}
 """
-"""In Jinja, for `transformers`, llama.cpp and vLLM. A message may have `control`, as records do."""
+"""In Jinja, for `transformers`, llama.cpp and vLLM. A message may have `control` and `recitation`, as records do."""
 
 OLLAMA_TEMPLATE = """\
 {{- if .Messages }}

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save
 from gnomon.base.errors import GnomonError, IntegrityError
 from gnomon.base.files import pretty_json, read_json, write_synced
 from gnomon.base.seeds import derive
-from gnomon.bundle import Bundle, mark_kinds
+from gnomon.bundle import Bundle
 from gnomon.model.heads import Heads
 from gnomon.presets import Shape
 from gnomon.taxonomy import ANSWER_TYPES, FINE_TYPES, HEAD_OUTPUTS, MARKS, ROUTER_SIGNALS, SIGNAL_KINDS
@@ -19,7 +19,8 @@ FOLDER = "heads"
 FORMULAS = {
     "states": "H_0 is the embedding of the tokens, H_l the stream behind layer l, before the final norm; p is the place"
     " of a mark",
-    "input": "x = sum over l of softmax(mix)_l * H_l[p] / sqrt(mean(H_l[p]^2) + epsilon)",
+    "input": "x = sum over l of softmax(mix)_l * H_l[p] / sqrt(mean(H_l[p]^2) + epsilon), with the mix of the head's"
+    " kind: mix.router for the router, mix.types for coarse and fine",
     "head": "logits = down_proj.weight @ silu(up_proj.weight @ x + up_proj.bias) + down_proj.bias, in float32",
     "router": "sigmoid of each logit",
     "coarse": "sigmoid of each logit",
@@ -36,15 +37,16 @@ def write_heads(bundle: Bundle, folder: Path) -> None:
     if heads is None:
         return
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in heads.state_dict().items()}
+    marks = {MARKS[kind]: token for token, kind in bundle.marks.items()}
+    read_at = dict(zip(ROUTER_SIGNALS, SIGNAL_KINDS, strict=True)) | {"coarse": (0,), "fine": (0,)}
     (folder / FOLDER).mkdir()
     write_synced(folder / FOLDER / "heads.safetensors", save(weights))
     said = {
         "kinds": heads.kinds,
         "epsilon": heads.epsilon,
         "tensors": {name: list(tensor.shape) for name, tensor in weights.items()},
-        "marks": dict(zip(MARKS, mark_kinds(bundle.tokenizer), strict=True)),
-        "read_at": {name: MARKS[kind] for name, kind in zip(ROUTER_SIGNALS, SIGNAL_KINDS, strict=True)}
-        | {"coarse": MARKS[0], "fine": MARKS[0]},
+        "marks": marks,
+        "read_at": {name: [mark for mark in marks if MARKS.index(mark) in at] for name, at in read_at.items()},
         "outputs": {"router": ROUTER_SIGNALS, "coarse": ANSWER_TYPES, "fine": FINE_TYPES},
         "formulas": FORMULAS,
     }
@@ -74,9 +76,9 @@ def heads_differ(bundle: Bundle, folder: Path) -> str | None:
     ours = bundle.model.heads
     if ours is None:
         return None
-    theirs = read_heads(folder, bundle.shape).to(ours.mix.device)
+    theirs = read_heads(folder, bundle.shape).to(ours.device)
     generator = torch.Generator().manual_seed(derive(0, "heads"))
-    states = torch.randn(bundle.shape.states, 8, bundle.shape.width, generator=generator).to(ours.mix.device)
+    states = torch.randn(bundle.shape.states, 8, bundle.shape.width, generator=generator).to(ours.device)
     meant, found = ours(states.unbind()), theirs(states.unbind())
     wrong = [name for name, logits in meant.items() if name not in found or not torch.equal(logits, found[name])]
     return f"its heads differ in {', '.join(wrong)}" if wrong or found.keys() - meant.keys() else None

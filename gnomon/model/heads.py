@@ -1,8 +1,8 @@
 """Heads that say what a model knows of a question, read where a question, its evidence or its answer ends.
 
-They read a learned mix of the stream before and behind every layer, or every loop of layers, at the marked places
-alone: nothing else of it is kept. What they learn may go on into the stream in part; see `Marks.share`. After a loop
-that a token did not pass it has the state with which it stopped, as for the tokens behind it.
+Those of a kind read a learned mix of the stream before and behind every layer, or every loop of layers, at the marked
+places alone: nothing else of it is kept. What they learn may go on into the stream in part; see `Marks.share`. After a
+loop that a token did not pass it has the state with which it stopped, as for the tokens behind it.
 """
 
 from collections.abc import Sequence
@@ -42,13 +42,13 @@ class Head(nn.Module):
 
 
 class Heads(nn.Module):
-    """The heads of the kinds asked for, over one mix of states: x = Σ_l softmax(mix)_l · RMSNorm(H_l)."""
+    """The heads of the kinds asked for, each kind over a mix of states: x = Σ_l softmax(mix)_l · RMSNorm(H_l)."""
 
     def __init__(self, kinds: Sequence[HeadKind], shape: Shape) -> None:
         super().__init__()
         self.kinds, self.epsilon = list(kinds), shape.norm_epsilon
         self.outputs = {name: size for kind in kinds for name, size in HEAD_OUTPUTS[kind].items()}
-        self.mix = nn.Parameter(torch.ones(shape.states))
+        self.mix = nn.ParameterDict({kind: nn.Parameter(torch.ones(shape.states)) for kind in kinds})
         for name, size in self.outputs.items():
             self.add_module(name, Head(shape.width, shape.mark_width or shape.width, size))
 
@@ -57,8 +57,16 @@ class Heads(nn.Module):
         with torch.autocast(states[0].device.type, enabled=False):
             every_LNW = torch.stack([state.float() for state in states])
             normed_LNW = F.rms_norm(every_LNW, every_LNW.shape[-1:], eps=self.epsilon)
-            x_NW = (self.mix.softmax(0)[:, None, None] * normed_LNW).sum(0)
-            return {name: self.get_submodule(name)(x_NW) for name in self.outputs}
+            found: dict[str, Tensor] = {}
+            for kind in self.kinds:
+                x_NW = (self.mix[kind].softmax(0)[:, None, None] * normed_LNW).sum(0)
+                found |= {name: self.get_submodule(name)(x_NW) for name in HEAD_OUTPUTS[kind]}
+            return found
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.parameters()).device
 
 
 class States:

@@ -27,8 +27,8 @@ class Reading:
     def router(self) -> dict[str, float]:
         """The probability of each signal that is read at this kind of mark."""
         found = self._probabilities("router", ROUTER_SIGNALS)
-        here: dict[str, int] = dict(zip(ROUTER_SIGNALS, SIGNAL_KINDS, strict=True))
-        return {name: p for name, p in found.items() if here[name] == self.kind}
+        here: dict[str, tuple[int, ...]] = dict(zip(ROUTER_SIGNALS, SIGNAL_KINDS, strict=True))
+        return {name: p for name, p in found.items() if self.kind in here[name]}
 
     @property
     def coarse(self) -> dict[str, float]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from gnomon.base.errors import ConfigError, DataError
 from gnomon.base.files import pretty_json, read_json, staged_folder, sync_tree, write_atomic
 from gnomon.base.progress import Progress, silent
-from gnomon.bundle import Bundle, mark_kinds
+from gnomon.bundle import Bundle
 from gnomon.data.forms.form import Form, document_of
 from gnomon.data.parts import encode_parts
 from gnomon.data.questions.folds import folds_of
@@ -91,7 +91,7 @@ def refit(bundle: Bundle, asked: Asked, lessons: Lessons, progress: Progress) ->
     """
     had = [] if bundle.model.heads is None else bundle.model.heads.kinds
     model = with_heads(bundle.model, list(HEAD_OUTPUTS), lessons.seed)
-    places = read_places(model, asked.tokens, asked.known, mark_kinds(bundle.tokenizer), progress)
+    places = read_places(model, asked.tokens, asked.known, bundle.marks, progress)
     found = taught(places)
     kinds: list[HeadKind] = [kind for kind in HEAD_OUTPUTS if kind in found or kind in had]
     model = with_heads(bundle.model, kinds, lessons.seed)

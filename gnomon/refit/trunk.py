@@ -9,7 +9,7 @@ import numpy as np
 from gnomon.base.errors import GnomonError
 from gnomon.base.progress import Progress, silent
 from gnomon.base.seeds import derive
-from gnomon.bundle import Bundle, mark_kinds
+from gnomon.bundle import Bundle
 from gnomon.data.forms.questions import question_parts
 from gnomon.data.parts import encode_parts
 from gnomon.data.questions.alter import altered
@@ -65,7 +65,7 @@ def tuned(
     questions say nothing of are taught to say what they said.
     """
     had = [] if bundle.model.heads is None else bundle.model.heads.kinds
-    marks = mark_kinds(bundle.tokenizer)
+    marks = bundle.marks
     kinds = _kinds(asked, marks, had)
     held_out = kept_out(asked, course.seed)
     every = asked

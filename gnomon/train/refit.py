@@ -1,7 +1,7 @@
 """Heads learned anew on a model that stays as it is: its states at the marks are read once, heads learn from these.
 
-What nobody labels stays as it was: a head of a kind without labels keeps its weights, and then the mix of layers, which
-it shares, stays too; a signal of the router without labels is taught by what the router said of it before.
+What nobody labels stays as it was: heads of a kind without labels keep their weights and their mix of layers; a signal
+of the router without labels is taught by what the router said of it before.
 """
 
 import copy
@@ -157,9 +157,9 @@ def fit_heads(
     heads learn once more from all places for as long.
     """
     known = with_what_was_said(heads, places, had)
-    places = Places(places.states.to(heads.mix.device), known.to(heads.mix.device), places.text, places.kind)
+    places = Places(places.states.to(heads.device), known.to(heads.device), places.text, places.kind)
     kinds = taught(places)
-    moving = [p for name, p in heads.named_parameters() if _moves(name, heads, kinds)]
+    moving = [p for name, p in heads.named_parameters() if _moves(name, kinds)]
     kept = held_out[places.text]
     if kept.all() or not kept.any():  # too few to part: all teach, and all judge
         kept, rest = np.ones(len(kept), bool), places
@@ -195,11 +195,9 @@ def taught(places: Places) -> list[HeadKind]:
     return [kind for kind, known in parts.items() if known]
 
 
-def _moves(name: str, heads: Heads, kinds: Sequence[HeadKind]) -> bool:
-    """Whether a parameter learns: the mix only where all heads that share it do."""
-    if name == "mix":
-        return list(kinds) == heads.kinds
-    return ("router" if name.startswith("router.") else "types") in kinds
+def _moves(name: str, kinds: Sequence[HeadKind]) -> bool:
+    """Whether a parameter learns: that of a head, or of the mix, of a kind of which something is known."""
+    return ("router" if name.removeprefix("mix.").partition(".")[0] == "router" else "types") in kinds
 
 
 @torch.no_grad()
@@ -214,7 +212,7 @@ def with_what_was_said(heads: Heads, places: Places, had: Sequence[HeadKind], *,
     types = "types" in had and all_kinds and "types" not in taught(places)
     if not router and not types:
         return known
-    parts = [heads(part.to(heads.mix.device).unbind(1)) for part in places.states.split(TOKENS)]
+    parts = [heads(part.to(heads.device).unbind(1)) for part in places.states.split(TOKENS)]
     if types:
         here = torch.from_numpy(places.kind == 0)
         known[here, COARSE] = torch.cat([part["coarse"].sigmoid().cpu() for part in parts])[here]
@@ -222,9 +220,9 @@ def with_what_was_said(heads: Heads, places: Places, had: Sequence[HeadKind], *,
     if not router:
         return known
     said = torch.cat([part["router"].sigmoid().cpu() for part in parts])
-    for signal, kind in enumerate(SIGNAL_KINDS):
+    for signal, kinds in enumerate(SIGNAL_KINDS):
         if not labelled[signal]:
-            here = torch.from_numpy(places.kind == kind)
+            here = torch.from_numpy(np.isin(places.kind, kinds))
             known[here, ROUTER.start + signal] = said[here, signal]
             known[here, WEIGHT.start + signal] = 1.0
     return known
@@ -237,7 +235,7 @@ def _epochs(heads: Heads, moving: Sequence[nn.Parameter], places: Places, lesson
     every = np.concatenate([np.arange(len(places.text)), *[gold] * (often - 1)])
     optimizer = torch.optim.AdamW(moving, lr=lessons.rate, weight_decay=lessons.decay, fused=True)
     steps = -(-len(every) // lessons.rows)
-    device = heads.mix.device
+    device = heads.device
     generator = torch.Generator(device).manual_seed(derive(lessons.seed, "dropout"))
     for epoch in range(lessons.epochs):
         order = every[permutation(len(every), derive(lessons.seed, "epoch", epoch))]

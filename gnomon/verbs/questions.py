@@ -133,14 +133,13 @@ def speak(
     """Write questions as conversations in which the assistant first says what the run's heads make of each.
 
     A question whose answer is known, or in its evidence, gets the answer that the file has; others an abstention or the
-    wish to retrieve. Left out are questions longer than the context, and those that the heads would answer and for
-    which the file has no answer. What is written is a source of `form` chat, the labels one of `form` questions, by
-    which heads stay what they are while the model learns to say it. Both name the thresholds.
+    wish to retrieve. A model that recites does so first, here too, and its heads are read behind that. Left out are
+    questions longer than the context, and those that the heads would answer and for which the file has no answer. What
+    is written is a source of `form` chat, the labels one of `form` questions (with `recite` where the model recites),
+    by which heads stay what they are while the model learns to say it. Both name the thresholds.
 
     Example:  gnomon questions speak runs/knowing questions.jsonl --out spoken.jsonl --labels said.jsonl
     """
-    from dataclasses import asdict
-
     import orjson
 
     from gnomon.base.files import write_atomic
@@ -155,8 +154,7 @@ def speak(
     records = [record for one in every if (record := one.record) is not None]
     write_atomic(out, b"".join(orjson.dumps(record) + b"\n" for record in records))
     if labels:
-        pairs = [(one, record) for one, (_, record) in zip(every, read, strict=True) if one.decision]
-        said = [{**record, "labels": one.labels, "thresholds": asdict(at)} for one, record in pairs]
+        said = [one.labelled(record) for one, (_, record) in zip(every, read, strict=True) if one.decision]
         write_atomic(labels, b"".join(orjson.dumps(record) + b"\n" for record in said))
     states = Counter(one.decision.state for one in every if one.decision and one.record is not None)
     too_long = sum(one.decision is None for one in every)

@@ -68,8 +68,9 @@ turns = st.one_of(
     st.builds(lambda said: {"role": "assistant", "content": said}, answer),
     st.builds(lambda said, calls: {"role": "assistant", "content": said, "tool_calls": calls}, answer,
               st.lists(call, min_size=1, max_size=2)),
-    st.builds(lambda made: {"role": "assistant", "control": list(made.control), "content": "\n1912" * made.answers},
-              st.sampled_from(list(EVERY.values()))),
+    st.builds(lambda made, recited: {"role": "assistant", "control": list(made.control),
+              "content": "\n1912" * made.answers} | ({"recitation": recited} if recited else {}),
+              st.sampled_from(list(EVERY.values())), st.one_of(st.none(), text.filter(str.strip))),
 )  # fmt: skip
 first = st.one_of(st.just([]), st.builds(lambda role, said: [{"role": role, "content": said}],
                                          st.sampled_from(["system", "developer"]), content))  # fmt: skip
@@ -108,7 +109,7 @@ def test_what_is_said_is_shown_and_all_other_marks_are_not(bundle: Bundle, tmp_p
     names = bundle.tokenizer.token_texts
     kinds = [kind.name for kind in token_kinds(bundle.tokenizer, len(names), chat=True)]
     seen = {names[i] for i in bundle.tokenizer.special_ids if kinds[i] == "USER_DEFINED"}
-    assert seen == {*TYPES, *ROUTER, "<tool_call>", "</tool_call>"}
+    assert seen == {*TYPES, *ROUTER, "<tool_call>", "</tool_call>", "<|fact|>", "<|/fact|>"}
     assert {kinds[i] for i in bundle.tokenizer.special_ids if names[i] not in seen} == {"CONTROL"}
     assert not any(k.name == "USER_DEFINED" for k in token_kinds(bundle.tokenizer, len(names)))
     said = modelfile(bundle, "noisy.gguf")
@@ -125,16 +126,22 @@ def test_llama_cpp_reads_a_conversation_with_the_same_ids(bundle: Bundle, llama_
         {"role": "system", "content": "Be brief."}, {"role": "user", "content": "How warm is it?"},
         {"role": "assistant", "content": "", "tool_calls": [call]},
         {"role": "tool", "content": "31", "tool_call_id": "1"},
-        {"role": "assistant", "content": "<|type:number|><|known|>31"}, {"role": "user", "content": "When?"},
+        {"role": "assistant", "content": "<|fact|> It is.<|/fact|><|type:number|><|known|>31"},
+        {"role": "user", "content": "When?"},
     ]  # fmt: skip
-    spelled = {"role": "assistant", "content": "31", "control": ["<|type:number|>", "<|known|>"]}
+    spelled = {
+        "role": "assistant",
+        "recitation": "It is.",
+        "control": ["<|type:number|>", "<|known|>"],
+        "content": "31",
+    }
     record = {"messages": [*messages[:4], spelled, messages[5]], "tools": tools}
     ((ids, _),) = encode_parts([chat_parts(record)], bundle.tokenizer)
     with llama_cpp.server(path, threads=1) as server:
         said = server.ask("/apply-template", {"messages": messages, "tools": tools})["prompt"]
         found = server.tokenize(said, special=True)
         assert bundle.tokenizer.special_id("<|im_end|>") in server.end_tokens()
-        shown = server.detokenize([bundle.tokenizer.special_id("<|known|>")])
+        shown = server.detokenize([bundle.tokenizer.special_id(mark) for mark in ("<|/fact|>", "<|known|>")])
     tail = bundle.tokenizer.encode("assistant\n")
     assert found == [*ids, bundle.tokenizer.special_id("<|im_start|>"), *tail]
-    assert shown == "<|known|>"
+    assert shown == "<|/fact|><|known|>"

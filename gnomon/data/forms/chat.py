@@ -8,7 +8,8 @@ A record has OpenAI's `messages`, with `tools`, `tool_calls` and results of tool
 and tools stand behind the system's words as one JSON object a line between `<tools>` and `</tools>`. A call is the
 JSON of its name and arguments between `<tool_call>` and `</tool_call>`, each on a line of its own; its result is a turn
 of the user between `<tool_response>` and `</tool_response>`. What an assistant says of a question before it answers,
-`"control": ["<|type:date|>", "<|known|>"]` of its message, stands before its words as those tokens.
+`"control": ["<|type:date|>", "<|known|>"]` of its message, stands before its words as those tokens; and before these,
+between `<|fact|>` and `<|/fact|>`, what it recites from memory, `"recitation": "The bridge was built in 1912."`.
 """
 
 import json
@@ -18,6 +19,7 @@ from typing import Any
 import orjson
 
 from gnomon.data.document import Part
+from gnomon.data.forms.questions import FACT, FACT_END, GAP
 from gnomon.data.questions.spoken import decision_of
 from gnomon.taxonomy import CHAT, ROUTER, TOOLS, TYPES
 
@@ -64,8 +66,9 @@ def asked_parts(words: str) -> list[Part]:
 
 def _turn(message: Mapping[str, Any]) -> list[Part]:
     role = message["role"]
-    if message.get("control") is not None and role != "assistant":
-        raise ValueError(f'a message of the role {role!r} has "control", which only an assistant says')
+    for name in ("control", "recitation"):
+        if message.get(name) is not None and role != "assistant":
+            raise ValueError(f'a message of the role {role!r} has "{name}", which only an assistant says')
     if role == "assistant":
         return [_mark(START), _frame("assistant\n"), *_said(message), Part("mark", END, True), _frame("\n")]
     if role in ("tool", "function"):
@@ -76,12 +79,12 @@ def _turn(message: Mapping[str, Any]) -> list[Part]:
 
 
 def _said(message: Mapping[str, Any]) -> list[Part]:
-    """Return what the assistant says: control tokens, its words, then its calls, each on lines of its own."""
+    """Return what the assistant says: a recitation, control tokens, its words, then calls, each on lines of its own."""
     text, parts = _text(message), list[Part]()
     calls = message.get("tool_calls") or []
     if not isinstance(calls, list):
         raise ValueError('"tool_calls" is no list')
-    control = _control(message, text, calls)
+    first = _recitation(message) + _control(message, text, calls)
     for call in [None, *calls] if text or not calls else calls:
         if parts:
             parts.append(Part("frame", "\n", True))
@@ -90,7 +93,18 @@ def _said(message: Mapping[str, Any]) -> list[Part]:
             continue
         parts += [Part("mark", CALL, True), Part("frame", "\n", True), Part("content", _call(call), True)]
         parts += [Part("frame", "\n", True), Part("mark", CALL_END, True)]
-    return control + parts
+    return first + parts
+
+
+def _recitation(message: Mapping[str, Any]) -> list[Part]:
+    """Return what a message recites; raises ValueError where that is no text or nothing is decided behind it."""
+    text = message.get("recitation")
+    if text is None:
+        return []
+    if not isinstance(text, str) or not text.strip() or message.get("control") is None:
+        raise ValueError('"recitation" is no text, or has no "control" beside it, which is said behind it')
+    said = [Part("frame", GAP, True), Part("content", text, True)]
+    return [Part("mark", FACT, True), *said, Part("mark", FACT_END, True)]
 
 
 def _control(message: Mapping[str, Any], text: str, calls: Sequence[Any]) -> list[Part]:

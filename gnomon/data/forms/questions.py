@@ -28,8 +28,10 @@ GAP = " "
 """Before every text of the layout."""
 MOST_RECITED = 96
 """Tokens that a model recites at most, when it is asked."""
-LAYOUT = 2
-"""Raised whenever equal questions become other parts: what was prepared or calibrated before holds no more."""
+LAYOUT = 3
+"""Raised whenever equal questions become other parts, or have labels at other marks: what was prepared or calibrated
+before holds no more.
+"""
 
 
 def read_question(record: Mapping[str, Any], origin: str) -> tuple[Question, Mapping[str, Any]]:

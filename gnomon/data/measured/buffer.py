@@ -15,7 +15,7 @@ from gnomon.data.streaming.targets import READ, Found
 from gnomon.events.journal import Decisions
 from gnomon.store.labels import ROUTER, WEIGHT, WIDTH
 from gnomon.store.measured import Answered, MeasuredStore, Measurement
-from gnomon.taxonomy import ROUTER_SIGNALS
+from gnomon.taxonomy import OPENING, ROUTER_SIGNALS
 
 KNOWN, RETRIEVE, SUFFICIENT, CORRECT = (ROUTER_SIGNALS.index(n) for n in ("known", "retrieve", "sufficient", "correct"))
 
@@ -35,8 +35,9 @@ class Rendered:
 def render(asking: Asking, one: Answered) -> Iterator[Rendered]:
     """Yield the documents of a question that was answered, the first without evidence.
 
-    What is known of the question counts once, in the first, for it is the same place in all of them; so does what is
-    known of evidence. An answer that was not finished is left out, with its mark.
+    What is known of the question counts once, in the first, for it is the same place in all of them, and there once
+    more where the answer begins; so does what is known of evidence. An answer that was not finished is left out, with
+    its mark.
     """
     asked = asking.questions[one.number]
     seen: set[int] = set()
@@ -44,13 +45,16 @@ def render(asking: Asking, one: Answered) -> Iterator[Rendered]:
         prompt = asked.prompts[said.evidence]
         assert prompt is not None
         found = Rendered([*prompt[:-1]], [], [], [])
+        opening: np.ndarray | None = None
         if not seen:
-            _mark(found, asked.question_end, 0, _of_question(asked, one))
+            _mark(found, asked.question_end, 0, opening := _of_question(asked, one))
         if said.evidence and said.evidence not in seen:
-            _mark(found, len(prompt) - 2, 1, _signal(SUFFICIENT, said.evidence == 1))
+            _mark(found, len(prompt) - 2, 1, opening := _signal(SUFFICIENT, said.evidence == 1))
         seen.add(said.evidence)
         if said.ids is not None:
             found.ids.extend([prompt[-1], *said.ids, asking.answer_end])
+            if opening is not None and asking.answer in found.ids:
+                _mark(found, found.ids.index(asking.answer), OPENING, opening)
             if said.right is not None:
                 _mark(found, len(found.ids) - 1, 2, _signal(CORRECT, said.right))
         yield found

@@ -8,7 +8,8 @@
     <|ill_posed|><|abstain|>                     nothing could answer this
 
 First the type of the answer, then one word of how matters stand, then the answer or why there is none. These are all:
-18 types with five states, and the ill-posed question, which wants no type.
+18 types with five states, and the ill-posed question, which wants no type. A model that recites does so before them,
+`<|fact|> The bridge was built in 1912.<|/fact|><|type:date|><|known|>1912`, for it knows better behind it.
 """
 
 import re
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gnomon.data.questions.question import Question, each_record
-from gnomon.taxonomy import ANSWER_TYPES
+from gnomon.taxonomy import ANSWER_TYPES, QUESTION
 
 State = Literal["known", "retrieve", "unknown", "sufficient", "insufficient", "ill_posed"]
 
@@ -66,6 +67,7 @@ EVERY: dict[tuple[str, ...], Decision] = {
 
 _NAME = re.compile(r"<\|[a-z_:]+\|>")
 _NAMES = re.compile(r"(<\|[a-z_:]+\|>)+")
+_RECITED = re.compile("{}.*?{}".format(*map(re.escape, QUESTION[4:6])), re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,10 @@ def decision_of(control: Sequence[str]) -> Decision:
 
 def read_spoken(text: str) -> tuple[Decision | None, str]:
     """Return the decision with which an answer begins and what follows it; None, and all of it, where it begins with
-    none.
+    none. What is recited before is in neither.
     """
+    recited = _RECITED.match(text)
+    text = text[recited.end() :] if recited else text
     names = _NAMES.match(text)
     said = tuple(_NAME.findall(names.group())) if names else ()
     found = next((n for n in (3, 2) if said[:n] in EVERY), None)

@@ -11,22 +11,22 @@ from torch import Tensor
 from gnomon.data.streaming.source import Pieces
 from gnomon.store.datasets import Dataset, Split
 from gnomon.store.labels import COARSE, FINE, ROUTER, WEIGHT, WIDTH
-from gnomon.taxonomy import ROUTER_SIGNALS, SIGNAL_KINDS
+from gnomon.taxonomy import MARKS, ROUTER_SIGNALS, SIGNAL_KINDS
 
 log = logging.getLogger(__name__)
 
-READ = np.zeros((3, WIDTH), bool)
+READ = np.zeros((len(MARKS), WIDTH), bool)
 """What of a row is read at each kind of mark."""
-for _signal, _kind in enumerate(SIGNAL_KINDS):
-    READ[_kind, [ROUTER.start + _signal, WEIGHT.start + _signal]] = True
+for _signal, _kinds in enumerate(SIGNAL_KINDS):
+    READ[np.ix_(_kinds, [ROUTER.start + _signal, WEIGHT.start + _signal])] = True
 READ[0, COARSE] = READ[0, FINE] = True
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Labels of a micro-batch, by place: `places` in its flattened tokens, int64 [N], rising; `kinds` of marks there, 0
-    `<|/q|>`, 1 `<|/ctx|>`, 2 `<|/a|>`; and float32 `router` and `weight` [N, 5], `coarse` [N, 18] and `fine` [N, 50],
-    NaN where nothing is known, or nothing of it is read at this mark.
+    """Labels of a micro-batch, by place: `places` in its flattened tokens, int64 [N], rising; `kinds` of marks there,
+    by their order in MARKS; and float32 `router` and `weight` [N, 5], `coarse` [N, 18] and `fine` [N, 50], NaN where
+    nothing is known, or nothing of it is read at this mark.
     """
 
     places: Tensor

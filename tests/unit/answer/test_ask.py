@@ -25,7 +25,7 @@ from gnomon.answer.recitation import signals_of
 from gnomon.answer.repair import MOST_REPAIRS, Attempt, next_attempt
 from gnomon.answer.result import Terms, result_of
 from gnomon.answer.session import Session
-from gnomon.answer.signals import signals
+from gnomon.answer.signals import OF_QUESTION, signals
 from gnomon.answer.spans import spans
 from gnomon.answer.trust import CLOSED, SHOWN, Trust, Use, load_trust, save_trust, why_not
 from gnomon.answer.utterance import Utterance
@@ -71,7 +71,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         model.head[tokenizer().special_id("<|/a|>")] = (
             middle / middle.square().sum() * model.logits(states).amax(1).mean()
         )
-        model.get_parameter("heads.router.down_proj.bias")[ROUTER_SIGNALS.index("correct")] = -0.1
+        model.get_parameter("heads.router.down_proj.bias")[ROUTER_SIGNALS.index("correct")] = -0.05
     return saved_bundle(tmp_path_factory.mktemp("run"), model, tokenizer())
 
 
@@ -137,12 +137,36 @@ def test_what_the_heads_say_is_what_a_reading_of_the_whole_layout_says(
         end = [ending] if one.utterance.finished else []
         text = [bundle.tokenizer.end_of_text, *ids, opening, *one.utterance.ids, *end]
         readings = read(bundle.model, text, kinds)[1]
-        assert len(readings) == 1 + bool(found.used) + len(end)
-        ours = [found.question, one.evidence, one.utterance.reading]
+        assert len(readings) == 2 + bool(found.used) + len(end)
+        ours = [found.question, one.evidence, one.utterance.opening, one.utterance.reading]
         for slow, ours_ in zip(readings, [r for r in ours if r], strict=True):
             assert ours_.place == slow.place and ours_.kind == slow.kind
             assert ours_.router == pytest.approx(slow.router, abs=2e-5)
             assert ours_.coarse == pytest.approx(slow.coarse, abs=2e-5)
+
+
+def test_a_run_of_before_heads_were_read_where_answers_begin_is_not_read_there(bundle: Bundle) -> None:
+    plan = {name: value for name, value in bundle.plan.items() if name != "marks"}
+    chosen = how(constrain=False, stop_early=False)
+    now, then = (answer_each(one, ASKED[:6], chosen) for one in (bundle, replace(bundle, plan=plan)))
+    for new, old in zip(now, then, strict=True):
+        assert said(new) == said(old) and new.question and old.question
+        assert new.tries[0].utterance.opening and old.tries[0].utterance.opening is None
+        last = new.tries[0].utterance.opening.router
+        assert new.router == (last if new.used else {name: last[name] for name in OF_QUESTION})
+        evidence = old.tries[0].evidence
+        assert old.router == old.question.router | (evidence.router if evidence else {}) != new.router
+
+
+def test_questions_that_are_only_read_are_read_and_recited_as_those_that_are_answered(reciting: Bundle) -> None:
+    chosen = how(constrain=False, stop_early=False)
+    every, read_only = (answer_each(reciting, ASKED, replace(chosen, answer=answer)) for answer in (True, False))
+    for found, bare in zip(every, read_only, strict=True):
+        assert (found.question, found.unread, found.used) == (bare.question, bare.unread, bare.used)
+        assert bare.standing(0) is None and len(bare.tries) == bool(found.tries)
+        for one, other in zip(found.tries, bare.tries, strict=True):
+            assert (one.evidence, one.recitation) == (other.evidence, other.recitation)
+            assert one.utterance.opening == other.utterance.opening and one.router == other.router
 
 
 @given(st.text("ab", max_size=12), st.text("ab", min_size=1, max_size=3))
@@ -427,8 +451,11 @@ def test_what_is_said_follows_from_what_was_found(request: pytest.FixtureRequest
     for found in answer_each(bundle, ASKED, terms.settings):
         told = result_of(found, terms)
         assert (told["answer"] is not None) == (told["decision"] in GIVEN)
-        if found.question is not None and found.question.router["well_posed"] < ILL_POSED_BELOW:
-            assert told["decision"] == "ill_posed" and not found.tries, "what is ill posed is read no further"
+        if found.question is not None and found.router["well_posed"] < ILL_POSED_BELOW:
+            assert told["decision"] == "ill_posed"
+            assert bool(found.tries) == found.may_recite, (
+                "what is ill posed is read no further, unless it is recited of"
+            )
         recited = found.tries[0].recitation if told["answer"] is not None else None
         if told["answer"] is not None:
             read = found.passages or (recited and [recited.text or ""]) or None

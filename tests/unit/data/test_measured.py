@@ -21,11 +21,11 @@ from gnomon.evaluate.measured import Examiner, chosen, judged
 from gnomon.events.journal import Decisions
 from gnomon.store.labels import WIDTH
 from gnomon.store.measured import Answered, MeasuredStore, Measurement, Said
-from gnomon.taxonomy import MARKS, ROUTER_SIGNALS
+from gnomon.taxonomy import MARKS, OPENING, ROUTER_SIGNALS
 from gnomon.tokenizer.train import train_tokenizer
 from tests.world import SENTENCES, small_config
 
-END, Q, Q_END, CTX, CTX_END, A, A_END, ABSTAIN = range(8)
+END, Q, Q_END, CTX, CTX_END, A, A_END, ABSTAIN, FACT = range(9)
 LENGTH = 24
 
 
@@ -94,7 +94,7 @@ def test_rows_hold_whole_documents_without_loss_labelled_where_they_are_read(
                 ids = tuple(tokens[here].tolist())
                 said = tuple(_plain(place, *known[at * LENGTH + here[0] + place])
                              for place in range(len(ids)) if at * LENGTH + here[0] + place in known)  # fmt: skip
-                assert all(ids[place] == (Q_END, CTX_END, A_END)[kind] for place, kind, _ in said)
+                assert all(ids[place] == (Q_END, CTX_END, A_END, A)[kind] for place, kind, _ in said)
                 pieces.add(ids)
                 labels.add((ids, said))
     assert {name: counts.get(name, 0) for name in total} == total
@@ -138,13 +138,20 @@ def test_each_question_counts_once_and_each_answer_where_it_ends() -> None:
     told = [[_plain(p, k, n[:5], n[5:10]) for p, k, n in zip(f.places, f.kinds, f.known, strict=True)]
             for f in (first, drawn, enough, short)]  # fmt: skip
     assert told == [
-        [(5, 0, ((0, 0.0, 0.5), (KNOWN, 0.4, 1.0))), (8, 2, ((CORRECT, 1.0, 1.0),))],
+        [
+            (5, 0, ((0, 0.0, 0.5), (KNOWN, 0.4, 1.0))),
+            (6, OPENING, ((0, 0.0, 0.5), (KNOWN, 0.4, 1.0))),
+            (8, 2, ((CORRECT, 1.0, 1.0),)),
+        ],
         [(8, 2, ((CORRECT, 0.0, 1.0),))],
-        [(9, 1, ((SUFFICIENT, 1.0, 1.0),)), (13, 2, ((CORRECT, 1.0, 1.0),))],
+        [(9, 1, ((SUFFICIENT, 1.0, 1.0),)), (10, OPENING, ((SUFFICIENT, 1.0, 1.0),)), (13, 2, ((CORRECT, 1.0, 1.0),))],
         [(9, 1, ((SUFFICIENT, 0.0, 1.0),))],
     ]
     decided = next(iter(render(asked, Answered(0, 0.4, True, said))))
     assert decided.known[0][RETRIEVE] == 1.0
+    asked.questions[0] = replace(asked.questions[0], prompts=([*question, FACT], None, None))
+    (recited,) = render(replace(asked, recites=True), Answered(0, 0.4, None, (Said(0, (207, A, 208), True),)))
+    assert (recited.ids[8:], recited.places) == ([A, 208, A_END], [5, 8, 10]), "where an answer begins, behind that"
 
 
 @pytest.mark.parametrize(

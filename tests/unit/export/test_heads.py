@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 from gnomon.base.errors import IntegrityError
 from gnomon.base.files import read_json
 from gnomon.base.progress import silent
-from gnomon.bundle import Bundle, load_bundle, mark_kinds
+from gnomon.bundle import Bundle, load_bundle
 from gnomon.export.heads import heads_differ, read_heads
 from gnomon.export.write import export, verify_export
 from gnomon.taxonomy import ANSWER_TYPES, FINE_TYPES, MARKS, ROUTER_SIGNALS
@@ -43,16 +43,19 @@ def test_the_words_beside_them_are_enough_to_compute_them(bundle: Bundle, out: P
     """As somebody would who has the two files, NumPy, and the hidden states of transformers."""
     said, w = read_json(out / "hf" / "heads" / "heads.json"), load_file(out / "hf" / "heads" / "heads.safetensors")
     states = np.random.default_rng(0).standard_normal((TINY.layers + 1, TINY.width)).astype(np.float32)
-    mix = np.exp(w["mix"]) / np.exp(w["mix"]).sum()
-    x = sum(a * h / np.sqrt(np.mean(h * h) + said["epsilon"]) for a, h in zip(mix, states, strict=True))
+    mixed = dict[str, np.ndarray]()
+    for kind in said["kinds"]:
+        mix = np.exp(w[f"mix.{kind}"]) / np.exp(w[f"mix.{kind}"]).sum()
+        x = [a * h / np.sqrt(np.mean(h * h) + said["epsilon"]) for a, h in zip(mix, states, strict=True)]
+        mixed[kind] = np.sum(x, axis=0)
     assert bundle.model.heads is not None
     for name, logits in bundle.model.heads([torch.from_numpy(h)[None] for h in states]).items():
-        up = w[f"{name}.up_proj.weight"] @ x + w[f"{name}.up_proj.bias"]
+        up = w[f"{name}.up_proj.weight"] @ mixed["router" if name == "router" else "types"] + w[f"{name}.up_proj.bias"]
         found = w[f"{name}.down_proj.weight"] @ (up / (1 + np.exp(-up))) + w[f"{name}.down_proj.bias"]
         assert np.allclose(found, logits[0].detach().numpy(), atol=1e-5)
     assert said["outputs"] == {"router": list(ROUTER_SIGNALS), "coarse": list(ANSWER_TYPES), "fine": list(FINE_TYPES)}
     assert said["marks"] == {mark: bundle.tokenizer.special_id(mark) for mark in MARKS}
-    assert mark_kinds(bundle.tokenizer) == {id_: kind for kind, id_ in enumerate(said["marks"].values())}
+    assert bundle.marks == {id_: kind for kind, id_ in enumerate(said["marks"].values())}
 
 
 def test_the_model_s_own_files_are_those_of_a_model_without_heads_but_for_a_note(bundle: Bundle, out: Path) -> None:

@@ -115,7 +115,10 @@ def test_what_is_not_labelled_gives_exactly_no_gradient() -> None:
     one = replace(one, weight=torch.ones_like(one.weight))
     found = gradients(state, labelled(replace(rows, targets=one)))
     moved = {name for name, gradient in found.items() if name.startswith("heads.") and gradient.any()}
-    assert moved == {"heads.mix", *(f"heads.router.{n}_proj.{k}" for n in ("up", "down") for k in ("weight", "bias"))}
+    assert moved == {
+        "heads.mix.router",
+        *(f"heads.router.{n}_proj.{k}" for n in ("up", "down") for k in ("weight", "bias")),
+    }
     assert found["heads.router.down_proj.bias"].nonzero().tolist() == [[2]]
 
 

@@ -27,15 +27,17 @@ def test_every_decision_is_read_back_from_its_tokens_its_text_and_its_record(evi
         assert decision_of(decision.control) == decision
         for answer in ("", "1912", "<|type:date|>", " <|known|>", "<tool_call>"):
             assert read_spoken("".join(decision.control) + answer) == (decision, answer)
-        record = Spoken(Question("q", "When?", answers=("1912",), evidence=evidence), decision, Thresholds()).record
-        assert record is not None
-        parts = chat_parts(record)
-        at = next(i for i, part in enumerate(parts) if part.text == "assistant\n") + 1
-        said = [part for part in parts[at:] if part.text and part.loss]
-        marks = tuple(part.text for part in said if part.kind == "mark")
-        assert marks == (*decision.control, "<|im_end|>")
-        assert [part.text for part in said if part.kind != "mark"] == [" 1912"] * decision.answers
-        assert document_of(record, Form("chat"), "here").text.startswith("When?")
+        for recited in (None, "It began\nin 1912. <|known|>"):
+            question = Question("q", "When?", answers=("1912",), evidence=evidence)
+            record = Spoken(question, decision, Thresholds(), recitation=recited).record
+            assert record is not None
+            parts = chat_parts(record)
+            at = next(i for i, part in enumerate(parts) if part.text == "assistant\n") + 1
+            said = [part.text for part in parts[at:] if part.text and part.loss]
+            first = ["<|fact|>", " ", recited, "<|/fact|>"] if recited else []
+            assert said == [*first, *decision.control, *[" 1912"] * decision.answers, "<|im_end|>"]
+            assert read_spoken("".join(said[:-1])) == (decision, " 1912" * decision.answers)
+            assert document_of(record, Form("chat"), "here").text.startswith("When?")
 
 
 tokens = st.sampled_from((*ROUTER, *TYPES, "<|im_end|>", "known", ""))
@@ -87,6 +89,10 @@ CALL = [{"function": {"name": "search", "arguments": "{}"}}]
     ("message", "why"),
     [
         (user(control=list(KNOWN)), "only an assistant"),
+        (user(recitation="It was."), "only an assistant"),
+        ({"role": "assistant", "content": "x", "recitation": "It was."}, "said behind it"),
+        ({"role": "assistant", "content": "x", "control": list(KNOWN), "recitation": " "}, "no text"),
+        ({"role": "assistant", "content": "x", "control": list(KNOWN), "recitation": ["It was."]}, "no text"),
         ({"role": "assistant", "content": "x", "control": "<|known|>"}, "no list"),
         ({"role": "assistant", "content": "x", "control": [KNOWN]}, "say nothing"),
         ({"role": "assistant", "content": "x", "control": []}, "say nothing"),
