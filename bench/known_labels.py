@@ -4,9 +4,9 @@
         --held-out worlds/knowing/questions_test.jsonl
 
 The trained model stays as it is. It answers questions of both files without evidence, five times each; then fresh
-heads learn `known` from its states at questions of the first file, and behind what it recited of them, by three labels:
-how well posed the form of a question is, by rules alone; whether the file says that it can be answered; and the share
-of its own answers that are right, as training measures it. Printed is how well they tell, of the held-out questions,
+heads learn `known` from its states behind questions of the first file, and where its answers begin, by three labels: how
+well posed the form of a question is, by rules alone; whether the file says that it can be answered; and the share of
+its own answers that are right, as training measures it. Printed is how well they tell, of the held-out questions,
 those that it answers rightly: AUROC and calibration error, of all and of those that can be answered.
 """
 
@@ -30,7 +30,7 @@ from gnomon.evaluate.measured import Examiner, measure
 from gnomon.evaluate.questions import scores_of
 from gnomon.model.lm import first_weight
 from gnomon.store.labels import ROUTER, WEIGHT, WIDTH
-from gnomon.taxonomy import MARKS, RECITED, ROUTER_SIGNALS
+from gnomon.taxonomy import MARKS, OPENING, ROUTER_SIGNALS
 from gnomon.train.refit import Lessons, Places, fit_heads, read_places, with_heads
 
 KNOWN = ROUTER_SIGNALS.index("known")
@@ -96,7 +96,7 @@ def examine(bundle: Bundle, path: Path, limit: int) -> Exam:
 def told(
     bundle: Bundle, taught: Exam, held_out: Exam, label: Callable[[Exam, int], float], seed: int
 ) -> dict[str, dict[str, float]]:
-    """Return how well heads that learned from labels tell what is known, at the question and behind a recitation."""
+    """Return how well heads that learned from labels tell what is known, behind questions and where answers begin."""
     model = with_heads(bundle.model, ["router"], seed)
     assert model.heads is not None
     with torch.no_grad():
@@ -124,11 +124,11 @@ def told(
 
 
 def places_of(bundle: Bundle, exam: Exam, label: Callable[[Exam, int], float]) -> Places:
-    """Return the states at questions, and behind what was recited of them, with a label of `known`."""
+    """Return the states behind questions, and where their answers begin, with a label of `known`."""
     known = np.full((len(exam.texts), WIDTH), np.nan, np.float32)
     known[:, ROUTER.start + KNOWN] = [label(exam, i) for i in range(len(exam.texts))]
     known[:, WEIGHT.start + KNOWN] = 1.0
-    kinds = {token: kind for token, kind in bundle.marks.items() if kind in (0, RECITED)}
+    kinds = {token: kind for token, kind in bundle.marks.items() if kind in (0, OPENING)}
     return read_places(bundle.model, exam.texts, known, kinds, silent)
 
 
