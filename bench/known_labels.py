@@ -4,7 +4,7 @@
         --held-out worlds/knowing/questions_test.jsonl
 
 The trained model stays as it is. It answers questions of both files without evidence, five times each; then fresh
-heads learn `known` from its states behind questions of the first file, and where its answers begin, by three labels: how
+heads learn `known` from its states behind questions of the first file and where its answers begin, by three labels: how
 well posed the form of a question is, by rules alone; whether the file says that it can be answered; and the share of
 its own answers that are right, as training measures it. Printed is how well they tell, of the held-out questions,
 those that it answers rightly: AUROC and calibration error, of all and of those that can be answered.
