@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -148,6 +149,7 @@ def make_state(
     budget = Budget(device, shape.states, detached, config.heads.gradient_share) if heads else None
     return State(
         schedule=schedule,
+        heads_schedule=replace(schedule, kind="wsd", decay_share=config.heads.decay_share),
         readback=Readback(config.train.log_every, device, noise=noise is not None, heads=bool(heads)),
         device=device,
         dtype=dtype,

@@ -109,6 +109,7 @@ def plain_state(
     model = noisy_model(shape, seed)
     return State(
         schedule=Schedule("wsd", 3e-3, 100, 5, 0.4, 0.1),
+        heads_schedule=Schedule("wsd", 3e-3, 100, 5, 0.1, 0.1),
         readback=Readback(log_every, "cpu"),
         device="cpu",
         dtype=dtype,

@@ -30,6 +30,7 @@ class HeadsConfig(BaseModel):
     router: bool = False  # is it well posed, known, worth retrieval; is the evidence enough; is the answer right
     types: bool = False  # the type of its answer, of 18 coarse and 50 fine ones
     detached_share: float = Field(default=0.1, ge=0, le=1)  # of the steps, at first, in which only the heads learn
+    decay_share: float = Field(default=0.1, ge=0, le=1)  # of the steps, at the end, in which their rate falls
     gradient_share: float = Field(default=0.1, ge=0, le=1)  # of the language's gradient that theirs may come to after
     measured: MeasuredConfig = MeasuredConfig()
 

@@ -44,13 +44,17 @@ class Optimizer:
         self._betas = beta1, beta2
         self._every = list(parameters.values())
         named = {name: p for name, p in parameters.items() if owned is None or name in owned}
-        matrices = {name: p for name, p in named.items() if p.ndim >= 2 and "embed" not in name}
-        rest = [p for name, p in named.items() if name not in matrices]
+        heads = {name: p for name, p in named.items() if name.startswith("heads.")}
+        trunk = {name: p for name, p in named.items() if name not in heads}
+        matrices = {name: p for name, p in trunk.items() if p.ndim >= 2 and "embed" not in name}
+        rest = [p for name, p in trunk.items() if name not in matrices]
+        groups: list[dict[str, Any]] = [
+            {"params": rest, "weight_decay": 0.0, "heads": False},
+            {"params": [p for p in heads.values() if p.ndim >= 2], "weight_decay": weight_decay, "heads": True},
+            {"params": [p for p in heads.values() if p.ndim < 2], "weight_decay": 0.0, "heads": True},
+        ]
         self._muon = None
-        groups: list[dict[str, Any]] = [{"params": rest, "weight_decay": 0.0}]
         if kind == "muon":
-            heads = [matrices.pop(name) for name in list(matrices) if name.startswith("heads.")]
-            groups = [*([{"params": heads, "weight_decay": weight_decay}] if heads else []), *groups]
             whole = None if rows is None else [rows[name] for name in matrices]
             self._muon = Muon(
                 matrices.values(),
@@ -61,7 +65,7 @@ class Optimizer:
                 world=world,
             )
         else:
-            groups = [{"params": list(matrices.values()), "weight_decay": weight_decay}, *groups]
+            groups = [{"params": list(matrices.values()), "weight_decay": weight_decay, "heads": False}, *groups]
         self._adamw = torch.optim.AdamW(groups, lr=lr, betas=self._betas, eps=1e-8, fused=True)
         for parameter in (p for group in groups for p in group["params"]):
             self._adamw.state[parameter] = {
@@ -77,15 +81,16 @@ class Optimizer:
         units = [[p] for group in groups for p in group["params"]] + (self._muon.groups if self._muon else [])
         self._units = [[names[p] for p in unit] for unit in units]
 
-    def step(self, lr: float, grad_scale: Tensor, skip: Tensor) -> None:
+    def step(self, lr: float, grad_scale: Tensor, skip: Tensor, heads_lr: float | None = None) -> None:
         """Take a step with the gradients divided by `grad_scale`; where `skip` is true nothing changes, bit for bit.
+        Heads have a rate of their own, the others' where it is None.
 
         AdamW's fused kernel does both itself: it divides by `grad_scale` and does nothing where `found_inf` is 1.
         """
         kernel: Any = self._adamw  # the fused kernel's two inputs are not in the class's type
         kernel.grad_scale, kernel.found_inf = grad_scale, skip.float()
         for group in self._adamw.param_groups:
-            group["lr"] = lr
+            group["lr"] = heads_lr if group["heads"] and heads_lr is not None else lr
         self._adamw.step()
         if self._muon is not None:
             self._muon.step(lr, grad_scale, skip)

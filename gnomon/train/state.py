@@ -37,6 +37,7 @@ class State:
     """A run in motion. The first block is fixed for the run; the second is what a checkpoint holds."""
 
     schedule: Schedule
+    heads_schedule: Schedule
     readback: Readback
     device: str
     dtype: Dtype

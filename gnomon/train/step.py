@@ -35,7 +35,8 @@ def step(state: State, batch: Batch, world: World = ALONE) -> list[Event]:
     """
     if batch.accept:
         state.guard.forget()
-    lr = state.schedule.rate_until(state.done + batch.share) * batch.rate_factor
+    done = state.done + batch.share
+    lr, heads_lr = (one.rate_until(done) * batch.rate_factor for one in (state.schedule, state.heads_schedule))
     figures = state.budget.figures if state.budget else 0
     # loss, what is told of heads, and squared norms of the passes
     sums = torch.zeros(1 + figures + (state.noise is not None), device=state.device)
@@ -60,7 +61,7 @@ def step(state: State, batch: Batch, world: World = ALONE) -> list[Event]:
         return [MemoryShort(step=state.step, micro_rows=batch.micro_rows, why=short or "in another process")]
     state.sharding.sum_(sums, gradients, exact=state.exact)
     loss, scale = sums[0], state.guard.scale.clone()  # judging may change the scale
-    norm, verdict = _apply(state, gradients, loss, lr, scale, batch.first_row)
+    norm, verdict = _apply(state, gradients, loss, (lr, heads_lr), scale, batch.first_row)
     state.step += 1
     state.done += batch.share
     state.row = batch.next_row
@@ -156,9 +157,10 @@ def _accumulate_heads(state: State, rows: Rows, batch: Batch, share: Tensor | No
 
 
 def _apply(
-    state: State, gradients: list[Tensor], loss: Tensor, lr: float, scale: Tensor, row: int
+    state: State, gradients: list[Tensor], loss: Tensor, rates: tuple[float, float], scale: Tensor, row: int
 ) -> tuple[Tensor, Tensor]:
     """Clip, judge, update and clear gradients, `scale` times what they are; return norm before clipping, and verdict.
+    `rates` are the language's and the heads'.
 
     One pass over the gradients finds the norm. Scaling back, clipping and skipping are the optimizer's. The norm is
     that of the language's weights; heads are clipped by themselves, and where theirs is not finite it is not either.
@@ -171,7 +173,8 @@ def _apply(
         clip_(heads, own, state.clip * scale)
     norm = scaled / scale
     verdict = state.guard.judge(loss, norm, step=state.step, row=row)
-    state.optimizer.step(lr, scale * (norm / state.clip).clamp(min=1.0), verdict != OK)
+    lr, heads_lr = rates
+    state.optimizer.step(lr, scale * (norm / state.clip).clamp(min=1.0), verdict != OK, heads_lr)
     state.sharding.settle()
     state.optimizer.clear()
     return norm, verdict

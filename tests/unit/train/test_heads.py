@@ -18,6 +18,7 @@ from gnomon.taxonomy import ANSWER_TYPES, FINE_TYPES, HEAD_LOSSES, ROUTER_SIGNAL
 from gnomon.train.heads import Budget
 from gnomon.train.parallel import ALONE
 from gnomon.train.readback import Readback
+from gnomon.train.schedule import Schedule
 from gnomon.train.state import State
 from gnomon.train.step import _gradients, step
 from tests.unit.train.test_step import as_batch
@@ -133,6 +134,25 @@ def test_while_heads_are_detached_the_language_s_weights_are_those_of_a_run_with
         step(state, labelled(rows))
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs) == (number < 5)
     assert not any(torch.equal(before, ours[name]) for name, before in heads.items())
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_heads_have_a_rate_of_their_own_and_the_language_has_its(optimizer: OptimizerKind) -> None:
+    rows = asked(packed_rows(LAYOUT, length=64))
+    fast = state_with_heads(optimizer, detached=9.0)
+    slow = replace(fast.schedule, peak=1e-4)
+
+    def weights(schedule: Schedule, of_heads: Schedule) -> dict[str, Tensor]:
+        state = state_with_heads(optimizer, detached=9.0)
+        state.schedule, state.heads_schedule = schedule, of_heads
+        step(state, labelled(rows))
+        return dict(state.model.named_parameters())
+
+    found = weights(fast.schedule, slow)
+    for name, tensor in weights(slow, slow).items():
+        assert torch.equal(found[name], tensor) == name.startswith("heads.")
+    for name, tensor in weights(fast.schedule, fast.schedule).items():
+        assert torch.equal(found[name], tensor) != name.startswith("heads.")
 
 
 def test_after_that_the_heads_gradient_in_the_trunk_is_at_most_its_part_of_the_language_s() -> None:
