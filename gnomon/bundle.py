@@ -46,8 +46,13 @@ class Bundle:
 
     @property
     def marks(self) -> dict[int, int]:
-        """Which ids are marks where its heads have learned to be read, and of which kind; DataError as `mark_kinds`."""
-        return mark_kinds(self.tokenizer, self.plan.get("marks", FIRST_MARKS))
+        """Which ids are marks where its heads have learned to be read, and of which kind; DataError as `mark_kinds`,
+        IntegrityError where the plan names others.
+        """
+        said = self.plan.get("marks", FIRST_MARKS)
+        if not isinstance(said, list | tuple) or not all(mark in MARKS for mark in said):
+            raise IntegrityError(f"the plan's marks are {said!r:.60}", where=str(self.run.plan_path))
+        return mark_kinds(self.tokenizer, said)
 
     @property
     def name(self) -> str:
@@ -87,8 +92,6 @@ def _heads(said: Any, run: Run) -> list[HeadKind]:
 def _model(shape: Shape, heads: list[HeadKind], checkpoint: Checkpoint) -> LanguageModel:
     """Return the model that a checkpoint's weights are; nothing is made that could be larger than they are."""
     weights = {name: torch.from_numpy(array) for name, array in checkpoint.tensors("model").items()}
-    if "heads.mix" in weights:  # of before each kind had one of its own
-        weights |= dict.fromkeys((f"heads.mix.{kind}" for kind in heads), weights.pop("heads.mix"))
     sizes = sum(tensor.numel() for tensor in weights.values())
     parameters = shape.parameters + sum(head_table(shape, heads).values())
     if sizes != parameters or shape.layers > len(weights):

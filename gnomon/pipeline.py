@@ -222,7 +222,13 @@ def settle_plan(run: Run, config: Config, dataset: Dataset, console: Console, pr
         return plan
     tokenizer = Tokenizer.load(dataset.tokenizer_path)
     if config.heads.kinds:
-        mark_kinds(tokenizer)  # or they could not be read
+        marks = list(mark_kinds(tokenizer))  # or they could not be read
+        if dataset.manifest["tokenizer"].get("marks", marks) != marks:
+            raise ConfigError(
+                "the dataset's questions have labels at other marks than heads are read at now",
+                where=str(dataset.folder),
+                do="prepare its texts anew: `gnomon train` does it where data.prepared does not name this version",
+            )
     digest = digest_of(config.heads.measured.questions, tokenizer, shape_of(config).context)
     plan = plan_of(config, dataset, console, processes).model_copy(update={"measured_questions": digest})
     refuse_too_large(plan, this_machine())

@@ -19,7 +19,7 @@ from gnomon.base.progress import Progress, silent
 from gnomon.bundle import Bundle, refuse_without_heads
 from gnomon.data.forms.questions import GAP, MOST_RECITED
 from gnomon.model.reading import Reading
-from gnomon.taxonomy import ANSWER_TYPES, QUESTION
+from gnomon.taxonomy import ANSWER_TYPES, OPENING, QUESTION
 
 Q, Q_END, CONTEXT, CONTEXT_END, _, _, PASSAGE, PASSAGE_END, _, _ = QUESTION
 WAY = 3
@@ -44,7 +44,7 @@ class Settings:
     repairs: int = 0  # further tries at most, of an answer that does not hold
     typed: bool = True  # the types that the model predicts are open; else all are
     answer: bool = True  # else questions are only read, and recited of, up to where an answer would begin
-    stop_early: bool = True  # a question that is ill posed is read no further, unless the model may recite
+    stop_early: bool = True  # a question that is ill posed is read no further, where nothing is said of it later
     recite: bool = True  # a model that has learned it may say from memory first what its answer follows from
     weighed: bool = False  # an abstention is a signal beside others, for a calibration to weigh; else it is the end
 
@@ -226,6 +226,7 @@ class _Batch:
         self._bundle, self._settings, self._rows = bundle, settings, rows
         tokenizer = bundle.tokenizer
         kinds = bundle.marks
+        self._told_later = OPENING in kinds.values()
         self._special = {name: tokenizer.special_id(name) for name in (*QUESTION, ANSWER)}
         self._first = [row.question_piece(self._special, tokenizer.end_of_text) for row in rows]
         evidence = [row.evidence_piece(self._special, row.found.used) for row in rows]
@@ -244,7 +245,7 @@ class _Batch:
         self._clock("question", started, self._rows)
         behind = self._session.place
         attempts: list[Attempt | None] = [
-            None if self._settings.stop_early and found.ill_posed and not found.may_recite else _first_attempt(found)
+            None if self._settings.stop_early and not self._told_later and found.ill_posed else _first_attempt(found)
             for found in (row.found for row in self._rows)
         ]
         self._try(attempts)

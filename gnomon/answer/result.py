@@ -106,7 +106,7 @@ def _trace(found: Found, terms: Terms) -> list[dict[str, Any]]:
         if found.may_recite and not number:
             steps.append(_step("recitation", *_recited(one.recitation, spent)))
         said = one.utterance
-        opening = {f"opening_{name}": p for name, p in found.router.items()} if said.opening and not number else {}
+        opening = {f"opening_{name}": p for name, p in said.opening.router.items()} if said.opening else {}
         figures = {"tokens": len(said.log_probs), "log_prob": sum(said.log_probs), "log_mass": said.log_mass} | opening
         how = "constrained" if terms.settings.constrain else terms.note or "free, and checked"
         steps.append(_step("answer", {**figures, "how": how}, spent, _said(one)))

@@ -178,6 +178,6 @@ def _signals(way: Way, one: Answered, try_: Try) -> dict[str, float]:
     said = signals(one.found, try_)
     if way.together:
         shown = float(one.use == SHOWN)
-        said |= {"sufficient": said.get("sufficient", 0.5), "shown": shown}
+        said |= {"shown": shown} | {name: said.get(name, 0.5) for name in ("sufficient", "opening_sufficient")}
         said["correct_shown"] = said["correct"] if shown else 0.5
     return said

@@ -46,7 +46,7 @@ def spoken_of(bundle: Bundle, questions: Sequence[Question], progress: Progress)
     prompts, found = asked_ids(bundle, questions), list[Decision | None]([None] * len(questions))
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     most, ends = most_said(bundle), frozenset([bundle.tokenizer.special_id(END), bundle.tokenizer.end_of_text])
-    order = [i for i in order if len(prompts[i]) <= bundle.shape.context - most]
+    order = [i for i in order if len(prompts[i]) <= bundle.shape.context - MOST_CONTROL]
     for first in range(0, len(order), TOGETHER):
         some = order[first : first + TOGETHER]
         steps = generate(bundle.model, [prompts[i] for i in some], most, Sampling(temperature=0), ends)

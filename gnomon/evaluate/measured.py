@@ -14,13 +14,13 @@ from gnomon.base.seeds import derive, permutation
 from gnomon.data.measured.asked import Asking
 from gnomon.data.measured.buffer import Rendered, render
 from gnomon.data.questions.match import is_accepted, plain_answer
-from gnomon.evaluate.questions import scores_of
+from gnomon.evaluate.questions import name_at, scores_of
 from gnomon.model.answers import answer_each
 from gnomon.model.lm import LanguageModel
 from gnomon.model.reading import read_each
 from gnomon.store.labels import ROUTER
 from gnomon.store.measured import Answered, Said
-from gnomon.taxonomy import OPENING, ROUTER_SIGNALS, SIGNAL_KINDS
+from gnomon.taxonomy import ROUTER_SIGNALS, SIGNAL_KINDS
 from gnomon.tokenizer.tokenizer import Tokenizer
 
 TOGETHER = 64
@@ -156,10 +156,12 @@ def _read(model: LanguageModel, documents: Sequence[Rendered], kinds: Mapping[in
     for one, readings in zip(documents, every, strict=True):
         at = {reading.place: reading.router for reading in readings}
         for place, kind, known in zip(one.places, one.kinds, one.known, strict=True):
+            if kind not in kinds.values():
+                continue  # a run of before heads were read there
             for signal, name in enumerate(ROUTER_SIGNALS):
                 value = float(known[ROUTER.start + signal])
                 if kind in SIGNAL_KINDS[signal] and not np.isnan(value):
-                    yield name if kind != OPENING else f"opening_{name}", at[place][name], value
+                    yield name_at(name, kind), at[place][name], value
 
 
 def forecast_of(pairs: Sequence[Pair]) -> dict[str, dict[str, float | None]]:

@@ -19,7 +19,7 @@ from gnomon.evaluate.selective.probability import brier, calibration_error
 from gnomon.evaluate.selective.ranking import auroc
 from gnomon.model.reading import Reading
 from gnomon.store.labels import COARSE, FINE, ROUTER
-from gnomon.taxonomy import ANSWER_TYPES, FINE_TYPES, ROUTER_SIGNALS
+from gnomon.taxonomy import ANSWER_TYPES, FINE_TYPES, OPENING, ROUTER_SIGNALS
 
 SURE = 0.5
 """From this probability on a label of a router signal counts as yes."""
@@ -39,8 +39,9 @@ def score_questions(bundle: Bundle, path: Path, progress: Progress) -> dict[str,
 
     Of `types`, over questions whose fine type is known: `fine_accuracy`, `coarse_accuracy` (of the six classes, by the
     summed fine ones), `macro_f1` and `ece` of the fine types, and the share of the commonest one; `type_accuracy` of
-    the 18 answer types where that is known. Of each of `signals` with labels: `auroc`, `brier`, `ece`, the share of
-    yes. Raises DataError for a file that cannot be read or holds nothing that is known, and for a model without heads.
+    the 18 answer types where that is known. Of each of `signals` with labels, also as it is said where the answer
+    begins (`opening_`): `auroc`, `brier`, `ece`, the share of yes. Raises DataError for a file that cannot be read or
+    holds nothing that is known, and for a model without heads.
     """
     refuse_without_heads(bundle)
     form = Form("questions")
@@ -110,8 +111,13 @@ def _signals(told: Sequence[Told]) -> dict[str, dict[str, Any]]:
         for reading in one.readings:
             for name, p in reading.router.items():
                 if not np.isnan(known[name]):
-                    pairs.setdefault(name, []).append((p, known[name]))
+                    pairs.setdefault(name_at(name, reading.kind), []).append((p, known[name]))
     return {name: scores_of(np.array(some)) for name, some in sorted(pairs.items())}
+
+
+def name_at(signal: str, kind: int) -> str:
+    """Return what a signal is called in scores: what is said of it where an answer begins has a name of its own."""
+    return f"opening_{signal}" if kind == OPENING else signal
 
 
 def scores_of(pairs: np.ndarray) -> dict[str, Any]:

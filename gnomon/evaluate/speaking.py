@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gnomon.answer.ask import Asked, Settings, answer_each
+from gnomon.answer.signals import OF_QUESTION
 from gnomon.base.progress import Progress
 from gnomon.bundle import Bundle, refuse_without_heads
 from gnomon.data.forms.questions import GAP
@@ -61,7 +62,8 @@ def speak(bundle: Bundle, questions: Sequence[Question], at: Thresholds, progres
             yield Spoken(question, None, at)
             continue
         router, recited = found.router, found.tries[0].recitation
-        labels: dict[str, Any] = {name: round(p, 4) for name, p in router.items()}
+        of = ("well_posed", "sufficient") if question.evidence else OF_QUESTION
+        labels: dict[str, Any] = {name: round(router[name], 4) for name in of}
         labels |= {"coarse": _likely(found.question.coarse), "fine": _likely(found.question.fine)}
         made = decide(router, found.question.coarse, bool(question.evidence), at)
         yield Spoken(question, made, at, labels, recited.text if recited else None)

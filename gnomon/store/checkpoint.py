@@ -11,7 +11,7 @@ from gnomon.base.disk import DISK, Disk, read_bytes
 from gnomon.base.errors import IntegrityError
 from gnomon.base.files import parse_json
 from gnomon.store.manifest import DIGEST_NAME, NAME, Damage, damaged, read_manifest
-from gnomon.store.schema import Manifest, NewerSchema, check_manifest
+from gnomon.store.schema import Manifest, NewerSchema, check_manifest, renamed
 from gnomon.store.tensors import read_tensors
 
 MAX_STATE_BYTES = 1 << 20
@@ -94,8 +94,10 @@ class Checkpoint:
             raise IntegrityError(f"state.json cannot be read: {e}", where=str(self.path)) from None
 
     def tensors(self, kind: str) -> dict[str, np.ndarray]:
-        """Return the tensors of its `model` or `optimizer` files, put together from however many ranks wrote them."""
+        """Return the tensors of its `model` or `optimizer` files by the names of today, put together from however many
+        ranks wrote them.
+        """
         names = [e.path for e in self.manifest.files if e.path.startswith(kind) and e.path.endswith(".safetensors")]
         if not names:
             raise IntegrityError(f"the checkpoint has no {kind} file", where=str(self.path))
-        return read_tensors([self.path / name for name in names], self.disk)
+        return renamed(read_tensors([self.path / name for name in names], self.disk))

@@ -1,4 +1,5 @@
-"""The versions of a checkpoint's manifest: the newest form, checked strictly, and the way to it from every older one.
+"""The versions of a checkpoint's manifest: the newest form, checked strictly, and the way to it from every older one;
+and what its tensors were called before.
 
 1   sequence, step, reason, parent, metrics, files
 2   adds the attempt that wrote it and the number of ranks whose files it holds
@@ -8,10 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints, ValidationError, model_validator
 
 from gnomon.base.disk import CHUNK_BYTES
 from gnomon.base.errors import IntegrityError
+from gnomon.taxonomy import HEAD_OUTPUTS
 
 SCHEMA = 2
 
@@ -92,3 +95,14 @@ def _from_1(body: dict[str, Any]) -> dict[str, Any]:
 
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
 """From each older schema to the next, in memory; what is on disk stays as it was written."""
+
+
+def renamed(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return tensors by the names of today: the mix that all heads had in common is one of each kind of them."""
+    found = dict(tensors)
+    for name in [name for name in tensors if name.endswith("heads.mix")]:
+        before = name.removesuffix("mix")
+        there = {other.removeprefix(before).partition(".")[0] for other in tensors if other.startswith(before)}
+        mix = found.pop(name)
+        found |= {f"{name}.{kind}": mix.copy() for kind, outputs in HEAD_OUTPUTS.items() if there & outputs.keys()}
+    return found

@@ -7,7 +7,7 @@ from typing import Any
 from gnomon.config.options import AbstainKind, SourceConfig
 from gnomon.data.document import Document, Part, plain_text
 from gnomon.data.forms.chat import chat_parts
-from gnomon.data.forms.questions import LAYOUT, question_labels, question_parts, read_question
+from gnomon.data.forms.questions import LAYOUT, opened, question_labels, question_parts, read_question
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def document_of(record: Mapping[str, Any], form: Form, origin: str) -> Document:
         return _document(chat_parts(record), origin)
     question, record = read_question(record, origin)
     parts = question_parts(question, form.question_loss, form.evidence_loss, form.abstain, form.recite)
-    document = _document(parts, origin)
+    document = _document(opened(parts), origin)
     labels = question_labels(question, record)
     return Document(document.text, origin, parts=document.parts, labels=labels, group=question.question)
 

@@ -76,6 +76,11 @@ def question_parts(
     return parts
 
 
+def opened(parts: list[Part]) -> list[Part]:
+    """Return the parts of a question up to where its answer begins at least: heads are read there of all questions."""
+    return parts if any(part.kind == "mark" and part.text == A for part in parts) else [*parts, Part("mark", A)]
+
+
 def _text(text: str, loss: bool) -> list[Part]:
     return [Part("frame", GAP, loss), Part("content", text, loss)]
 

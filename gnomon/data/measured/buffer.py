@@ -40,21 +40,23 @@ def render(asking: Asking, one: Answered) -> Iterator[Rendered]:
     its mark.
     """
     asked = asking.questions[one.number]
+    openings: dict[int, np.ndarray] = {}  # by evidence: what is still to be said where an answer begins
     seen: set[int] = set()
     for said in one.said:
         prompt = asked.prompts[said.evidence]
         assert prompt is not None
         found = Rendered([*prompt[:-1]], [], [], [])
-        opening: np.ndarray | None = None
         if not seen:
-            _mark(found, asked.question_end, 0, opening := _of_question(asked, one))
+            openings[said.evidence] = _of_question(asked, one)
+            _mark(found, asked.question_end, 0, openings[said.evidence])
         if said.evidence and said.evidence not in seen:
-            _mark(found, len(prompt) - 2, 1, opening := _signal(SUFFICIENT, said.evidence == 1))
+            openings[said.evidence] = _signal(SUFFICIENT, said.evidence == 1)
+            _mark(found, len(prompt) - 2, 1, openings[said.evidence])
         seen.add(said.evidence)
         if said.ids is not None:
             found.ids.extend([prompt[-1], *said.ids, asking.answer_end])
-            if opening is not None and asking.answer in found.ids:
-                _mark(found, found.ids.index(asking.answer), OPENING, opening)
+            if said.evidence in openings and asking.answer in found.ids:
+                _mark(found, found.ids.index(asking.answer), OPENING, openings.pop(said.evidence))
             if said.right is not None:
                 _mark(found, len(found.ids) - 1, 2, _signal(CORRECT, said.right))
         yield found

@@ -36,7 +36,7 @@ from gnomon.data.forms.questions import MOST_RECITED, question_parts
 from gnomon.data.parts import encode_parts
 from gnomon.data.questions.question import Question
 from gnomon.model.reading import Reading, read
-from gnomon.taxonomy import ROUTER_SIGNALS, HeadKind
+from gnomon.taxonomy import MARKS, ROUTER_SIGNALS, HeadKind
 from gnomon.tokenizer.tokenizer import Tokenizer
 from gnomon.tokenizer.train import train_tokenizer
 from tests.world import TINY, noisy_model, saved_bundle
@@ -156,6 +156,19 @@ def test_a_run_of_before_heads_were_read_where_answers_begin_is_not_read_there(b
         assert new.router == (last if new.used else {name: last[name] for name in OF_QUESTION})
         evidence = old.tries[0].evidence
         assert old.router == old.question.router | (evidence.router if evidence else {}) != new.router
+
+
+@pytest.mark.parametrize("marks", [MARKS, MARKS[:3]])
+def test_reading_no_further_changes_no_decision(reciting: Bundle, marks: tuple[str, ...]) -> None:
+    bundle = replace(reciting, plan={**reciting.plan, "marks": list(marks)})
+    whole = how(constrain=False, stop_early=False)
+    every, early = (answer_each(bundle, ASKED, chosen) for chosen in (whole, replace(whole, stop_early=True)))
+    for found, soon in zip(every, early, strict=True):
+        ends = [result_of(one, Terms(whole, None, "")) for one in (found, soon)]
+        assert ends[0]["decision"] == ends[1]["decision"] and ends[0]["answer"] == ends[1]["answer"]
+        assert soon.unread or bool(soon.tries) == (len(marks) > 3 or not soon.ill_posed), (
+            "it is told later, or read no on"
+        )
 
 
 def test_questions_that_are_only_read_are_read_and_recited_as_those_that_are_answered(reciting: Bundle) -> None:
@@ -453,9 +466,6 @@ def test_what_is_said_follows_from_what_was_found(request: pytest.FixtureRequest
         assert (told["answer"] is not None) == (told["decision"] in GIVEN)
         if found.question is not None and found.router["well_posed"] < ILL_POSED_BELOW:
             assert told["decision"] == "ill_posed"
-            assert bool(found.tries) == found.may_recite, (
-                "what is ill posed is read no further, unless it is recited of"
-            )
         recited = found.tries[0].recitation if told["answer"] is not None else None
         if told["answer"] is not None:
             read = found.passages or (recited and [recited.text or ""]) or None

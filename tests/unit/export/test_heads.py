@@ -56,6 +56,8 @@ def test_the_words_beside_them_are_enough_to_compute_them(bundle: Bundle, out: P
     assert said["outputs"] == {"router": list(ROUTER_SIGNALS), "coarse": list(ANSWER_TYPES), "fine": list(FINE_TYPES)}
     assert said["marks"] == {mark: bundle.tokenizer.special_id(mark) for mark in MARKS}
     assert bundle.marks == {id_: kind for kind, id_ in enumerate(said["marks"].values())}
+    assert said["read_at"]["known"] == ["<|/q|>", "<|a|>"] and said["read_at"]["sufficient"] == ["<|/ctx|>", "<|a|>"]
+    assert said["read_at"]["correct"] == ["<|/a|>"] and said["read_at"]["fine"] == ["<|/q|>"]
 
 
 def test_the_model_s_own_files_are_those_of_a_model_without_heads_but_for_a_note(bundle: Bundle, out: Path) -> None:

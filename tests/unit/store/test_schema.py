@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from gnomon.assemble import build_state
 from gnomon.base.files import read_json, sha256_bytes
@@ -20,10 +21,13 @@ from gnomon.data.streaming.rows import make_rows
 from gnomon.data.streaming.stream import Batch
 from gnomon.plan import Plan
 from gnomon.store.checkpoint import Checkpoint
-from gnomon.store.checkpoints import CheckpointStore
-from gnomon.store.schema import MIGRATIONS, SCHEMA, check_manifest
+from gnomon.store.checkpoints import CheckpointStore, Facts
+from gnomon.store.schema import MIGRATIONS, SCHEMA, check_manifest, renamed
+from gnomon.taxonomy import HeadKind
+from gnomon.tokenizer.train import train_tokenizer
 from gnomon.train.state import State, load_checkpoint, tensors_of
 from gnomon.train.step import step
+from tests.world import SENTENCES, TINY, noisy_model, saved_bundle
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "checkpoints"
 RUNS = sorted(FIXTURES.glob("schema-*"))
@@ -119,3 +123,24 @@ def test_a_migration_changes_nothing_but_what_it_returns(checkpoint: Checkpoint)
     assert body == before
     assert (manifest.version, manifest.written_schema) == (SCHEMA, before["schema"])
     assert [entry.model_dump() for entry in manifest.files] == before["files"]
+
+
+def test_heads_of_before_each_kind_had_a_mix_begin_with_the_one_that_they_had_in_common(tmp_path: Path) -> None:
+    kinds: list[HeadKind] = ["router", "types"]
+    made = saved_bundle(
+        tmp_path / "run", noisy_model(heads=kinds), train_tokenizer(SENTENCES, TINY.vocabulary, "qwen2")
+    )
+    weights = made.model.state_dict()
+    mix = weights["heads.mix.router"] + 1
+    old = {name: tensor for name, tensor in weights.items() if "heads.mix" not in name} | {"heads.mix": mix}
+    moments = {f"exp_avg.{name}": torch.full_like(tensor, 0.5) for name, tensor in old.items()}
+    files = {"model.safetensors": save(old), "optimizer.safetensors": save(moments)}
+    made.run.checkpoints.commit(files, Facts(2, "finished", {}))
+    found = load_bundle(made.run.checkpoints.all()[-1].path).model.state_dict()
+    assert found.keys() == weights.keys()
+    assert all(torch.equal(found[name], mix if "heads.mix" in name else old[name]) for name in found)
+    states = made.run.checkpoints.all()[-1].tensors("optimizer")
+    assert states.keys() == {f"exp_avg.{name}" for name in weights}
+    router = saved_bundle(tmp_path / "one", noisy_model(heads=["router"]), made.tokenizer).model.state_dict()
+    old = {name.removesuffix(".router"): tensor.numpy() for name, tensor in router.items()}
+    assert renamed(old).keys() == router.keys()

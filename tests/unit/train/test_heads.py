@@ -1,12 +1,14 @@
 """Heads learn beside the language: exactly what is labelled, however a batch is cut, and within their budget."""
 
 from dataclasses import replace
+from typing import Any, Literal
 
 import pytest
 import torch
 from torch import Tensor
 
-from gnomon.config import OptimizerKind
+from gnomon.assemble import make_state
+from gnomon.config import OptimizerKind, make_config
 from gnomon.data.streaming.rows import Rows
 from gnomon.data.streaming.stream import Batch
 from gnomon.data.streaming.targets import Targets
@@ -134,6 +136,17 @@ def test_while_heads_are_detached_the_language_s_weights_are_those_of_a_run_with
         step(state, labelled(rows))
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs) == (number < 5)
     assert not any(torch.equal(before, ours[name]) for name, before in heads.items())
+
+
+@pytest.mark.parametrize("kind", ["cosine", "wsd"])
+def test_their_rate_falls_in_the_share_of_the_steps_that_the_config_names(kind: Literal["cosine", "wsd"]) -> None:
+    said = {"data": "texts", "size": "1M", "budget": "1M tokens", "heads": {"router": True, "decay_share": 0.3}}
+    options: dict[str, Any] = {"device": "cpu", "dtype": "fp32", "seed": 0, "compiled": False, "optimizer": "adamw"}
+    schedule = Schedule(kind, 1e-3, 100, 5, 0.9, 0.1)
+    state = make_state(TINY, schedule, make_config(said), heads=["router"], **options)
+    rates = [state.heads_schedule.rate_until(done) for done in (5, 70, 71, 100)]
+    assert rates == [1e-3, 1e-3, pytest.approx(1e-3 * (1 - 0.9 / 30)), pytest.approx(1e-4)]
+    assert state.schedule == schedule and schedule.rate_until(70) < 1e-3
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
