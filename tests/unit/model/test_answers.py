@@ -47,6 +47,7 @@ def test_up_to_the_token_behind_which_is_drawn_all_are_the_likeliest() -> None:
     behind = {token for (ids,) in answer_each(model, texts, STOPS, 10) for token in ids or ()}
     options, seen = {"samples": 3, "temperature": 2.0, "seed": 5, "numbers": range(len(texts))}, Counter[bool]()
     for mark in sorted(behind):
+        found: list[list[list[int] | None]] = []
         for most in range(1, 11):
             found = answer_each(model, texts, STOPS, most, drawn_behind=mark, **options)
             assert [each[:1] for each in found] == answer_each(model, texts, STOPS, most)
