@@ -3,7 +3,8 @@
     python bench/spoken.py runs/spoken questions.jsonl --before runs/knowing --llama .clients/llama.cpp/bin
 
 Each question is asked as a person asks it: its words, by the chat template in the file, in a conversation of its own,
-greedily. What comes back is text, read as such.
+greedily. What comes back is text, read as such. Heads are those of the run behind what llama.cpp recited; and, where a
+model recites, as the run itself recites when it is asked in the layout of questions (`asked`).
 """
 
 import argparse
@@ -19,7 +20,7 @@ from gnomon.base.progress import silent
 from gnomon.bundle import load_bundle
 from gnomon.data.questions.question import Question, read_questions
 from gnomon.data.questions.spoken import Decision, Thresholds, read_spoken, user_words
-from gnomon.evaluate.agreement import agreement, asked_ids, most_said, spoken_of, thresholds_of
+from gnomon.evaluate.agreement import agreement, asked_ids, heads_behind, most_said, said_of, thresholds_of
 from gnomon.evaluate.speaking import speak
 from gnomon.model.generate import Sampling, generate
 from tests.clients.llama import LlamaCpp, LlamaServer
@@ -55,6 +56,7 @@ def main() -> None:
         texts = [ask(server, question, most) for question in questions]
         equal = same_tokens(server, bundle, questions[:COMPARED], most)
     said = [read_spoken(text)[0] for text in texts]
+    at = thresholds_of(bundle, asked.questions[0])
     result: dict[str, Any] = {
         "gguf": gguf.name,
         "questions": len(questions),
@@ -62,17 +64,19 @@ def main() -> None:
         "same_tokens": equal,
     }
     runs = {"its own heads": bundle} | ({"heads of the run before": load_bundle(asked.before)} if asked.before else {})
-    at = thresholds_of(bundle, asked.questions[0])
     for name, one in runs.items():
-        result[name] = agreement(said, heads_of(one, questions, at))
-    result["our own decoding"] = agreement(said, spoken_of(bundle, questions, silent))
+        result[name] = agreement(said, heads_behind(one, questions, texts, at, silent))
+        if one.plan.get("recites") is True:
+            result[f"{name}, asked"] = agreement(said, heads_of(one, questions, at))
+    ours = [read_spoken(text)[0] for text in said_of(bundle, questions, silent)]
+    result["our own decoding"] = agreement(said, ours)
     if asked.json:
         print(json.dumps(result))
         return
     print(f"{len(questions):,} questions asked of {gguf.name}; all tokens as ours in {equal[0]} of {equal[1]}")
-    for name in (*runs, "our own decoding"):
+    for name in (name for name, one in result.items() if isinstance(one, dict)):
         shares = ", ".join(f"{key} {100 * value:.1f} %" for key, value in result[name].items() if key != "questions")
-        print(f"{name:<24} {shares}")
+        print(f"{name:<30} {shares}")
 
 
 def ask(server: LlamaServer, question: Question, most: int) -> str:

@@ -28,6 +28,7 @@ from gnomon.config import Config, DataConfig, parse_budget
 from gnomon.data.measured.asked import digest_of, read_records
 from gnomon.data.prepare import find_prepared, prepare
 from gnomon.data.streaming.stream import validation_rows
+from gnomon.data.streaming.targets import refuse_other_marks
 from gnomon.data.streaming.weights import refuse_unknown
 from gnomon.data.world.settings import Settings
 from gnomon.data.world.write import write_world
@@ -222,13 +223,7 @@ def settle_plan(run: Run, config: Config, dataset: Dataset, console: Console, pr
         return plan
     tokenizer = Tokenizer.load(dataset.tokenizer_path)
     if config.heads.kinds:
-        marks = list(mark_kinds(tokenizer))  # or they could not be read
-        if dataset.manifest["tokenizer"].get("marks", marks) != marks:
-            raise ConfigError(
-                "the dataset's questions have labels at other marks than heads are read at now",
-                where=str(dataset.folder),
-                do="prepare its texts anew: `gnomon train` does it where data.prepared does not name this version",
-            )
+        refuse_other_marks(dataset, list(mark_kinds(tokenizer)))
     digest = digest_of(config.heads.measured.questions, tokenizer, shape_of(config).context)
     plan = plan_of(config, dataset, console, processes).model_copy(update={"measured_questions": digest})
     refuse_too_large(plan, this_machine())

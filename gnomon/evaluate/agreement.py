@@ -10,11 +10,19 @@ from gnomon.base.files import read_json
 from gnomon.base.progress import Progress
 from gnomon.bundle import Bundle
 from gnomon.data.forms.chat import END, asked_parts
-from gnomon.data.forms.questions import MOST_RECITED
+from gnomon.data.forms.questions import MOST_RECITED, opened, question_parts
 from gnomon.data.parts import encode_parts
 from gnomon.data.questions.question import Question, read_questions
-from gnomon.data.questions.spoken import Decision, Thresholds, read_spoken, thresholds_said, user_words
-from gnomon.evaluate.readings import TOGETHER
+from gnomon.data.questions.spoken import (
+    Decision,
+    Thresholds,
+    decide,
+    read_spoken,
+    recited_in,
+    thresholds_said,
+    user_words,
+)
+from gnomon.evaluate.readings import TOGETHER, readings_of
 from gnomon.evaluate.speaking import speak
 from gnomon.model.generate import Sampling, generate
 
@@ -34,16 +42,16 @@ def asked_ids(bundle: Bundle, questions: Sequence[Question]) -> list[list[int]]:
     return [[end, *ids] for ids, _ in every]
 
 
-def spoken_of(bundle: Bundle, questions: Sequence[Question], progress: Progress) -> list[Decision | None]:
-    """Return what the model says of each question when it is asked in a conversation, likeliest token by token; None
-    where it says nothing of it, or where the question does not fit into the context.
+def said_of(bundle: Bundle, questions: Sequence[Question], progress: Progress) -> list[str]:
+    """Return what the model says of each question when it is asked in a conversation, likeliest token by token, up to
+    its decision at least; "" for a question that does not fit into the context.
 
     Raises DataError for a model that has read no conversations.
     """
     if bundle.plan.get("chat") is not True:
         do = "train it on what `gnomon questions speak` writes, with `init`: see docs/spoken.md"
         raise DataError("the model has read no conversations", where=str(bundle.run.folder), do=do)
-    prompts, found = asked_ids(bundle, questions), list[Decision | None]([None] * len(questions))
+    prompts, found = asked_ids(bundle, questions), [""] * len(questions)
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     most, ends = most_said(bundle), frozenset([bundle.tokenizer.special_id(END), bundle.tokenizer.end_of_text])
     order = [i for i in order if len(prompts[i]) <= bundle.shape.context - MOST_CONTROL]
@@ -52,18 +60,41 @@ def spoken_of(bundle: Bundle, questions: Sequence[Question], progress: Progress)
         steps = generate(bundle.model, [prompts[i] for i in some], most, Sampling(temperature=0), ends)
         drawn = [[token for token in row if token is not None] for row in zip(*steps, strict=True)]
         for i, ids in zip(some, drawn, strict=True):
-            found[i] = read_spoken(bundle.tokenizer.decode(ids, specials=True))[0]
+            found[i] = bundle.tokenizer.decode(ids, specials=True)
         progress("asking", first + len(some), len(order), "questions")
     return found
 
 
+def heads_behind(
+    bundle: Bundle, questions: Sequence[Question], texts: Sequence[str], at: Thresholds, progress: Progress
+) -> list[Decision | None]:
+    """Return what the heads make of each question behind what is recited in a text about it; None for one that is
+    longer than the context with that.
+    """
+    parts = [
+        opened(question_parts(Question("", q.question, evidence=q.evidence, recitation=recited_in(text)), recite=True))
+        for q, text in zip(questions, texts, strict=True)
+    ]
+    found: list[Decision | None] = []
+    for question, readings in zip(questions, readings_of(bundle, parts, progress), strict=True):
+        router = {name: p for reading in readings or () for name, p in reading.router.items()}
+        made = decide(router, readings[0].coarse, bool(question.evidence), at) if readings else None
+        found.append(made)
+    return found
+
+
 def agree_with_heads(bundle: Bundle, path: Path, progress: Progress) -> dict[str, Any]:
-    """Return how far what a model says of a file's questions agrees with its own heads; see `agreement` and, for the
-    `thresholds` of these, `thresholds_of`.
+    """Return how far what a model says of a file's questions agrees with what its own heads make of them behind what it
+    recited: see `agreement` and, for the `thresholds` of these, `thresholds_of`. `asked` is the same beside what they
+    make of them when it is asked in the layout of questions, where it may recite otherwise.
     """
     questions, at = list(read_questions(path)), thresholds_of(bundle, path)
-    meant = [one.decision for one in speak(bundle, questions, at, progress)]
-    return {**agreement(spoken_of(bundle, questions, progress), meant), "thresholds": asdict(at)}
+    texts = said_of(bundle, questions, progress)
+    said = [read_spoken(text)[0] for text in texts]
+    found = agreement(said, heads_behind(bundle, questions, texts, at, progress))
+    if bundle.plan.get("recites") is True:
+        found["asked"] = agreement(said, [one.decision for one in speak(bundle, questions, at, progress)])
+    return {**found, "thresholds": asdict(at)}
 
 
 def thresholds_of(bundle: Bundle, path: Path) -> Thresholds:

@@ -137,9 +137,15 @@ def _score_spoken(run: Path, questions: Path, as_json: bool) -> None:
     console = Console()
     found = agree_with_heads(load_bundle(run), questions, console.progress)
     console.finish()
-    shares = ", ".join(f"{key} {value:.1%}" for key, value in found.items() if isinstance(value, float))
+
+    def shares(said: dict[str, Any]) -> str:
+        return ", ".join(f"{key} {value:.1%}" for key, value in said.items() if isinstance(value, float))
+
+    lines = [f"{found['questions']:,} questions: {shares(found)}"]
+    if "asked" in found:
+        lines.append(f"beside the heads where the run recites by itself: {shares(found['asked'])}")
     at = ", ".join(f"{name} from {value:g}" for name, value in found["thresholds"].items())
-    _say({"spoken": found}, [f"{found['questions']:,} questions: {shares}", f"the heads count as yes: {at}"], as_json)
+    _say({"spoken": found}, [*lines, f"the heads count as yes: {at}"], as_json)
 
 
 def _loss_line(result: dict[str, Any]) -> str:

@@ -67,7 +67,7 @@ EVERY: dict[tuple[str, ...], Decision] = {
 
 _NAME = re.compile(r"<\|[a-z_:]+\|>")
 _NAMES = re.compile(r"(<\|[a-z_:]+\|>)+")
-_RECITED = re.compile("{}.*?{}".format(*map(re.escape, QUESTION[4:6])), re.DOTALL)
+_RECITED = re.compile("{}(.*?){}".format(*map(re.escape, QUESTION[4:6])), re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,12 @@ def read_spoken(text: str) -> tuple[Decision | None, str]:
     said = tuple(_NAME.findall(names.group())) if names else ()
     found = next((n for n in (3, 2) if said[:n] in EVERY), None)
     return (EVERY[said[:found]], text[sum(map(len, said[:found])) :]) if found else (None, text)
+
+
+def recited_in(text: str) -> str | None:
+    """Return what is recited before the decision with which an answer begins; None where nothing is."""
+    recited = _RECITED.match(text)
+    return recited.group(1).strip() if recited else None
 
 
 def decide(

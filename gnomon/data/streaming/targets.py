@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gnomon.base.errors import ConfigError
 from gnomon.data.streaming.source import Pieces
 from gnomon.store.datasets import Dataset, Split
 from gnomon.store.labels import COARSE, FINE, ROUTER, WEIGHT, WIDTH
@@ -88,6 +89,17 @@ def warn_of_cut(dataset: Dataset, length: int) -> None:
                 "%d of %d questions of source %s are longer than a row of %d tokens, and have no labels behind the cut"
             )
             log.warning(said, cut, split.documents, name, length)
+
+
+def refuse_other_marks(dataset: Dataset, marks: Sequence[int]) -> None:
+    """Raise ConfigError for a dataset whose questions have labels at other marks than heads are read at."""
+    said = dataset.manifest["tokenizer"].get("marks")
+    if said is not None and list(said) != list(marks):
+        raise ConfigError(
+            "the dataset's questions have labels at other marks than heads are read at now",
+            where=str(dataset.folder),
+            do="prepare its texts anew: `gnomon train` does it where data.prepared does not name this version",
+        )
 
 
 def find_marks(splits: Sequence[Split], pieces: Pieces, longest: int | None = None) -> Found:

@@ -13,7 +13,7 @@ import pytest
 import torch
 import zstandard
 
-from gnomon.base.errors import DataError
+from gnomon.base.errors import ConfigError, DataError
 from gnomon.base.progress import silent
 from gnomon.config import DataConfig, TokenizerConfig
 from gnomon.data import groups
@@ -21,6 +21,7 @@ from gnomon.data.prepare import prepare
 from gnomon.data.recipe import Recipe
 from gnomon.data.split import held_out_groups
 from gnomon.data.streaming.stream import Stream, rows_of
+from gnomon.data.streaming.targets import refuse_other_marks
 from gnomon.data.synthesis.render import render
 from gnomon.data.synthesis.sample import as_record
 from gnomon.data.synthesis.synthesize import synthesize
@@ -126,7 +127,7 @@ def slow_question(
             parts += [("\x00<|a|>", chosen), ("\x00<|abstain|>", True), ("\x00<|/a|>", True)]
     elif record.get("answers"):
         parts += [("\x00<|a|>", chosen), (" " + record["answers"][0], True), ("\x00<|/a|>", True)]
-    return parts
+    return parts if ("\x00<|a|>", chosen) in parts else [*parts, ("\x00<|a|>", False)]  # heads are read there
 
 
 def test_questions_of_another_layout_are_prepared_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -452,3 +453,11 @@ def test_a_record_that_cannot_be_is_named(tmp_path: Path, form: str, record: Any
     with pytest.raises(DataError, match=why) as caught:
         made({"sources": [source], "root": str(tmp_path)})
     assert "a.jsonl:1" in str(caught.value)
+
+
+def test_a_dataset_of_before_heads_were_read_where_answers_begin_is_refused_for_new_heads(dataset: Dataset) -> None:
+    marks = dataset.manifest["tokenizer"]["marks"]
+    refuse_other_marks(dataset, marks)
+    with pytest.raises(ConfigError, match="other marks") as refused:
+        refuse_other_marks(dataset, marks[:3])
+    assert refused.value.where == str(dataset.folder)

@@ -11,11 +11,13 @@ from gnomon.base.errors import DataError
 from gnomon.base.files import pretty_json, write_atomic
 from gnomon.base.progress import silent
 from gnomon.bundle import Bundle
+from gnomon.data.forms.questions import opened, question_parts
 from gnomon.data.questions.question import Question
 from gnomon.data.questions.spoken import Decision, Thresholds, thresholds_said
 from gnomon.evaluate import agreement
+from gnomon.evaluate.readings import readings_of
 from gnomon.evaluate.speaking import speak
-from gnomon.taxonomy import ROUTER_SIGNALS
+from gnomon.taxonomy import OPENING, ROUTER_SIGNALS
 from gnomon.tokenizer.train import train_tokenizer
 from tests.world import TINY, noisy_model, saved_bundle
 
@@ -50,7 +52,8 @@ def test_what_is_spoken_names_its_thresholds_and_heads_are_compared_at_those(
     plain = written(tmp_path / "plain.jsonl", asked)
     named = written(tmp_path / "named.jsonl", [one | {"thresholds": vars(AT)} for one in asked])
     assert (thresholds_said(spoken), thresholds_said(named), thresholds_said(plain)) == (AT, AT, None)
-    monkeypatch.setattr(agreement, "spoken_of", lambda *_: learned)
+    words = ["".join(made.control) if made else "" for made in learned]
+    monkeypatch.setattr(agreement, "said_of", lambda *_: words)
 
     def agreed(path: Path) -> tuple[float, dict[str, float]]:
         found = agreement.agree_with_heads(bundle, path, silent)
@@ -63,6 +66,20 @@ def test_what_is_spoken_names_its_thresholds_and_heads_are_compared_at_those(
     assert agreed(plain) == (1.0, vars(AT)), "the run says what it learned from"
     spoken.unlink()
     assert agreed(plain) == (0.0, vars(Thresholds()))
+
+
+def test_heads_are_read_behind_what_was_recited_as_they_are_when_it_is_recited_by_themselves(bundle: Bundle) -> None:
+    plain = [one.decision for one in speak(bundle, QUESTIONS, Thresholds(), silent)]
+    assert agreement.heads_behind(bundle, QUESTIONS, [""] * len(QUESTIONS), Thresholds(), silent) == plain
+    text = "<|fact|> She met\nAda.<|/fact|><|type:date|><|known|> 1912"
+    said = Question("q", "Who met A?", recitation="She met\nAda.")
+    (readings,) = readings_of(bundle, [opened(question_parts(said, recite=True))], silent)
+    assert readings is not None and [one.kind for one in readings] == [0, OPENING]
+    for known in (0.0, readings[1].router["known"], 1.0):
+        at = Thresholds(well_posed=0.0, known=known)
+        (made,) = agreement.heads_behind(bundle, [said], [text], at, silent)
+        assert made and made.answers == (known < 1.0), "of the last that is said of the question"
+    assert readings[0].router["known"] != readings[1].router["known"]
 
 
 @pytest.mark.parametrize("said", [0.5, {}, {"known": 0.5}, vars(AT) | {"known": 1.5}, vars(AT) | {"known": "0.5"}])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gnomon.data.forms.chat import chat_parts
 from gnomon.data.forms.form import Form, document_of
 from gnomon.data.questions.question import Question
-from gnomon.data.questions.spoken import EVERY, Decision, Thresholds, decide, decision_of, read_spoken
+from gnomon.data.questions.spoken import EVERY, Decision, Thresholds, decide, decision_of, read_spoken, recited_in
 from gnomon.evaluate.speaking import Spoken
 from gnomon.taxonomy import ANSWER_TYPES, ROUTER, ROUTER_SIGNALS, TYPES
 
@@ -37,6 +37,7 @@ def test_every_decision_is_read_back_from_its_tokens_its_text_and_its_record(evi
             first = ["<|fact|>", " ", recited, "<|/fact|>"] if recited else []
             assert said == [*first, *decision.control, *[" 1912"] * decision.answers, "<|im_end|>"]
             assert read_spoken("".join(said[:-1])) == (decision, " 1912" * decision.answers)
+            assert recited_in("".join(said)) == recited
             assert document_of(record, Form("chat"), "here").text.startswith("When?")
 
 
