@@ -20,7 +20,7 @@ from gnomon.base.progress import silent
 from gnomon.bundle import load_bundle
 from gnomon.data.questions.question import Question, read_questions
 from gnomon.data.questions.spoken import Decision, Thresholds, read_spoken, user_words
-from gnomon.evaluate.agreement import agreement, asked_ids, heads_behind, most_said, said_of, thresholds_of
+from gnomon.evaluate.agreement import agreement, asked_ids, heads_behind, most_said, rights, said_of, thresholds_of
 from gnomon.evaluate.speaking import speak
 from gnomon.model.generate import Sampling, generate
 from tests.clients.llama import LlamaCpp, LlamaServer
@@ -70,10 +70,12 @@ def main() -> None:
             result[f"{name}, asked"] = agreement(said, heads_of(one, questions, at))
     ours = [read_spoken(text)[0] for text in said_of(bundle, questions, silent)]
     result["our own decoding"] = agreement(said, ours)
+    result["rights"] = rights(questions, texts)
     if asked.json:
         print(json.dumps(result))
         return
     print(f"{len(questions):,} questions asked of {gguf.name}; all tokens as ours in {equal[0]} of {equal[1]}")
+    print(", ".join(f"{count:,} {name}" for name, count in result.pop("rights").items()))
     for name in (name for name, one in result.items() if isinstance(one, dict)):
         shares = ", ".join(f"{key} {100 * value:.1f} %" for key, value in result[name].items() if key != "questions")
         print(f"{name:<30} {shares}")

@@ -12,6 +12,7 @@ from gnomon.bundle import Bundle
 from gnomon.data.forms.chat import END, asked_parts
 from gnomon.data.forms.questions import MOST_RECITED, opened, question_parts
 from gnomon.data.parts import encode_parts
+from gnomon.data.questions.match import is_accepted
 from gnomon.data.questions.question import Question, read_questions
 from gnomon.data.questions.spoken import (
     Decision,
@@ -86,7 +87,8 @@ def heads_behind(
 def agree_with_heads(bundle: Bundle, path: Path, progress: Progress) -> dict[str, Any]:
     """Return how far what a model says of a file's questions agrees with what its own heads make of them behind what it
     recited: see `agreement` and, for the `thresholds` of these, `thresholds_of`. `asked` is the same beside what they
-    make of them when it is asked in the layout of questions, where it may recite otherwise.
+    make of them when it is asked in the layout of questions, where it may recite otherwise; `rights` what its words are
+    worth by themselves, see there.
     """
     questions, at = list(read_questions(path)), thresholds_of(bundle, path)
     texts = said_of(bundle, questions, progress)
@@ -94,7 +96,7 @@ def agree_with_heads(bundle: Bundle, path: Path, progress: Progress) -> dict[str
     found = agreement(said, heads_behind(bundle, questions, texts, at, progress))
     if bundle.plan.get("recites") is True:
         found["asked"] = agreement(said, [one.decision for one in speak(bundle, questions, at, progress)])
-    return {**found, "thresholds": asdict(at)}
+    return {**found, "rights": rights(questions, texts), "thresholds": asdict(at)}
 
 
 def thresholds_of(bundle: Bundle, path: Path) -> Thresholds:
@@ -124,6 +126,25 @@ def agreement(said: Sequence[Decision | None], meant: Sequence[Decision | None])
         "decision": _share([a == b for a, b in pairs]),
         "answered": _share([b.answers for _, b in pairs]),
     }
+
+
+def rights(questions: Sequence[Question], texts: Sequence[str]) -> dict[str, int]:
+    """Return, of the questions of which it is known, how many have an answer (`answerable`) and have none
+    (`unanswerable`), how many are `answered` in texts, how many of those `rightly`, and how many of those that have
+    none are `refused`.
+    """
+    found: dict[str, int] = dict.fromkeys(("answerable", "unanswerable", "answered", "rightly", "refused"), 0)
+    for question, text in zip(questions, texts, strict=True):
+        none = question.answerable is False or question.well_posed is False
+        if not none and not question.answers:
+            continue
+        said, words = read_spoken(text)
+        answers = said is not None and said.answers
+        found["unanswerable" if none else "answerable"] += 1
+        found["answered"] += answers
+        found["rightly"] += answers and not none and is_accepted(words, question.answers)
+        found["refused"] += none and said is not None and not answers
+    return found
 
 
 def _share(true: Sequence[bool]) -> float | None:

@@ -144,6 +144,12 @@ def _score_spoken(run: Path, questions: Path, as_json: bool) -> None:
     lines = [f"{found['questions']:,} questions: {shares(found)}"]
     if "asked" in found:
         lines.append(f"beside the heads where the run recites by itself: {shares(found['asked'])}")
+    told = found["rights"]
+    if told["answerable"] or told["unanswerable"]:
+        lines.append(
+            f"{told['answered']:,} answered, {told['rightly']:,} rightly, where {told['answerable']:,} have an answer; "
+            f"{told['refused']:,} refused of {told['unanswerable']:,} that have none"
+        )
     at = ", ".join(f"{name} from {value:g}" for name, value in found["thresholds"].items())
     _say({"spoken": found}, [*lines, f"the heads count as yes: {at}"], as_json)
 

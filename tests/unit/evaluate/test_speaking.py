@@ -68,6 +68,22 @@ def test_what_is_spoken_names_its_thresholds_and_heads_are_compared_at_those(
     assert agreed(plain) == (0.0, vars(Thresholds()))
 
 
+def test_what_words_are_worth_by_themselves_is_counted_by_hand() -> None:
+    known, unknown = "<|type:person|><|known|>", "<|type:person|><|unknown|><|abstain|>"
+    asked = [
+        (Question("a", "Who?", answers=("Ada",)), f"<|fact|> It was she.<|/fact|>{known} Ada"),
+        (Question("b", "Who?", answers=("Ada",)), f"{known} Ben"),
+        (Question("c", "Who?", answers=("Ada",)), unknown),
+        (Question("d", "Who?", answerable=False), unknown),
+        (Question("e", "Who?", answers=("Ada",), well_posed=False), f"{known} Ada"),
+        (Question("f", "Who?", well_posed=False), "<|ill_posed|><|abstain|>"),
+        (Question("g", "Who?", answerable=False), "Nobody."),
+        (Question("h", "Who?"), known),
+    ]
+    found = agreement.rights(*zip(*asked, strict=True))
+    assert found == {"answerable": 3, "unanswerable": 4, "answered": 3, "rightly": 1, "refused": 2}
+
+
 def test_heads_are_read_behind_what_was_recited_as_they_are_when_it_is_recited_by_themselves(bundle: Bundle) -> None:
     plain = [one.decision for one in speak(bundle, QUESTIONS, Thresholds(), silent)]
     assert agreement.heads_behind(bundle, QUESTIONS, [""] * len(QUESTIONS), Thresholds(), silent) == plain
