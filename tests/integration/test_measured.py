@@ -98,7 +98,8 @@ def answer(bundle: Bundle, prompt: list[int], number: int, sample: int, seed: in
             scores = bundle.model.logits(bundle.model(torch.tensor([prompt + ids])).hidden[0, -1])
         token = int(scores.argmax())
         if sample and (not more or opening in ids):
-            u = chances(np.array([number]), np.array([sample]), at, seed)[0]
+            place = len(ids) - ids.index(opening) - 1 if more else at  # of the answer, behind what is recited once
+            u = chances(np.array([number]), np.array([sample]), place, seed)[0]
             rising = np.cumsum(np.exp(torch.log_softmax(scores.double() / TEMPERATURE, 0).numpy()))
             token = int(np.searchsorted(rising, u * rising[-1], side="right"))
         if token in stops:
