@@ -147,9 +147,7 @@ def make_plan(
     steps, seconds, work = _steps(config, shape, pace, rows, processes, text)
     rate = work.learnt / pace.training_seconds(work, processes)
     reasons["steps"] = f"{_why_steps(config, steps * step_tokens, rate)}, at {step_tokens:,} a step"
-    if text:
-        times = steps * step_tokens / text.train_tokens
-        reasons["tokens"] = f"the text of {text.train_tokens:,} tokens is read {times:.1f} times"
+    reasons |= _why_tokens(text, steps * step_tokens)
     lr, reasons["lr"] = _rate(config, shape, step_tokens, optimizer)
     warmup, reasons["warmup_steps"] = _warmup(config, steps)
     ramp, micro = _passes(config, shape, rows, steps, processes, reasons)
@@ -202,6 +200,13 @@ def make_plan(
         disk_bytes=disk_bytes(config, shape, optimizer),
         reasons=_with_defaults(reasons, config, machine, shape, steps),
     )
+
+
+def _why_tokens(text: Text | None, tokens: int) -> dict[str, str]:
+    """Return how often the text is read, as the reason of the tokens; nothing while no text is prepared."""
+    if text is None:
+        return {}
+    return {"tokens": f"the text of {text.train_tokens:,} tokens is read {tokens / text.train_tokens:.1f} times"}
 
 
 def _beyond(machine: Machine, training: int) -> str:

@@ -1,4 +1,5 @@
-"""Heads that say what a model knows of a question, read where a question, its evidence or its answer ends.
+"""Heads that say what a model knows of a question, read where a question, its evidence or its answer ends, and where
+the answer begins.
 
 Those of a kind read a learned mix of the stream before and behind every layer, or every loop of layers, at the marked
 places alone: nothing else of it is kept. What they learn may go on into the stream in part; see `Marks.share`. After a
