@@ -37,16 +37,18 @@ class Spoken:
         if made is None or (made.answers and not answers):
             return None
         content = GAP + answers[0] if made.answers else ""  # as the model has learned to say it
-        first = {"recitation": self.recitation} if self.recitation else {}
-        said = {"role": "assistant", **first, "control": list(made.control), "content": content}
+        said = {"role": "assistant", **self._recited, "control": list(made.control), "content": content}
         messages = [{"role": "user", "content": user_words(self.question)}, said]
         return {"id": self.question.id, "messages": messages, "thresholds": asdict(self.at)}
+
+    @property
+    def _recited(self) -> dict[str, str]:
+        return {"recitation": self.recitation} if self.recitation else {}
 
     def labelled(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Return the question's own record with what the heads say as labels, and what the model recites."""
         found = {name: value for name, value in record.items() if name != "recitation"}
-        first = {"recitation": self.recitation} if self.recitation else {}
-        return {**found, **first, "labels": self.labels, "thresholds": asdict(self.at)}
+        return {**found, **self._recited, "labels": self.labels, "thresholds": asdict(self.at)}
 
 
 def speak(bundle: Bundle, questions: Sequence[Question], at: Thresholds, progress: Progress) -> Iterator[Spoken]:

@@ -136,7 +136,8 @@ def speak(
     wish to retrieve. A model that recites does so first, here too, and its heads are read behind that. Left out are
     questions longer than the context, and those that the heads would answer and for which the file has no answer. What
     is written is a source of `form` chat, the labels one of `form` questions (with `recite` where the model recites),
-    by which heads stay what they are while the model learns to say it. Both name the thresholds.
+    by which heads go on saying where an answer begins what they say now, while the model learns to say it aloud. Both
+    name the thresholds.
 
     Example:  gnomon questions speak runs/knowing questions.jsonl --out spoken.jsonl --labels said.jsonl
     """
