@@ -112,7 +112,7 @@ def told(
     )
     places = places_of(bundle, held_out, LABELS["measured"])
     with torch.no_grad():
-        said = model.heads(places.states.float().unbind(1))["router"][:, KNOWN].sigmoid().double().numpy()
+        said = places.said(model.heads)["router"][:, KNOWN].sigmoid().double().numpy()
     right = np.array([held_out.known[i] >= 0.5 for i in places.text], np.float64)
     can = np.array([bool(held_out.records[i].answers) for i in places.text])
     found = dict[str, dict[str, float]]()

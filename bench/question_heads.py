@@ -165,7 +165,8 @@ def _take_heads(
 ) -> np.ndarray:
     """Put beside the others what heads say at states of a fold's questions, and return the likeliest fine types."""
     with torch.no_grad():
-        fine = own[0](own[1].float().unbind(1))["fine"].softmax(1).numpy()
+        kinds = torch.zeros(len(own[1]), dtype=torch.int64)  # of mark: the ends of questions
+        fine = own[0](own[1].float().unbind(1), kinds)["fine"].softmax(1).numpy()
     six = np.stack([fine[:, members].sum(1) for members in _SIX], 1)
     _take(said, name, seed, mine, Labels(fine, fine, six), count)
     return fine.argmax(1)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from gnomon.config import Config, Dtype, OptimizerKind
 from gnomon.presets import Shape
-from gnomon.taxonomy import HEAD_OUTPUTS, HeadKind
+from gnomon.taxonomy import HEAD_OUTPUTS, MIXES, HeadKind
 
 MUON_TOGETHER = 1 << 20  # weights whose step Muon finds at once, as in train/muon.py
 MUON_BYTES = 32  # for each of them
@@ -24,7 +24,8 @@ def head_table(shape: Shape, kinds: Sequence[HeadKind]) -> dict[str, int]:
     outputs = [size for kind in kinds for size in HEAD_OUTPUTS[kind].values()]
     inner = shape.mark_width or shape.width
     each = (inner * (shape.width + 1) + (inner + 1) * size for size in outputs)
-    return {"heads": len(kinds) * shape.states + sum(each)} if outputs else {}
+    mixes = sum(len(MIXES[kind]) for kind in kinds)
+    return {"heads": mixes * shape.states + sum(each)} if outputs else {}
 
 
 def head_words(shape: Shape, kinds: Sequence[HeadKind]) -> str:

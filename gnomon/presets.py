@@ -251,7 +251,7 @@ PRESETS: dict[str, Shape] = {
         block="gpt-neox",
         positions="learned",
         loops=4,
-        mark_width=1280,
+        mark_width=960,
     ),
     "codette-1.3b": Shape(
         32768, width=2048, layers=24, heads=32, kv_heads=8, head_width=64, feed_forward=6656, context=2048

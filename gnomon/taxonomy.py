@@ -60,10 +60,16 @@ SIGNAL_KINDS = ((0, 3), (0, 3), (0, 3), (1, 3), (2,))
 HeadKind = Literal["router", "types"]
 
 HEAD_OUTPUTS: dict[HeadKind, dict[str, int]] = {
-    "router": {"router": len(ROUTER_SIGNALS)},
+    "router": {"router": len(ROUTER_SIGNALS), "opening": len(ROUTER_SIGNALS)},
     "types": {"coarse": len(ANSWER_TYPES), "fine": len(FINE_TYPES)},
 }
-"""The heads of each kind, and how many outputs each has."""
+"""The heads of each kind, and how many outputs each has. `opening` is the router's where an answer begins."""
+
+MIXES: dict[HeadKind, dict[str, tuple[str, ...]]] = {
+    "router": {"router": ("router",), "opening": ("opening",)},
+    "types": {"types": ("coarse", "fine")},
+}
+"""The mixes of layers of each kind, by name, and which heads read each."""
 
 HEAD_LOSSES = (*ROUTER_SIGNALS, "coarse", "fine", "agreement")
 """What heads learn from: of the last, that coarse types and fine ones say the same."""

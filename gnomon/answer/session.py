@@ -68,8 +68,8 @@ class Session:
             for at, token in enumerate(piece)
             if token in self._kinds
         ]
-        places = [row * longest + at for row, at, _ in marked]
-        marks = Marks(torch.tensor(places, dtype=torch.int64, device=device)) if marked else None
+        where = torch.tensor([(row * longest + at, kind) for row, at, kind in marked], device=device)
+        marks = Marks(*where.unbind(1)) if marked else None
         output = self._model(
             tokens_BT.to(device), positions_BT, cache=self._cache, mask_BTS=self._mask(start, longest), marks=marks
         )

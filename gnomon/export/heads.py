@@ -19,10 +19,10 @@ FOLDER = "heads"
 FORMULAS = {
     "states": "H_0 is the embedding of the tokens, H_l the stream behind layer l, before the final norm; p is the place"
     " of a mark",
-    "input": "x = sum over l of softmax(mix)_l * H_l[p] / sqrt(mean(H_l[p]^2) + epsilon), with the mix of the head's"
-    " kind: mix.router for the router, mix.types for coarse and fine",
+    "input": "x = sum over l of softmax(mix)_l * H_l[p] / sqrt(mean(H_l[p]^2) + epsilon), with the head's mix:"
+    " mix.router for router, mix.opening for opening, mix.types for coarse and fine",
     "head": "logits = down_proj.weight @ silu(up_proj.weight @ x + up_proj.bias) + down_proj.bias, in float32",
-    "router": "sigmoid of each logit",
+    "router": "sigmoid of each logit; at <|a|> of those of opening",
     "coarse": "sigmoid of each logit",
     "fine": "softmax of the logits",
 }
@@ -47,7 +47,7 @@ def write_heads(bundle: Bundle, folder: Path) -> None:
         "tensors": {name: list(tensor.shape) for name, tensor in weights.items()},
         "marks": marks,
         "read_at": {name: [mark for mark in marks if MARKS.index(mark) in at] for name, at in read_at.items()},
-        "outputs": {"router": ROUTER_SIGNALS, "coarse": ANSWER_TYPES, "fine": FINE_TYPES},
+        "outputs": {"router": ROUTER_SIGNALS, "opening": ROUTER_SIGNALS, "coarse": ANSWER_TYPES, "fine": FINE_TYPES},
         "formulas": FORMULAS,
     }
     write_synced(folder / FOLDER / "heads.json", pretty_json(said))
@@ -79,6 +79,7 @@ def heads_differ(bundle: Bundle, folder: Path) -> str | None:
     theirs = read_heads(folder, bundle.shape).to(ours.device)
     generator = torch.Generator().manual_seed(derive(0, "heads"))
     states = torch.randn(bundle.shape.states, 8, bundle.shape.width, generator=generator).to(ours.device)
-    meant, found = ours(states.unbind()), theirs(states.unbind())
+    kinds = torch.arange(8, device=ours.device) % len(MARKS)
+    meant, found = ours(states.unbind(), kinds), theirs(states.unbind(), kinds)
     wrong = [name for name, logits in meant.items() if name not in found or not torch.equal(logits, found[name])]
     return f"its heads differ in {', '.join(wrong)}" if wrong or found.keys() - meant.keys() else None

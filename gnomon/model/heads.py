@@ -1,9 +1,13 @@
 """Heads that say what a model knows of a question, read where a question, its evidence or its answer ends, and where
 the answer begins.
 
-Those of a kind read a learned mix of the stream before and behind every layer, or every loop of layers, at the marked
-places alone: nothing else of it is kept. What they learn may go on into the stream in part; see `Marks.share`. After a
-loop that a token did not pass it has the state with which it stopped, as for the tokens behind it.
+They read a learned mix of the stream before and behind every layer, or every loop of layers, at the marked places
+alone: nothing else of it is kept. What heads learn may go on into the stream in part; see `Marks.share`. After a loop
+that a token did not pass it has the state with which it stopped, as for the tokens behind it.
+
+What a question is and what was found for its answer lie in different layers, so the router has a head and a mix for
+where an answer begins, and others for everywhere else. Nothing that is learned there goes on into the stream: models
+that were taught by it told less well what they know (docs/ask.md).
 """
 
 from collections.abc import Sequence
@@ -14,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gnomon.presets import Shape
-from gnomon.taxonomy import HEAD_OUTPUTS, HeadKind
+from gnomon.taxonomy import HEAD_OUTPUTS, MIXES, OPENING, HeadKind
 
 
 class Marks(NamedTuple):
@@ -25,6 +29,7 @@ class Marks(NamedTuple):
     """
 
     places: Tensor  # int64 [N], of the flattened tokens
+    kinds: Tensor  # int64 [N], of the marks there: their order in taxonomy.MARKS
     share: Tensor | None = None  # float32 scalar by which that gradient is multiplied; None: it ends before the stream
     squares: Tensor | None = None
 
@@ -43,26 +48,33 @@ class Head(nn.Module):
 
 
 class Heads(nn.Module):
-    """The heads of the kinds asked for, each kind over a mix of states: x = Σ_l softmax(mix)_l · RMSNorm(H_l)."""
+    """The heads of the kinds asked for, over mixes of states: x = Σ_l softmax(mix)_l · RMSNorm(H_l)."""
 
     def __init__(self, kinds: Sequence[HeadKind], shape: Shape) -> None:
         super().__init__()
         self.kinds, self.epsilon = list(kinds), shape.norm_epsilon
         self.outputs = {name: size for kind in kinds for name, size in HEAD_OUTPUTS[kind].items()}
-        self.mix = nn.ParameterDict({kind: nn.Parameter(torch.ones(shape.states)) for kind in kinds})
+        self.mixed = {name: heads for kind in kinds for name, heads in MIXES[kind].items()}
+        self.mix = nn.ParameterDict({name: nn.Parameter(torch.ones(shape.states)) for name in self.mixed})
         for name, size in self.outputs.items():
             self.add_module(name, Head(shape.width, shape.mark_width or shape.width, size))
 
-    def forward(self, states: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Return float32 logits [N, outputs] by the head's name, from the states [N, W]."""
+    def forward(self, states: Sequence[Tensor], kinds: Tensor) -> dict[str, Tensor]:
+        """Return float32 logits [N, outputs] by the head's name, from the states [N, W] at marks of `kinds`, int64 [N].
+
+        `opening` is not among them: it is what `router` says where the kind is OPENING.
+        """
         with torch.autocast(states[0].device.type, enabled=False):
             every_LNW = torch.stack([state.float() for state in states])
             normed_LNW = F.rms_norm(every_LNW, every_LNW.shape[-1:], eps=self.epsilon)
             found: dict[str, Tensor] = {}
-            for kind in self.kinds:
-                x_NW = (self.mix[kind].softmax(0)[:, None, None] * normed_LNW).sum(0)
-                found |= {name: self.get_submodule(name)(x_NW) for name in HEAD_OUTPUTS[kind]}
-            return found
+            for mix, heads in self.mixed.items():
+                read_LNW = normed_LNW.detach() if mix == "opening" else normed_LNW
+                x_NW = (self.mix[mix].softmax(0)[:, None, None] * read_LNW).sum(0)
+                found |= {name: self.get_submodule(name)(x_NW) for name in heads}
+        if "router" in found:
+            found["router"] = torch.where((kinds == OPENING)[:, None], found.pop("opening"), found["router"])
+        return found
 
     @property
     def device(self) -> torch.device:
@@ -77,11 +89,17 @@ class States:
         self.gathered: list[Tensor] = []
         self._marks, self._last = marks, count - 1
 
+    @property
+    def kinds(self) -> Tensor:
+        """The kinds of the marks at these places."""
+        return self._marks.kinds
+
     def see(self, x_BTW: Tensor) -> Tensor:
         """Return the stream as it came, after taking from it what lies at the marked places."""
         if torch.is_grad_enabled():
             at = len(self.gathered)
-            x_BTW, rows_NW = _Tap.apply(x_BTW, *self._marks, at, at == self._last)
+            marks = self._marks
+            x_BTW, rows_NW = _Tap.apply(x_BTW, marks.places, marks.share, marks.squares, at, at == self._last)
         else:
             rows_NW = x_BTW.flatten(0, 1).index_select(0, self._marks.places)
         self.gathered.append(rows_NW)

@@ -139,7 +139,7 @@ class LanguageModel(nn.Module):
 
     def _said(self, states: States | None) -> dict[str, Tensor]:
         """Return the heads' logits at the marked places, by name."""
-        return {} if states is None or self.heads is None else self.heads(states.gathered)
+        return {} if states is None or self.heads is None else self.heads(states.gathered, states.kinds)
 
     def _by_kernels(
         self, kernels: Kernels, tokens_BT: Tensor, turn: Rotary, pieces_BT: Tensor, states: States | None

@@ -81,7 +81,8 @@ def _read(
         (row, at, kinds[token]) for row, text in enumerate(texts) for at, token in enumerate(text) if token in kinds
     ]
     places = torch.tensor([row * longest + at for row, at, _ in marked], dtype=torch.int64, device=device)
-    output = model(torch.tensor(filled, device=device), cache=cache, marks=Marks(places))
+    there = torch.tensor([kind for *_, kind in marked], dtype=torch.int64, device=device)
+    output = model(torch.tensor(filled, device=device), cache=cache, marks=Marks(places, there))
     said = {name: logits.tolist() for name, logits in output.signals.items() if name in model.heads.outputs}
     found: list[list[Reading]] = [[] for _ in texts]
     for i, (row, at, kind) in enumerate(marked):

@@ -98,11 +98,17 @@ MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
 
 
 def renamed(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return tensors by the names of today: the mix that all heads had in common is one of each kind of them."""
+    """Return tensors by the names of today: the mix that all heads had in common is one of each kind of them, and the
+    router has a head and a mix of their own where an answer begins, which begin as those that it had everywhere.
+    """
     found = dict(tensors)
     for name in [name for name in tensors if name.endswith("heads.mix")]:
         before = name.removesuffix("mix")
         there = {other.removeprefix(before).partition(".")[0] for other in tensors if other.startswith(before)}
         mix = found.pop(name)
         found |= {f"{name}.{kind}": mix.copy() for kind, outputs in HEAD_OUTPUTS.items() if there & outputs.keys()}
+    for part in ("heads.router.", "heads.mix.router"):
+        before = {name: name.replace(part, part.replace("router", "opening")) for name in found if part in name}
+        if not before.values() & found.keys():
+            found |= {after: found[name].copy() for name, after in before.items()}
     return found

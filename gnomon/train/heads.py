@@ -77,7 +77,7 @@ class HeadPass:
         self._targets = no_targets(device) if targets is None else targets  # so that there is a gradient, of zeros
         self._squares = torch.zeros(budget.states + 1, device=device)
         self._losses = torch.zeros(len(HEAD_LOSSES), device=device)
-        self.marks = Marks(self._targets.places, share, self._squares)
+        self.marks = Marks(self._targets.places, self._targets.kinds, share, self._squares)
 
     def loss(self, output: Output, batch: Batch) -> Tensor:
         """Return this pass's share of the heads' mean losses in the batch."""

@@ -21,7 +21,7 @@ from gnomon.model.head_loss import head_losses
 from gnomon.model.heads import Heads, Marks
 from gnomon.model.lm import LanguageModel, first_weight
 from gnomon.store.labels import COARSE, FINE, ROUTER, WEIGHT
-from gnomon.taxonomy import SIGNAL_KINDS, HeadKind
+from gnomon.taxonomy import HEAD_OUTPUTS, MIXES, OPENING, SIGNAL_KINDS, HeadKind
 
 TOKENS = 8192
 """Read in one batch, of texts about as long."""
@@ -50,6 +50,10 @@ class Places:
         """Return those that are chosen by number or by truth."""
         chosen = torch.from_numpy(np.arange(len(self.text))[which])
         return Places(self.states[chosen], self.known[chosen], self.text[which], self.kind[which])
+
+    def said(self, heads: Heads) -> dict[str, Tensor]:
+        """Return what heads say here, as `Heads.forward`. They are where the states are."""
+        return heads(self.states.float().unbind(1), torch.from_numpy(self.kind).to(heads.device))
 
 
 @dataclass(frozen=True)
@@ -98,9 +102,11 @@ def read_places(
     known: np.ndarray,
     kinds: Mapping[int, int],
     progress: Progress,
+    *,
+    all_marks: bool = False,
 ) -> Places:
     """Return the places in texts, which have marks of `kinds` by id, at which something of `known` [texts,
-    labels.WIDTH] is read. The model, which has heads, is in evaluation mode.
+    labels.WIDTH] is read, or all. The model, which has heads, is in evaluation mode.
     """
     assert model.heads is not None and not model.training
     order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), i))
@@ -120,10 +126,11 @@ def read_places(
             marked = list[tuple[int, int, int]]()
             for row, i in enumerate(some):
                 tokens[row, : len(texts[i])] = texts[i]
-                marked += [(row * longest + at, i, kind) for at, kind in marks_in(texts[i], known[i], kinds)]
+                here = marks_in(texts[i], known[i], kinds, all_marks=all_marks)
+                marked += [(row * longest + at, i, kind) for at, kind in here]
             if marked:
-                places = torch.tensor([place for place, _, _ in marked], device=model.head.device)
-                model(torch.from_numpy(tokens).to(model.head.device), marks=Marks(places))
+                there = torch.tensor([(place, kind) for place, _, kind in marked], device=model.head.device)
+                model(torch.from_numpy(tokens).to(model.head.device), marks=Marks(*there.unbind(1)))
                 every = torch.stack(list(kept.pop()), 1).float()
                 states.append(F.rms_norm(every, every.shape[-1:], eps=model.shape.norm_epsilon).half().cpu())
                 tables += [np.where(READ[kind], known[i], np.float32(np.nan)) for _, i, kind in marked]
@@ -142,10 +149,12 @@ def read_places(
     )
 
 
-def marks_in(text: Sequence[int], known: np.ndarray, kinds: Mapping[int, int]) -> list[tuple[int, int]]:
-    """Return place and kind of the marks in a text at which something of what is known of it is read."""
+def marks_in(
+    text: Sequence[int], known: np.ndarray, kinds: Mapping[int, int], *, all_marks: bool = False
+) -> list[tuple[int, int]]:
+    """Return place and kind of the marks in a text at which something of what is known of it is read, or of all."""
     found = [(at, kinds[token]) for at, token in enumerate(text) if token in kinds]
-    return [(at, kind) for at, kind in found if not np.isnan(known[READ[kind]]).all()]
+    return [(at, kind) for at, kind in found if all_marks or not np.isnan(known[READ[kind]]).all()]
 
 
 def fit_heads(
@@ -159,7 +168,8 @@ def fit_heads(
     known = with_what_was_said(heads, places, had)
     places = Places(places.states.to(heads.device), known.to(heads.device), places.text, places.kind)
     kinds = taught(places)
-    moving = [p for name, p in heads.named_parameters() if _moves(name, kinds)]
+    learning = _moving(places)
+    moving = [p for name, p in heads.named_parameters() if name.removeprefix("mix.").partition(".")[0] in learning]
     kept = held_out[places.text]
     if kept.all() or not kept.any():  # too few to part: all teach, and all judge
         kept, rest = np.ones(len(kept), bool), places
@@ -195,9 +205,12 @@ def taught(places: Places) -> list[HeadKind]:
     return [kind for kind, known in parts.items() if known]
 
 
-def _moves(name: str, kinds: Sequence[HeadKind]) -> bool:
-    """Whether a parameter learns: that of a head, or of the mix, of a kind of which something is known."""
-    return ("router" if name.removeprefix("mix.").partition(".")[0] == "router" else "types") in kinds
+def _moving(places: Places) -> set[str]:
+    """Return the heads that learn, and their mixes: of what is known at the places, those that say it there."""
+    router, opening = (~places.known[:, ROUTER].isnan()).any(1).cpu().numpy(), places.kind == OPENING
+    there = {"router": router & ~opening, "opening": router & opening}
+    found = {name for name, places_of in there.items() if places_of.any()}
+    return found | ({*MIXES["types"], *HEAD_OUTPUTS["types"]} if "types" in taught(places) else set())
 
 
 @torch.no_grad()
@@ -212,7 +225,8 @@ def with_what_was_said(heads: Heads, places: Places, had: Sequence[HeadKind], *,
     types = "types" in had and all_kinds and "types" not in taught(places)
     if not router and not types:
         return known
-    parts = [heads(part.to(heads.device).unbind(1)) for part in places.states.split(TOKENS)]
+    every = zip(places.states.split(TOKENS), torch.from_numpy(places.kind).split(TOKENS), strict=True)
+    parts = [heads(states.to(heads.device).unbind(1), kind.to(heads.device)) for states, kind in every]
     if types:
         here = torch.from_numpy(places.kind == 0)
         known[here, COARSE] = torch.cat([part["coarse"].sigmoid().cpu() for part in parts])[here]
@@ -236,6 +250,7 @@ def _epochs(heads: Heads, moving: Sequence[nn.Parameter], places: Places, lesson
     optimizer = torch.optim.AdamW(moving, lr=lessons.rate, weight_decay=lessons.decay, fused=True)
     steps = -(-len(every) // lessons.rows)
     device = heads.device
+    kinds = torch.from_numpy(places.kind).to(device)
     generator = torch.Generator(device).manual_seed(derive(lessons.seed, "dropout"))
     for epoch in range(lessons.epochs):
         order = every[permutation(len(every), derive(lessons.seed, "epoch", epoch))]
@@ -246,7 +261,7 @@ def _epochs(heads: Heads, moving: Sequence[nn.Parameter], places: Places, lesson
             states = places.states[some].float()
             stays = torch.rand(states.shape, generator=generator, device=device) >= lessons.dropout
             optimizer.zero_grad()
-            mean_loss(heads((states * stays).unbind(1)), places.known[some]).backward()
+            mean_loss(heads((states * stays).unbind(1), kinds[some]), places.known[some]).backward()
             optimizer.step()
         yield epoch + 1
 
@@ -263,7 +278,7 @@ def mean_loss(said: Mapping[str, Tensor], known: Tensor) -> Tensor:
 @torch.no_grad()
 def loss_at(heads: Heads, places: Places) -> float:
     """Return the heads' loss at places; infinite where there are none."""
-    return float(mean_loss(heads(places.states.float().unbind(1)), places.known)) if len(places.text) else math.inf
+    return float(mean_loss(places.said(heads), places.known)) if len(places.text) else math.inf
 
 
 def _gold(places: Places) -> np.ndarray:
@@ -274,7 +289,7 @@ def _gold(places: Places) -> np.ndarray:
 def scales_of(heads: Heads, places: Places) -> dict[str, float]:
     """Return by how much the logits of each head of types must be scaled, so that it is as sure as it is right."""
     with torch.no_grad():
-        logits = {name: one.double() for name, one in heads(places.states.float().unbind(1)).items()}
+        logits = {name: one.double() for name, one in places.said(heads).items()}
     found = {}
     for name, part in (("coarse", COARSE), ("fine", FINE)):
         here = ~places.known[:, part].isnan().any(1)

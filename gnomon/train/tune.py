@@ -89,7 +89,9 @@ def tune(
     afterwards, the model is as it was. Where nothing can be kept, all teach and all judge.
     """
     assert model.heads is not None
-    questions = _with_what_was_said(model, texts, _questions(texts, known, kinds), known, kinds, had, progress)
+    router = "router" in had  # which is to go on saying what it said at every mark
+    questions = _questions(texts, known, kinds, all_marks=router)
+    questions = _with_what_was_said(model, texts, questions, known, kinds, had, progress)
     kept = np.array([held_out[one.text] for one in questions], bool)
     if kept.all():
         kept[:] = False
@@ -113,27 +115,31 @@ def tune(
 
 @dataclass(frozen=True)
 class _Question:
-    """The tokens of a text up to its last mark, where its marks are, and what is wanted there; whether its fine type is
-    gold, or a teacher's.
+    """The tokens of a text up to its last mark, where its marks are, of which kinds, and what is wanted there; whether
+    its fine type is gold, or a teacher's.
     """
 
     text: int
     tokens: Sequence[int]
     at: list[int]
+    kinds: list[int]
     wanted: Tensor
     gold: bool
     soft: bool
 
 
-def _questions(texts: Sequence[Sequence[int]], known: np.ndarray, kinds: Mapping[int, int]) -> list[_Question]:
-    """Return the texts at a mark of which something is known, in their order."""
+def _questions(
+    texts: Sequence[Sequence[int]], known: np.ndarray, kinds: Mapping[int, int], *, all_marks: bool
+) -> list[_Question]:
+    """Return the texts at a mark of which something is known, in their order, with these marks or all."""
     found = []
     for i, (text, row) in enumerate(zip(texts, known, strict=True)):
-        if marks := marks_in(text, row, kinds):
+        if marks_in(text, row, kinds):
+            marks = marks_in(text, row, kinds, all_marks=all_marks)
             wanted = torch.from_numpy(np.stack([np.where(READ[kind], row, np.float32(np.nan)) for _, kind in marks]))
             sure = float(wanted[:, FINE].nan_to_num(-1.0).max())
-            at = [place for place, _ in marks]
-            found.append(_Question(i, text[: at[-1] + 1], at, wanted, sure >= SURE, 0 <= sure < SURE))
+            at, of = [place for place, _ in marks], [kind for _, kind in marks]
+            found.append(_Question(i, text[: at[-1] + 1], at, of, wanted, sure >= SURE, 0 <= sure < SURE))
     return found
 
 
@@ -157,7 +163,9 @@ def _with_what_was_said(
     unknown = all(bool(one.wanted[:, FINE].isnan().all() and one.wanted[:, COARSE].isnan().all()) for one in questions)
     if model.heads is None or not ("router" in had or ("types" in had and unknown)):
         return questions
-    places = read_places(model, texts, known, kinds, progress)
+    whose = [one.text for one in questions]
+    some = [texts[i] for i in whose]
+    places = read_places(model, some, known[whose], kinds, progress, all_marks="router" in had)
     order = np.argsort(places.text, kind="stable")
     wanted = with_what_was_said(model.heads, places, had, all_kinds=True)[torch.from_numpy(order)]
     parts = wanted.split([len(one.at) for one in questions])
@@ -227,7 +235,8 @@ class _Learning:
         for row, one in enumerate(some):
             tokens[row, : len(one.tokens)] = one.tokens
         at = torch.tensor([row * longest + place for row, one in enumerate(some) for place in one.at])
-        marks = Marks(at.to(self._device), torch.ones((), device=self._device))
+        kinds = torch.tensor([kind for one in some for kind in one.kinds])
+        marks = Marks(at.to(self._device), kinds.to(self._device), torch.ones((), device=self._device))
         with autocast(self._device.type, self._dtype):
             said = self._model(torch.from_numpy(tokens).to(self._device), marks=marks).signals
         mean_loss(said, torch.cat([one.wanted for one in some]).to(self._device)).backward()

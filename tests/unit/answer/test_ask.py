@@ -64,7 +64,7 @@ def tokenizer() -> Tokenizer:
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Return a model whose answers come to an end, some sooner than others, and whose router doubts most of them."""
-    model = noisy_model(SHAPE, 3, heads=("router", "types")).eval()
+    model = noisy_model(SHAPE, 8, heads=("router", "types")).eval()
     with torch.no_grad():
         states = model(torch.arange(1, 150)[None]).hidden[0]
         middle = states.mean(0)
@@ -78,7 +78,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture(scope="module")
 def reciting(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Return a model that recites before it answers some questions, and answers others at once."""
-    model = noisy_model(SHAPE, 3, heads=("router", "types")).eval()
+    model = noisy_model(SHAPE, 8, heads=("router", "types")).eval()
     model.load_state_dict(bundle.model.state_dict())
     end, fact, fact_end, opening = (tokenizer().special_id(f"<|{name}|>") for name in ("/a", "fact", "/fact", "a"))
     with torch.no_grad():
@@ -280,7 +280,7 @@ def test_what_is_allowed_is_a_signal_only_under_a_constraint(bundle: Bundle) -> 
 
 
 def test_what_a_weighed_abstention_hides_stands_only_where_it_is_weighed(bundle: Bundle, tmp_path: Path) -> None:
-    model = noisy_model(SHAPE, 3, heads=("router", "types")).eval()
+    model = noisy_model(SHAPE, 8, heads=("router", "types")).eval()
     model.load_state_dict(bundle.model.state_dict())
     ids = [tokenizer().special_id(name) for name in ("<|abstain|>", "<|/a|>")]
     with torch.no_grad():

@@ -34,7 +34,7 @@ def out(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_read_back_says_what_the_model_says(bundle: Bundle, out: Path) -> None:
     heads, states = read_heads(out / "hf", TINY), torch.randn(TINY.layers + 1, 4, TINY.width).unbind()
     assert bundle.model.heads is not None
-    ours, theirs = bundle.model.heads(states), heads(states)
+    ours, theirs = bundle.model.heads(states, torch.arange(4)), heads(states, torch.arange(4))
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert verify_export(out) == []
 
@@ -44,16 +44,25 @@ def test_the_words_beside_them_are_enough_to_compute_them(bundle: Bundle, out: P
     said, w = read_json(out / "hf" / "heads" / "heads.json"), load_file(out / "hf" / "heads" / "heads.safetensors")
     states = np.random.default_rng(0).standard_normal((TINY.layers + 1, TINY.width)).astype(np.float32)
     mixed = dict[str, np.ndarray]()
-    for kind in said["kinds"]:
-        mix = np.exp(w[f"mix.{kind}"]) / np.exp(w[f"mix.{kind}"]).sum()
+    for name in ("router", "opening", "types"):
+        mix = np.exp(w[f"mix.{name}"]) / np.exp(w[f"mix.{name}"]).sum()
         x = [a * h / np.sqrt(np.mean(h * h) + said["epsilon"]) for a, h in zip(mix, states, strict=True)]
-        mixed[kind] = np.sum(x, axis=0)
+        mixed[name] = np.sum(x, axis=0)
     assert bundle.model.heads is not None
-    for name, logits in bundle.model.heads([torch.from_numpy(h)[None] for h in states]).items():
-        up = w[f"{name}.up_proj.weight"] @ mixed["router" if name == "router" else "types"] + w[f"{name}.up_proj.bias"]
-        found = w[f"{name}.down_proj.weight"] @ (up / (1 + np.exp(-up))) + w[f"{name}.down_proj.bias"]
-        assert np.allclose(found, logits[0].detach().numpy(), atol=1e-5)
-    assert said["outputs"] == {"router": list(ROUTER_SIGNALS), "coarse": list(ANSWER_TYPES), "fine": list(FINE_TYPES)}
+    states_N = [torch.from_numpy(h).expand(len(MARKS), -1) for h in states]
+    ours = bundle.model.heads(states_N, torch.arange(len(MARKS)))  # one place, as if it were each kind of mark
+    found = dict[str, np.ndarray]()
+    for name in said["outputs"]:
+        x = mixed[name if name in mixed else "types"]
+        up = w[f"{name}.up_proj.weight"] @ x + w[f"{name}.up_proj.bias"]
+        found[name] = w[f"{name}.down_proj.weight"] @ (up / (1 + np.exp(-up))) + w[f"{name}.down_proj.bias"]
+    for name, logits in ours.items():
+        for mark, of_mark in zip(MARKS, logits.detach().numpy(), strict=True):
+            here = found["opening" if name == "router" and mark == "<|a|>" else name]
+            assert np.allclose(here, of_mark, atol=1e-5)
+    signals = list(ROUTER_SIGNALS)
+    types = {"coarse": list(ANSWER_TYPES), "fine": list(FINE_TYPES)}
+    assert said["outputs"] == {"router": signals, "opening": signals} | types
     assert said["marks"] == {mark: bundle.tokenizer.special_id(mark) for mark in MARKS}
     assert bundle.marks == {id_: kind for kind, id_ in enumerate(said["marks"].values())}
     assert said["read_at"]["known"] == ["<|/q|>", "<|a|>"] and said["read_at"]["sufficient"] == ["<|/ctx|>", "<|a|>"]

@@ -9,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save
 
 from gnomon.assemble import build_state
+from gnomon.base.errors import IntegrityError
 from gnomon.base.files import read_json, sha256_bytes
 from gnomon.bundle import load_bundle
 from gnomon.config import make_config
@@ -125,22 +127,35 @@ def test_a_migration_changes_nothing_but_what_it_returns(checkpoint: Checkpoint)
     assert [entry.model_dump() for entry in manifest.files] == before["files"]
 
 
-def test_heads_of_before_each_kind_had_a_mix_begin_with_the_one_that_they_had_in_common(tmp_path: Path) -> None:
+def test_heads_of_before_they_had_mixes_of_their_own_begin_with_the_one_that_they_had_in_common(tmp_path: Path) -> None:
     kinds: list[HeadKind] = ["router", "types"]
     made = saved_bundle(
         tmp_path / "run", noisy_model(heads=kinds), train_tokenizer(SENTENCES, TINY.vocabulary, "qwen2")
     )
     weights = made.model.state_dict()
     mix = weights["heads.mix.router"] + 1
-    old = {name: tensor for name, tensor in weights.items() if "heads.mix" not in name} | {"heads.mix": mix}
-    moments = {f"exp_avg.{name}": torch.full_like(tensor, 0.5) for name, tensor in old.items()}
+    old = {name: tensor for name, tensor in weights.items() if "heads.mix" not in name and "opening" not in name}
+    old |= {"heads.mix": mix}
+    moments = {f"exp_avg.{name}": 2 * tensor + i for i, (name, tensor) in enumerate(old.items())}
     files = {"model.safetensors": save(old), "optimizer.safetensors": save(moments)}
     made.run.checkpoints.commit(files, Facts(2, "finished", {}))
     found = load_bundle(made.run.checkpoints.all()[-1].path).model.state_dict()
     assert found.keys() == weights.keys()
-    assert all(torch.equal(found[name], mix if "heads.mix" in name else old[name]) for name in found)
+    was = {name: mix if "heads.mix" in name else old[name.replace(".opening.", ".router.")] for name in found}
+    assert all(torch.equal(found[name], tensor) for name, tensor in was.items())
     states = made.run.checkpoints.all()[-1].tensors("optimizer")
     assert states.keys() == {f"exp_avg.{name}" for name in weights}
+    for name, tensor in states.items():
+        of = "exp_avg.heads.mix" if "heads.mix" in name else name.replace(".opening.", ".router.")
+        assert np.array_equal(tensor, moments[of].numpy())
+    latest = {name: tensor for name, tensor in weights.items() if "opening" not in name}
+    made.run.checkpoints.commit({"model.safetensors": save(latest)}, Facts(3, "finished", {}))
+    found = load_bundle(made.run.checkpoints.all()[-1].path).model.state_dict()
+    assert all(torch.equal(found[name], weights[name.replace("opening", "router")]) for name in weights)
+    cut = {name: tensor for name, tensor in weights.items() if name != "heads.opening.up_proj.bias"}
+    made.run.checkpoints.commit({"model.safetensors": save(cut)}, Facts(4, "finished", {}))
+    with pytest.raises(IntegrityError, match=r"its model has|opening\.up_proj\.bias is missing"):
+        load_bundle(made.run.checkpoints.all()[-1].path)
     router = saved_bundle(tmp_path / "one", noisy_model(heads=["router"]), made.tokenizer).model.state_dict()
-    old = {name.removesuffix(".router"): tensor.numpy() for name, tensor in router.items()}
+    old = {name.removesuffix(".router"): t.numpy() for name, t in router.items() if "opening" not in name}
     assert renamed(old).keys() == router.keys()

@@ -16,7 +16,7 @@ from gnomon.model.attention import Segments
 from gnomon.model.head_loss import head_losses
 from gnomon.model.heads import Marks
 from gnomon.model.lm import LanguageModel
-from gnomon.taxonomy import ANSWER_TYPES, FINE_TYPES, HEAD_LOSSES, ROUTER_SIGNALS, HeadKind
+from gnomon.taxonomy import ANSWER_TYPES, FINE_TYPES, HEAD_LOSSES, OPENING, ROUTER_SIGNALS, HeadKind
 from gnomon.train.heads import Budget
 from gnomon.train.parallel import ALONE
 from gnomon.train.readback import Readback
@@ -51,7 +51,9 @@ def asked(rows: Rows, seed: int = 0) -> Rows:
 
     fine = torch.rand(n, len(FINE_TYPES), generator=generator).softmax(1)
     fine[torch.rand(n, generator=generator) < 0.4] = torch.nan
-    found = Targets(places, torch.arange(3).repeat(count), drawn(5), torch.rand(n, 5), drawn(len(ANSWER_TYPES)), fine)
+    found = Targets(
+        places, torch.tensor([0, OPENING, 2]).repeat(count), drawn(5), torch.rand(n, 5), drawn(len(ANSWER_TYPES)), fine
+    )
     return replace(rows, targets=found)
 
 
@@ -114,15 +116,16 @@ def test_what_is_not_labelled_gives_exactly_no_gradient() -> None:
     none = gradients(state, as_batch(replace(rows, targets=None)))
     assert all(torch.equal(found[name], none[name]) for name in found)
     assert not any(gradient.any() for name, gradient in found.items() if name.startswith("heads."))
-    one = replace(nothing, router=nothing.router.index_put((torch.tensor([4]), torch.tensor([2])), torch.tensor(1.0)))
-    one = replace(one, weight=torch.ones_like(one.weight))
-    found = gradients(state, labelled(replace(rows, targets=one)))
-    moved = {name for name, gradient in found.items() if name.startswith("heads.") and gradient.any()}
-    assert moved == {
-        "heads.mix.router",
-        *(f"heads.router.{n}_proj.{k}" for n in ("up", "down") for k in ("weight", "bias")),
-    }
-    assert found["heads.router.down_proj.bias"].nonzero().tolist() == [[2]]
+    for place, head in ((3, "router"), (4, "opening")):
+        router = nothing.router.index_put((torch.tensor([place]), torch.tensor([2])), torch.tensor(1.0))
+        one = replace(nothing, router=router, weight=torch.ones_like(nothing.weight))
+        found = gradients(state, labelled(replace(rows, targets=one)))
+        moved = {name for name, gradient in found.items() if name.startswith("heads.") and gradient.any()}
+        parts = (f"heads.{head}.{n}_proj.{k}" for n in ("up", "down") for k in ("weight", "bias"))
+        assert moved == {f"heads.mix.{head}", *parts}
+        assert found[f"heads.{head}.down_proj.bias"].nonzero().tolist() == [[2]]
+        taught = any(not torch.equal(found[name], none[name]) for name in none if not name.startswith("heads."))
+        assert taught == (head == "router")
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
@@ -187,15 +190,22 @@ def losses(model: LanguageModel, rows: Rows, marks: Marks) -> Tensor:
     return head_losses(output.signals, t.router, t.weight, t.coarse, t.fine)
 
 
-def test_gradients_of_all_weights_are_those_of_finite_differences() -> None:
+@pytest.mark.parametrize("middle", [1, OPENING])
+def test_gradients_of_all_weights_are_those_of_finite_differences(middle: int) -> None:
+    """But for those of the stream where an answer begins, of which there is none to it."""
     rows = asked(packed_rows(LAYOUT[:2], length=64))
     model, targets = state_with_heads().model, rows.targets
     assert targets is not None
-    marks = Marks(targets.places, torch.ones(()))
+    marks = Marks(targets.places, targets.kinds.where(targets.kinds != OPENING, middle), torch.ones(()))
     losses(model, rows, marks).sum().backward()
     for name, parameter in model.named_parameters():
         if name == "norm.weight":  # behind what heads read
             assert parameter.grad is None
+            continue
+        if middle == OPENING and not name.startswith("heads."):
+            continue
+        if middle != OPENING and "opening" in name:
+            assert parameter.grad is not None and not parameter.grad.any(), "zeros, so that all ranks have one"
             continue
         assert parameter.grad is not None
         size = parameter.grad.norm()

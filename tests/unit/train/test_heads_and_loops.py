@@ -29,7 +29,7 @@ SHAPES = [
     replace(NEOX, layers=3, loops=4, positions="learned", halting="ponder"),
 ]
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda s: s.halting)
-MARKED = {token: token % 3 for token in range(1, 100)}  # many, of which some stop early and some late
+MARKED = {token: token % 4 for token in range(1, 100)}  # many, of which some stop early and some late
 
 
 def lively(shape: Shape) -> LanguageModel:
@@ -59,7 +59,8 @@ def test_what_heads_say_is_the_same_in_training_whole_in_parts_and_in_a_batch(sh
     model, generator = lively(shape), torch.Generator().manual_seed(0)
     text = torch.randint(shape.vocabulary, (40,), generator=generator)
     places = torch.tensor([at for at, token in enumerate(text.tolist()) if token in MARKED])
-    trained = model(text[None], torch.arange(40)[None], Segments((), text), marks=Marks(places))  # every loop for all
+    marks = Marks(places, torch.tensor([MARKED[token] for token in text[places].tolist()]))
+    trained = model(text[None], torch.arange(40)[None], Segments((), text), marks=marks)  # every loop for all
     steps = trained.signals["steps"][0, places]
     assert len(places) > 5 and len(steps.unique()) > 1, "marks stop at different loops"
     whole = read(model, text.tolist(), MARKED)[1]
@@ -130,7 +131,7 @@ def test_the_preset_has_heads_and_with_them_the_parameters_that_were_asked_for()
         ("embedding", "positions"), ("attention", "feed_forward", "norms"), ("heads", "halting"),
     )]  # fmt: skip
     assert abs(total / 25.6e6 - 1) < 0.01
-    assert [round(100 * share, 1) for share in shares] == [52.2, 41.6, 6.1]
+    assert [round(100 * share, 1) for share in shares] == [52.3, 41.6, 6.1]
     with torch.device("meta"):
         model = LanguageModel(shape, heads=config.heads.kinds)
     assert sum(p.numel() for p in model.parameters()) == total

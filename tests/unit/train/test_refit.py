@@ -10,24 +10,26 @@ from gnomon.base.progress import silent
 from gnomon.model.lm import LanguageModel
 from gnomon.model.reading import read_each
 from gnomon.store.labels import COARSE, FINE, ROUTER, WEIGHT, WIDTH
-from gnomon.taxonomy import ANSWER_TYPES, COARSE_OF, FINE_TYPES, ROUTER_SIGNALS
+from gnomon.taxonomy import ANSWER_TYPES, COARSE_OF, FINE_TYPES, OPENING, ROUTER_SIGNALS
 from gnomon.train.refit import Learned, Lessons, Places, fit_heads, read_places, with_heads
 from tests.world import TINY, noisy_model
 
-KINDS = {5: 0, 6: 1, 7: 2}
+KINDS = {5: 0, 6: 1, 7: 2, 8: OPENING}
 QUICK = Lessons(rate=1e-2, rows=64, epochs=12)
 PLANTED = ["HUM:ind", "NUM:date", "LOC:city", "DESC:def"]
 
 
 def asked(count: int, seed: int, *, types: bool = True, posed: bool = False) -> tuple[list[list[int]], np.ndarray]:
-    """Return questions whose third token says the type, and whose fourth whether they are well posed."""
+    """Return questions whose third token says the type, and whose fourth whether they are well posed, up to where their
+    answers begin.
+    """
     draw = np.random.default_rng(seed)
     texts, known = [], np.full((count, WIDTH), np.nan, np.float32)
     for row in known:
         which, fine = (int(n) for n in draw.integers(2, size=2))
         name = PLANTED[2 * which + fine]
         length = int(draw.integers(1, 6))
-        texts.append([3, 4, 100 + 2 * which + fine, 120 + which, *draw.integers(200, 500, length).tolist(), 5])
+        texts.append([3, 4, 100 + 2 * which + fine, 120 + which, *draw.integers(200, 500, length).tolist(), 5, 8])
         if types:
             row[FINE], row[COARSE] = 0, 0
             row[FINE.start + FINE_TYPES.index(name)] = row[COARSE.start + ANSWER_TYPES.index(COARSE_OF[name])] = 1
@@ -79,7 +81,7 @@ def test_states_of_a_model_with_loops_are_those_that_its_heads_read() -> None:
     places = read_places(model, texts, known, KINDS, silent)
     assert places.states.shape[1] == model.shape.states > model.shape.layers + 1
     with torch.no_grad():
-        said = model.heads(list(places.states.float().unbind(1)))["fine"]
+        said = places.said(model.heads)["fine"]
     read = read_each(model, texts, KINDS)
     expected = torch.tensor([read[i][0].logits["fine"] for i in places.text.tolist()])
     assert torch.allclose(said, expected, atol=2e-2) and expected.std() > 0.05
@@ -90,18 +92,30 @@ def test_a_head_without_labels_stays_and_a_signal_without_labels_says_what_it_sa
     assert model.heads is not None
     before = {name: tensor.clone() for name, tensor in model.heads.state_dict().items()}
     texts, known = asked(400, 4, types=False, posed=True)
-    said = [one[0].router for one in read_each(model, texts, KINDS)]
+    said = read_each(model, texts, KINDS)
     taught(model, texts, known, ("router", "types"))
     after = model.heads.state_dict()
     moved = {name for name in before if not torch.equal(before[name], after[name])}
-    assert {name for name in before if name.startswith(("router.", "mix.router"))} == moved
-    now = [one[0].router for one in read_each(model, texts, KINDS)]
-    posed = [(one["well_posed"] > 0.5) == bool(row[ROUTER.start]) for one, row in zip(now, known, strict=True)]
-    assert np.mean(posed) > 0.95
-    for signal in (ROUTER_SIGNALS[1], ROUTER_SIGNALS[2]):
-        then, later = (np.array([one[signal] for one in every]) for every in (said, now))
-        assert np.abs(then - later).mean() < 0.1
-        assert np.corrcoef(then, later)[0, 1] > 0.6
+    assert {name for name in before if name.startswith(("router.", "mix.router", "opening.", "mix.opening"))} == moved
+    now = read_each(model, texts, KINDS)
+    for mark in (0, 1):
+        assert now[0][mark].kind == (0, OPENING)[mark]
+        posed = np.array([one[mark].router["well_posed"] for one in now]) > 0.5
+        assert np.mean(posed == known[:, ROUTER.start]) > 0.95
+        for signal in (ROUTER_SIGNALS[1], ROUTER_SIGNALS[2]):
+            then, later = (np.array([one[mark].router[signal] for one in every]) for every in (said, now))
+            assert np.abs(then - later).mean() < 0.1
+            assert np.corrcoef(then, later)[0, 1] > 0.6
+
+
+def test_what_is_said_where_answers_begin_stays_where_no_text_goes_so_far() -> None:
+    model = with_heads(noisy_model(heads=["router"]).eval(), ["router"], 1)
+    assert model.heads is not None
+    before = {name: tensor.clone() for name, tensor in model.heads.state_dict().items()}
+    texts, known = asked(100, 4, types=False, posed=True)
+    taught(model, [text[:-1] for text in texts], known, ("router",))
+    moved = {name for name, tensor in model.heads.state_dict().items() if not torch.equal(before[name], tensor)}
+    assert moved and not any("opening" in name for name in moved)
 
 
 def test_where_nothing_better_is_found_heads_are_as_they_were() -> None:

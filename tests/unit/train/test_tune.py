@@ -16,7 +16,7 @@ from gnomon.taxonomy import FINE_TYPES
 from gnomon.train.refit import Learned, with_heads
 from gnomon.train.tune import Course, tune
 from tests.unit.train.test_refit import KINDS, asked
-from tests.world import noisy_model, packed_rows
+from tests.world import TINY, noisy_model, packed_rows
 
 QUICK = Course(rate=1e-2, rows=16, epochs=3, language=1.0)
 TEXT = packed_rows([[30, 34], [64]], 64)
@@ -63,12 +63,17 @@ def test_planted_types_are_learned_by_all_weights_the_same_each_time_and_not_fro
     assert np.mean([FINE_TYPES.index(name) == row[FINE].argmax() for name, row in zip(said, known, strict=True)]) > 0.9
 
 
+def numbers(model: LanguageModel, texts: list[list[int]]) -> np.ndarray:
+    """Return what a router says behind each question and where its answer begins."""
+    return np.array([[p for mark in one for p in mark.router.values()] for one in read_each(model, texts, KINDS)])
+
+
 def test_a_router_of_which_nothing_is_known_goes_on_saying_what_it_said() -> None:
-    model = with_heads(noisy_model(heads=["router", "types"]).eval(), ["router", "types"], 1)
+    model = with_heads(noisy_model(TINY, 5, heads=["router", "types"]).eval(), ["router", "types"], 1)
     texts, known = asked(160, 4)
-    said = [np.array([list(one[0].router.values()) for one in read_each(model, texts, KINDS)])]
+    said = [numbers(model, texts)]
     tuned(model, texts, known, ("router", "types"), replace(QUICK, rate=1e-2))
-    said.append(np.array([list(one[0].router.values()) for one in read_each(model, texts, KINDS)]))
+    said.append(numbers(model, texts))
     assert np.isnan(known[:, ROUTER]).all() and said[0].mean(0).std() > 0.02
     assert np.abs(said[0].mean(0) - said[1].mean(0)).max() < 0.012 and np.abs(said[0] - said[1]).mean() < 0.03
 
