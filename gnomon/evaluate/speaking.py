@@ -27,14 +27,15 @@ class Spoken:
     at: Thresholds
     labels: dict[str, Any] = field(default_factory=dict)
     recitation: str | None = None
+    endless: bool = False  # it came to no end by itself
 
     @property
     def record(self) -> dict[str, Any] | None:
         """The conversation, as the form `chat` reads it, with the thresholds; None where there is none to write: the
-        question is too long, or an answer should follow and none is known.
+        question is too long, its recitation comes to no end, or an answer should follow and none is known.
         """
         made, answers = self.decision, self.question.answers
-        if made is None or (made.answers and not answers):
+        if made is None or self.endless or (made.answers and not answers):
             return None
         content = GAP + answers[0] if made.answers else ""  # as the model has learned to say it
         said = {"role": "assistant", **self._recited, "control": list(made.control), "content": content}
@@ -68,7 +69,8 @@ def speak(bundle: Bundle, questions: Sequence[Question], at: Thresholds, progres
         labels: dict[str, Any] = {name: round(router[name], 4) for name in of}
         labels |= {"coarse": _likely(found.question.coarse), "fine": _likely(found.question.fine)}
         made = decide(router, found.question.coarse, bool(question.evidence), at)
-        yield Spoken(question, made, at, labels, recited.text if recited else None)
+        text, endless = (recited.text, not recited.finished) if recited else (None, False)
+        yield Spoken(question, made, at, labels, text, endless)
 
 
 def _likely(said: Mapping[str, float]) -> dict[str, float]:

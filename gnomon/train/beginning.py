@@ -13,7 +13,7 @@ from gnomon.base.files import canonical_json, read_json, sha256_bytes
 from gnomon.config import Config, ModelConfig, TokenizerConfig
 from gnomon.config.load import make_config
 from gnomon.events.journal import read_events
-from gnomon.presets import Shape, read_shape
+from gnomon.presets import PRESETS, Shape, read_shape
 from gnomon.store.checkpoint import Checkpoint
 from gnomon.store.checkpoints import CheckpointStore
 from gnomon.store.datasets import Dataset
@@ -70,16 +70,29 @@ def settled(config: Config) -> Config:
     if config.tokenizer != TokenizerConfig():
         do = "leave `tokenizer` out: the weights are those of the tokenizer that they were trained with"
         raise ConfigError(f"the run begins from {config.init}, and asks for a tokenizer", where="tokenizer", do=do)
-    said: Any = read_json(_begun_or_before(config).config_path)
+    run = _begun_or_before(config)
+    said: Any = read_json(run.config_path)
     taken: dict[str, Any] = {}
     if not config.model_fields_set & {"size", "model"}:
-        taken |= {"size": said["size"], "model": ModelConfig.model_validate(said["model"])}
+        taken |= {"size": said["size"], "model": _model_of(said, run)}
     if "heads" not in config.model_fields_set and "heads" in said:
         kinds = {kind: bool(said["heads"].get(kind)) for kind in HEAD_OUTPUTS}
         taken["heads"] = config.heads.model_copy(update=kinds)
     plain = {name: one.model_dump() if isinstance(one, BaseModel) else one for name, one in taken.items()}
     written = config.model_dump(exclude_unset=True) | plain
     return make_config(written, where=f"this config, begun from {config.init}")  # what is taken over is checked too
+
+
+def _model_of(said: Any, run: Run) -> ModelConfig:
+    """Return the model of a run's config, with all in which its shape is not what its size stands for today."""
+    model, plan = ModelConfig.model_validate(said["model"]), read_json(run.plan_path)
+    was, today = read_shape(plan["shape"], str(run.plan_path)), PRESETS[said["size"]]
+    other = {
+        name: getattr(was, name)
+        for name, asked in model
+        if asked is None and getattr(was, name) != getattr(today, name)
+    }
+    return model.model_copy(update=other)
 
 
 def tokenizer_of(config: Config) -> TokenizerConfig:

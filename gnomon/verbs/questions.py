@@ -134,10 +134,10 @@ def speak(
 
     A question whose answer is known, or in its evidence, gets the answer that the file has; others an abstention or the
     wish to retrieve. A model that recites does so first, here too, and its heads are read behind that. Left out are
-    questions longer than the context, and those that the heads would answer and for which the file has no answer. What
-    is written is a source of `form` chat, the labels one of `form` questions (with `recite` where the model recites),
-    by which heads go on saying where an answer begins what they say now, while the model learns to say it aloud. Both
-    name the thresholds.
+    questions longer than the context, those at which the model recites without end, and those that the heads would
+    answer and for which the file has no answer. What is written is a source of `form` chat, the labels one of `form`
+    questions (with `recite` where the model recites), by which heads go on saying where an answer begins what they say
+    now, while the model learns to say it aloud. Both name the thresholds.
 
     Example:  gnomon questions speak runs/knowing questions.jsonl --out spoken.jsonl --labels said.jsonl
     """
@@ -155,18 +155,21 @@ def speak(
     records = [record for one in every if (record := one.record) is not None]
     write_atomic(out, b"".join(orjson.dumps(record) + b"\n" for record in records))
     if labels:
-        said = [one.labelled(record) for one, (_, record) in zip(every, read, strict=True) if one.decision]
+        pairs = zip(every, read, strict=True)
+        said = [one.labelled(record) for one, (_, record) in pairs if one.decision and not one.endless]
         write_atomic(labels, b"".join(orjson.dumps(record) + b"\n" for record in said))
     states = Counter(one.decision.state for one in every if one.decision and one.record is not None)
-    too_long = sum(one.decision is None for one in every)
-    found = {"spoken": str(out), "questions": len(records), "too_long": too_long}
-    found |= {"no_answer": len(every) - len(records) - too_long, "states": dict(sorted(states.items()))}
+    left_out = {"too_long": sum(one.decision is None for one in every), "endless": sum(one.endless for one in every)}
+    left_out["no_answer"] = len(every) - len(records) - sum(left_out.values())
+    found = {"spoken": str(out), "questions": len(records), **left_out, "states": dict(sorted(states.items()))}
     if as_json:
         print_json(found)
         return
     for state, count in states.most_common():
         typer.echo(f"{state:<14} {count:>10,} questions")
-    typer.echo(f"{len(records):,} questions; {too_long:,} are too long, {found['no_answer']:,} have no answer\n{out}")
+    too_long, endless, no_answer = left_out.values()
+    told = f"{too_long:,} are too long, {endless:,} recited without end, {no_answer:,} have no answer"
+    typer.echo(f"{len(records):,} questions; {told}\n{out}")
 
 
 def _read(files: Sequence[Path]) -> "list[tuple[Question, dict[str, Any]]]":

@@ -115,6 +115,17 @@ def test_shape_heads_and_tokenizer_are_taken_over(before: Started) -> None:
     assert settled(plain) is plain and tokenizer_of(plain) == plain.learned
 
 
+def test_a_shape_is_taken_over_where_its_size_stands_for_another_today(before: Started) -> None:
+    plan = before.run.plan_path.read_text()
+    shape = {**before.plan.shape, "mark_width": 80}
+    try:
+        before.run.plan_path.write_text(json.dumps({**json.loads(plan), "shape": shape}))
+        config = settled(asking(before))
+        assert shape_of(config, shape["vocabulary"]).as_dict() == shape and config.model.mark_width == 80
+    finally:
+        before.run.plan_path.write_text(plan)
+
+
 def test_what_is_taken_over_is_checked_with_the_rest_and_conversations_are_remembered(before: Started) -> None:
     run = before.run
     config, plan = run.config_path.read_text(), run.plan_path.read_text()

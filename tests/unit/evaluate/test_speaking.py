@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Return a model whose router finds every question known at 0.5, and none at 0.9."""
     model = noisy_model(TINY, 3, heads=("router", "types"))
     with torch.no_grad():
-        model.get_parameter("heads.router.down_proj.weight").mul_(0.01)
-        model.get_parameter("heads.router.down_proj.bias")[ROUTER_SIGNALS.index("known")] = 1.0
+        for head in ("router", "opening"):
+            model.get_parameter(f"heads.{head}.down_proj.weight").mul_(0.01)
+            model.get_parameter(f"heads.{head}.down_proj.bias")[ROUTER_SIGNALS.index("known")] = 1.0
     tokenizer = train_tokenizer(["Who met Ada King in March? Evidence: she did."] * 3, TINY.vocabulary, "qwen2")
     return saved_bundle(tmp_path_factory.mktemp("run"), model, tokenizer)
 
@@ -96,6 +98,21 @@ def test_heads_are_read_behind_what_was_recited_as_they_are_when_it_is_recited_b
         (made,) = agreement.heads_behind(bundle, [said], [text], at, silent)
         assert made and made.answers == (known < 1.0), "of the last that is said of the question"
     assert readings[0].router["known"] != readings[1].router["known"]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_nothing_is_taught_behind_a_recitation_that_comes_to_no_end(bundle: Bundle, ends: bool, tmp_path: Path) -> None:
+    model, ids = noisy_model(TINY, 3, heads=("router", "types")).eval(), bundle.tokenizer.special_id
+    with torch.no_grad():
+        asked = [ids("<|q|>"), *bundle.tokenizer.encode("Who met A?"), ids("<|/q|>")]
+        hidden = model(torch.tensor([[bundle.tokenizer.end_of_text, *asked]])).hidden[0]
+        model.head[ids("<|fact|>")] = 10 * hidden[-1]  # so it recites
+        model.head[ids("<|/fact|>")] = (10 if ends else -10) * hidden.mean(0)
+    made = saved_bundle(tmp_path / "run", model, bundle.tokenizer)
+    said = list(speak(replace(made, plan={**made.plan, "recites": True}), QUESTIONS, AT, silent))
+    assert [one.endless for one in said] == [not ends] * len(QUESTIONS) and all(one.decision for one in said)
+    assert [one.recitation == "" for one in said] == [ends] * len(QUESTIONS)
+    assert [one.record is not None for one in said] == [ends] * len(QUESTIONS)
 
 
 @pytest.mark.parametrize("said", [0.5, {}, {"known": 0.5}, vars(AT) | {"known": 1.5}, vars(AT) | {"known": "0.5"}])
