@@ -106,9 +106,15 @@ def test_files_without_use_are_refused(run: Path, tmp_path: Path, lines: str, wh
     assert done.returncode == 3 and why in done.stderr
 
 
+def others(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the records with other types than the run has learned, each for one."""
+    other = {"HUM:ind": "HUM:gr", "NUM:date": "NUM:money", "NUM:count": "NUM:dist"}
+    return [record | {"fine_type": other[record["fine_type"]]} for record in records]
+
+
 def test_heads_fitted_anew_are_a_run_of_their_own_over_the_same_weights(run: Path, tmp_path: Path) -> None:
-    asked, out = write(tmp_path / "more.jsonl", questions(300, 4)), tmp_path / "fitted"
-    done = gnomon("heads", "fit", run, "--questions", asked, "--epochs", "3", "--out", out, "--json")
+    asked, out = write(tmp_path / "more.jsonl", others(questions(1200, 4))), tmp_path / "fitted"
+    done = gnomon("heads", "fit", run, "--questions", asked, "--epochs", "40", "--out", out, "--json")
     assert done.returncode == 0, done.stderr
     before, after = load_bundle(run), load_bundle(out)
     assert all(torch.equal(tensor, after.weights[name]) for name, tensor in before.weights.items())
@@ -122,9 +128,7 @@ def test_heads_fitted_anew_are_a_run_of_their_own_over_the_same_weights(run: Pat
 
 
 def test_a_model_that_learned_too_is_a_run_of_its_own_and_says_what_that_cost(run: Path, tmp_path: Path) -> None:
-    other = {"HUM:ind": "HUM:gr", "NUM:date": "NUM:money", "NUM:count": "NUM:dist"}
-    records = [record | {"fine_type": other[record["fine_type"]]} for record in questions(300, 4)]
-    asked, out = write(tmp_path / "more.jsonl", records), tmp_path / "tuned"
+    asked, out = write(tmp_path / "more.jsonl", others(questions(300, 4))), tmp_path / "tuned"
     done = gnomon("heads", "fit", run, "--trunk", "--questions", asked, "--epochs", "24", "--out", out, "--json")
     assert done.returncode == 0, done.stderr
     found, before, after = json.loads(done.stdout.splitlines()[-1]), load_bundle(run), load_bundle(out)
