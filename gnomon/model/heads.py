@@ -6,8 +6,8 @@ alone: nothing else of it is kept. What heads learn may go on into the stream in
 that a token did not pass it has the state with which it stopped, as for the tokens behind it.
 
 What a question is and what was found for its answer lie in different layers, so the router has a head and a mix for
-where an answer begins, and others for everywhere else. Nothing that is learned there goes on into the stream: models
-that were taught by it told less well by themselves what they know (docs/ask.md).
+where an answer begins, and others for everywhere else. Nothing that is learned there goes on into the stream: it is
+there to be read, and is read as well (docs/ask.md).
 """
 
 from collections.abc import Sequence
