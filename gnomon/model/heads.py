@@ -7,7 +7,7 @@ that a token did not pass it has the state with which it stopped, as for the tok
 
 What a question is and what was found for its answer lie in different layers, so the router has a head and a mix for
 where an answer begins, and others for everywhere else. Nothing that is learned there goes on into the stream: it is
-there to be read, and is read as well (docs/ask.md).
+there to be read, and is read nearly as well (docs/ask.md).
 """
 
 from collections.abc import Sequence
