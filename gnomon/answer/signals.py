@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from gnomon.answer.ask import Found, Try
 from gnomon.answer.recitation import signals_of
-from gnomon.answer.validate import problem_of
+from gnomon.answer.validate import is_quoted, problem_of
 
 OF_QUESTION = ("well_posed", "known", "retrieve")
 """What the router says of a question."""
@@ -20,7 +20,7 @@ def signals(found: Found, one: Try) -> dict[str, float]:
     answer, as the model left to itself had it (`log_prob`), and of its tokens (`mean_`, `min_log_prob`), as it would
     have had them in the mean (less their entropy), and, under a constraint, of all that was allowed; and what the fine
     types' would be in the mean, which are sure where it is near 0. `abstain` is how likely the model was to abstain
-    instead.
+    instead. `echo` is 1 for an answer that stands in the question itself, which seldom asks for what it says.
     """
     assert found.question is not None and one.utterance.text is not None
     said, logs = one.utterance, one.utterance.log_probs
@@ -36,6 +36,7 @@ def signals(found: Found, one: Try) -> dict[str, float]:
         "min_log_prob": min(logs),
         "expected_log_prob": -sum(said.entropies) / len(said.entropies),
         "tokens": float(len(logs)),
+        "echo": float(is_quoted(said.text or "", found.asked.question)),
     }
     if found.may_recite:
         every |= signals_of(one.recitation, said)

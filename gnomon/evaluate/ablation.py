@@ -84,6 +84,7 @@ def ablate(
         Way("types off", again("types off", replace(plain, typed=False)), 0, TYPE_SIGNALS),
         Way("repairs on" if other else "repairs off", answered, other),
         Way("log mass off", answered, now, ["log_mass"]),
+        Way("echo off", answered, now, ["echo"]),
         Way("abstention off", answered, now, ["abstain"]),
         Way("abstention final", answered, now, final=True),
         Way("one fit for both uses", answered, now, together=True),

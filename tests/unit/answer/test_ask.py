@@ -279,6 +279,15 @@ def test_what_is_allowed_is_a_signal_only_under_a_constraint(bundle: Bundle) -> 
         assert {"log_mass" in numbers(found) for found in every if found.standing(0)} <= {constrain}
 
 
+def test_an_answer_that_stands_in_its_question_is_an_echo(bundle: Bundle) -> None:
+    every = answer_each(bundle, ASKED, how(constrain=False, stop_early=False, weighed=True))
+    said = [(found, text) for found in every if (one := found.standing(0)) and (text := one.utterance.text)]
+    assert said
+    for found, text in said:
+        for question, echo in ((f"Is {text} it?", 1.0), (text, 1.0), (f"Is x{text}x it?", 0.0), ("Is it?", 0.0)):
+            assert numbers(replace(found, asked=replace(found.asked, question=question)))["echo"] == echo
+
+
 def test_what_a_weighed_abstention_hides_stands_only_where_it_is_weighed(bundle: Bundle, tmp_path: Path) -> None:
     model = noisy_model(SHAPE, 8, heads=("router", "types")).eval()
     model.load_state_dict(bundle.model.state_dict())
